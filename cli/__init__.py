@@ -1,0 +1,1 @@
+"""The command ``keras-vae``: one module a subcommand."""

@@ -1,0 +1,84 @@
+"""The command group, and how errors leave it: one line on stderr and an exit code.
+
+0 done, 1 failed at run time, 2 bad usage or input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import NoReturn
+
+import click
+
+COMMANDS = ("train", "evaluate", "reconstruct", "sample", "interpolate", "encode", "presets", "doctor")
+
+
+class _CommandGroup(click.Group):
+    """Imports a subcommand's module when it is needed; those import TensorFlow only when they run."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"keras_vae_cli.{name}").command
+        return command
+
+
+@click.group(cls=_CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="keras-vae", prog_name="keras-vae")
+def cli(debug: bool) -> None:
+    """Variational autoencoders for images: train, look, sample.
+
+    \b
+    Start with:
+      keras-vae train --latent 2
+      keras-vae evaluate runs/mnist-latent2
+      keras-vae sample runs/mnist-latent2
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    # TensorFlow's own log lines are not for users of this command; its errors come as exceptions.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # These models have Keras's TensorFlow trainer.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    if "--debug" in sys.argv[1:]:
+        sys.argv.remove("--debug")
+        sys.argv.insert(1, "--debug")
+    sys.exit(_run("--debug" in sys.argv[1:2]))
+
+
+def _run(debug: bool) -> int:
+    from keras_vae.errors import InputError
+
+    try:
+        code = cli.main(standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        return _fail(error.format_message(), 2)
+    except InputError as error:
+        if debug:
+            traceback.print_exc()
+        return _fail(str(error), 2)
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("interrupted", 130)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        return _fail(f"{type(error).__name__}: {error} (--debug shows where)", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"keras-vae: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Options made from the run's description: one option a setting, with its help, type and bounds."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keras_vae.config import PRESETS, RunConfig
+
+# Settings that data or preset decide.
+_HIDDEN = {"preset", "model__image_shape", "model__num_classes"}
+_NAMES = {"model__latent_dim": "latent", "discriminator__widths": "discriminator-widths"}
+
+
+class Numbers(click.ParamType):
+    """Whole numbers joined by commas: ``32,64``."""
+
+    name = "N,N,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return tuple(int(item) for item in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not whole numbers joined by commas", param, context)
+
+
+def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an option for every setting of `RunConfig`; those given arrive in the argument ``changes``."""
+
+    def with_changes(**arguments: Any) -> Any:
+        changes = {
+            key: arguments.pop(key) for key in [*arguments] if key in _settings() and arguments[key] is not None
+        }
+        for key in _settings():
+            arguments.pop(key, None)
+        return command(changes=changes, **arguments)
+
+    with_changes.__name__ = command.__name__
+    with_changes.__doc__ = command.__doc__
+    with_changes.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    for key, (field, hint) in reversed(_settings().items()):
+        name = _NAMES.get(key, field.name.replace("_", "-"))
+        help_text = field.metadata["help"]
+        if hint is bool:
+            option = click.option(f"--{name}/--no-{name}", key, default=None, help=help_text)
+        else:
+            option = click.option(f"--{name}", key, type=_click_type(field, hint), default=None, help=help_text)
+        with_changes = option(with_changes)
+    return with_changes
+
+
+def preset_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--preset``."""
+    return click.option(
+        "--preset", default="mnist", show_default=True, help=f"Settings to start from: {', '.join(PRESETS)}."
+    )(command)
+
+
+run_argument = click.argument("run", type=click.Path(path_type=Path))
+
+data_options = [
+    click.option("--dataset", help="Data set to use; by default the one that the run was trained on."),
+    click.option("--data-dir", help="TFDS's data_dir (also the environment's TFDS_DATA_DIR)."),
+]
+
+
+def with_data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--dataset`` and ``--data-dir``."""
+    for option in reversed(data_options):
+        command = option(command)
+    return command
+
+
+def _settings() -> dict[str, tuple[dataclasses.Field[Any], Any]]:
+    """``section__name`` → field and type of every setting that has an option."""
+    found: dict[str, tuple[dataclasses.Field[Any], Any]] = {}
+    hints = typing.get_type_hints(RunConfig)
+    for field in dataclasses.fields(RunConfig):
+        if dataclasses.is_dataclass(hints[field.name]):
+            inner = typing.get_type_hints(hints[field.name])
+            for setting in dataclasses.fields(hints[field.name]):
+                found[f"{field.name}__{setting.name}"] = (setting, inner[setting.name])
+        else:
+            found[field.name] = (field, hints[field.name])
+    return {key: value for key, value in found.items() if key not in _HIDDEN}
+
+
+def _click_type(field: dataclasses.Field[Any], hint: Any) -> Any:
+    if isinstance(hint, types.UnionType):
+        hint = typing.get_args(hint)[0]
+    if typing.get_origin(hint) is tuple:
+        return Numbers()
+    if "choices" in field.metadata and hint is str:
+        return click.Choice(field.metadata["choices"])
+    return hint

@@ -1,0 +1,146 @@
+"""``keras-vae train``: the whole objective on images, into a run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from keras_vae.config import RunConfig, preset
+from keras_vae.errors import InputError
+from keras_vae.training.run_directory import RunDirectory, read_config
+from keras_vae_cli.options import preset_option, setting_options
+from keras_vae_cli.runtime import say, start_tensorflow
+
+if TYPE_CHECKING:
+    from keras_vae.data import ImageDataset
+    from keras_vae.training import VAETrainer
+
+
+@click.command("train")
+@preset_option
+@click.option("--config", "config_path", type=click.Path(path_type=Path), help="Run what a config.json describes.")
+@click.option("--run-dir", type=click.Path(path_type=Path), help="Where to write; default runs/PRESET-latentN.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --run-dir from its last checkpoint.")
+@click.option("--overwrite", is_flag=True, help="Delete the run in --run-dir and start again.")
+@setting_options
+def command(
+    preset: str,
+    config_path: Path | None,
+    run_dir: Path | None,
+    resume: bool,
+    overwrite: bool,
+    changes: dict[str, Any],
+) -> None:  # TensorFlow is imported below, once the options are known to be good
+    """Train a VAE, with PatchGAN and VGG16 perceptual loss, and write its run directory.
+
+    \b
+    Examples:
+      keras-vae train --latent 2
+      keras-vae train --latent 16 --dataset fashion_mnist --epochs 20
+      keras-vae train --latent 2 --adversarial-weight 0 --perceptual-weight 0    (the ELBO alone)
+      keras-vae train --resume --run-dir runs/mnist-latent2
+    """
+    if resume and overwrite:
+        raise InputError("--resume and --overwrite exclude each other")
+    if resume:
+        _resume(run_dir, config_path, changes)
+    else:
+        _start(_describe(preset, config_path, changes), run_dir, overwrite)
+
+
+def _describe(name: str, config_path: Path | None, changes: dict[str, Any]) -> RunConfig:
+    config = read_config(config_path) if config_path else preset(name)
+    return config.replace(**changes)
+
+
+def _start(config: RunConfig, run_dir: Path | None, overwrite: bool) -> None:
+    run_dir = run_dir or Path("runs") / f"{config.preset}-latent{config.model.latent_dim}"
+    with _new_run(run_dir, overwrite) as run:
+        start_tensorflow()
+        from keras_vae.data import load_dataset
+
+        dataset = load_dataset(
+            config.data.dataset, config.data.data_dir, memory_limit=config.data.memory_limit, say=say
+        )
+        config = config.replace(model__image_shape=dataset.image_shape)
+        _train(run, config, dataset, is_resumed=False)
+
+
+@contextmanager
+def _new_run(path: Path, overwrite: bool) -> Iterator[RunDirectory]:
+    """A new run's directory, taken away again when it fails before there is a checkpoint to go on from."""
+    run = RunDirectory.create(path, overwrite=overwrite)
+    try:
+        yield run
+    except BaseException:
+        if not any(run.checkpoints.glob("*.h5")):
+            run.remove()
+        raise
+
+
+def _resume(run_dir: Path | None, config_path: Path | None, changes: dict[str, Any]) -> None:
+    if run_dir is None:
+        raise InputError("--resume needs --run-dir, the run to go on with")
+    if config_path is not None or changes:
+        raise InputError("--resume goes on with the run as it was described; it takes no other settings")
+    run = RunDirectory.open(run_dir)
+    config = run.read_config()
+    start_tensorflow()
+    from keras_vae.data import load_dataset
+
+    dataset = load_dataset(
+        config.data.dataset, config.data.data_dir, memory_limit=config.data.memory_limit, say=say
+    )
+    if dataset.describe() != run.read_recorded().get("data"):
+        raise InputError(f"{dataset.name}: is not the data that {run_dir} was trained on; give it the same --data-dir")
+    _train(run, config, dataset, is_resumed=True)
+
+
+def _train(run: RunDirectory, config: RunConfig, dataset: ImageDataset, is_resumed: bool) -> None:
+    from keras_vae.callbacks import run_callbacks
+    from keras_vae.data import evaluation_batches, steps_per_epoch, training_batches
+    from keras_vae.training.build import build_trainer
+    from keras_vae.training.checkpoints import restore_checkpoint
+    from keras_vae.training.environment import describe_environment
+    from keras_vae.training.saving import save_model
+
+    batch_size = config.data.batch_size
+    steps = steps_per_epoch(dataset.train, batch_size)
+    trainer = build_trainer(config, steps)
+    first_epoch = 0
+    if is_resumed:
+        first_epoch = restore_checkpoint(trainer, run.checkpoints)
+    else:
+        run.write_config(config, {"data": dataset.describe(), "environment": describe_environment(config)})
+    click.echo(_introduction(run, config, dataset, trainer))
+    trainer.fit(
+        training_batches(dataset.train, batch_size, seed=config.seed, first_epoch=first_epoch),
+        epochs=config.epochs,
+        initial_epoch=first_epoch,
+        steps_per_epoch=steps,
+        validation_data=evaluation_batches(dataset.test, batch_size),
+        callbacks=run_callbacks(run, config, dataset),
+        verbose=0,
+    )
+    save_model(trainer.inference_vae, run.model)
+    last = run.read_metrics()[-1]
+    run.write_summary({name.removeprefix("test_"): value for name, value in last.items() if name.startswith("test_")})
+    click.echo(f"model, metrics and pictures are in {run.path}; next: keras-vae evaluate {run.path}")
+
+
+def _introduction(run: RunDirectory, config: RunConfig, dataset: ImageDataset, trainer: VAETrainer) -> str:
+    from keras_vae.training.device import choose_jit, choose_precision
+
+    precision, jit = choose_precision(config.precision), choose_jit(config.jit)
+    height, width, channels = dataset.image_shape
+    lines = [
+        f"{dataset.name}: {dataset.train.count:,} training and {dataset.test.count:,} test images, "
+        f"{height}×{width}×{channels}",
+        f"precision {precision.value} ({precision.reason}); XLA {jit.value} ({jit.reason})",
+        f"VAE of {trainer.vae.count_params():,} parameters, latent {config.model.latent_dim}; into {run.path}",
+    ]
+    return "\n".join(lines)

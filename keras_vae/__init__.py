@@ -1,0 +1,19 @@
+"""Variational autoencoders for Keras 3: layers, models, losses, metrics, training and pictures.
+
+Attributes are loaded on first use, so that ``import keras_vae`` imports neither Keras nor TensorFlow.
+"""
+
+from keras_vae.lazy import lazy_attributes
+
+_MODULES = {
+    "VAE": "keras_vae.models",
+    "Encoder": "keras_vae.models",
+    "Decoder": "keras_vae.models",
+    "PatchDiscriminator": "keras_vae.models",
+    "VAETrainer": "keras_vae.training",
+    "InputError": "keras_vae.errors",
+    "RunConfig": "keras_vae.config",
+}
+
+__all__ = [*_MODULES]  # noqa: PLE0604
+__getattr__, __dir__ = lazy_attributes(__name__, _MODULES)

@@ -1,0 +1,20 @@
+"""Keras callbacks that turn training into a run directory: metrics, TensorBoard, checkpoints, frames, pictures."""
+
+from keras_vae.callbacks.evaluation import TrainEvaluation
+from keras_vae.callbacks.frames import LatentFrames
+from keras_vae.callbacks.history import MetricsHistory
+from keras_vae.callbacks.pictures import Pictures, write_pictures
+from keras_vae.callbacks.progress import Progress
+from keras_vae.callbacks.standard import run_callbacks
+from keras_vae.callbacks.tensorboard import TensorBoardScalars
+
+__all__ = [
+    "LatentFrames",
+    "MetricsHistory",
+    "Pictures",
+    "Progress",
+    "TensorBoardScalars",
+    "TrainEvaluation",
+    "run_callbacks",
+    "write_pictures",
+]

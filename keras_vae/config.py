@@ -1,0 +1,253 @@
+"""The one description of a run: dataclasses with bounds and help texts, presets, JSON.
+
+The command line makes its options from these fields, ``config.json`` holds them, and every value is checked here, before
+TensorFlow is imported. Imports nothing of the library but the exception it raises.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from keras_vae.errors import InputError
+
+T = TypeVar("T", bound="_Section")
+
+
+def _setting(default: Any, help: str, **bounds: Any) -> Any:
+    """A field with its help text and its ``minimum``, ``above``, ``maximum`` or ``choices``."""
+    return dataclasses.field(default=default, metadata={"help": help, **bounds})
+
+
+@dataclasses.dataclass(frozen=True)
+class _Section:
+    """A group of checked settings that goes to JSON and back."""
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for field in dataclasses.fields(self):
+            value = _coerce(field.name, getattr(self, field.name), hints[field.name])
+            _check_bounds(field.name, value, field.metadata)
+            object.__setattr__(self, field.name, value)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields and their values, sections as nested dictionaries."""
+        return dataclasses.asdict(self)
+
+    def replace(self: T, **changes: Any) -> T:
+        """A copy with other values; ``section__field`` reaches into a section.
+
+        Raises:
+            InputError: when a name is unknown (the nearest known one is suggested) or a value out of range.
+        """
+        nested: dict[str, dict[str, Any]] = {}
+        for key in [key for key in changes if "__" in key]:
+            section, _, name = key.partition("__")
+            nested.setdefault(section, {})[name] = changes.pop(key)
+        self._check_names([*changes, *nested])
+        for section, values in nested.items():
+            changes[section] = getattr(self, section).replace(**values)
+        return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def from_dict(cls: type[T], values: Any) -> T:
+        """Build from what `as_dict` or JSON gives; missing fields take their defaults.
+
+        Raises:
+            InputError: when ``values`` is no mapping, a key is unknown or a value is out of range.
+        """
+        if not isinstance(values, Mapping):
+            raise InputError(f"{cls.__name__}: expected an object with settings, got {values!r:.60}")
+        cls._check_names(values)
+        return cls(**values)
+
+    @classmethod
+    def _check_names(cls, names: Any) -> None:
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in names:
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}"
+                raise InputError(f"unknown setting {name!s:.60} of {cls.__name__}; {hint}")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig(_Section):
+    """The arguments of `keras_vae.models.VAE`, where each is explained."""
+
+    image_shape: tuple[int, int, int] = _setting((28, 28, 1), "height, width and channels of the images", minimum=1)
+    latent_dim: int = _setting(2, "size of the latent vector", minimum=1, maximum=65536)
+    widths: tuple[int, ...] = _setting((32, 64), "channels of each level, finest first", minimum=1)
+    variational: bool = _setting(True, "a VAE, or else a plain autoencoder without KL and noise")
+    stem_stride: int = _setting(2, "2 starts at half of the resolution, 1 at all of it", choices=(1, 2))
+    num_layers: int = _setting(1, "residual blocks in a level", minimum=1)
+    attention_resolution: int = _setting(7, "feature maps of at most this side attend to themselves", minimum=0)
+    num_heads: int = _setting(2, "heads of every attention", minimum=1)
+    groups: int = _setting(8, "groups of every normalisation", minimum=1)
+    num_classes: int | None = _setting(None, "number of labels of a conditional model", minimum=1)
+    generative_skips: bool = _setting(True, "let every decoder level attend to tokens of z")
+    context_tokens: int = _setting(4, "how many tokens z is turned into", minimum=1)
+    output_width: int = _setting(16, "channels at full resolution before the image", minimum=1)
+    likelihood: str = _setting("gaussian", "how pixels are distributed", choices=("gaussian", "laplace", "bernoulli"))
+    scale: float | None = _setting(
+        None, "standard deviation (Gaussian) or scale (Laplace) of a pixel; calibrated in training when not given", above=0
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscriminatorConfig(_Section):
+    """The arguments of `keras_vae.models.PatchDiscriminator`."""
+
+    widths: tuple[int, ...] = _setting((32, 64, 64), "channels of the convolutions", minimum=1)
+    normalization: str = _setting(
+        "spectral", "normalisation of the discriminator", choices=("spectral", "batch", "group", "none")
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectiveConfig(_Section):
+    """What is minimised: ``NLL + beta·KL + perceptual_weight·LPIPS + adversarial_weight·adversarial``.
+
+    NLL and KL are in nats an image. Shares are of the run's steps; a weight of 0 leaves its part out altogether.
+    """
+
+    beta: float = _setting(1.0, "weight of the KL divergence", minimum=0)
+    beta_warmup: float = _setting(0.1, "share of each cycle in which beta rises from 0", minimum=0, maximum=1)
+    beta_cycles: int = _setting(1, "cycles of beta over the run", minimum=1)
+    free_bits: float = _setting(0.0, "nats of each latent dimension that the KL does not punish", minimum=0)
+    perceptual_weight: float = _setting(300.0, "weight of the VGG16 perceptual loss", minimum=0)
+    perceptual_weights: str = _setting("bundled", "VGG16 weights: bundled, imagenet or the path of an .npz file")
+    perceptual_taps: int = _setting(3, "VGG16 blocks that are compared", minimum=1, maximum=5)
+    perceptual_fraction: float = _setting(
+        0.25, "share of each batch that the perceptual loss is computed on", above=0, maximum=1
+    )
+    adversarial_weight: float = _setting(10.0, "weight of the PatchGAN's loss", minimum=0)
+    adversarial_loss: str = _setting(
+        "hinge", "loss of both players", choices=("hinge", "least_squares", "non_saturating")
+    )
+    adversarial_start: float = _setting(0.15, "share of the run before the autoencoder heeds the discriminator", minimum=0, maximum=1)
+    adaptive_weight: bool = _setting(False, "scale the adversarial loss by gradient norms, as VQGAN does")
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig(_Section):
+    """AdamW for both players: linear warm-up, then a cosine down to zero over the run."""
+
+    learning_rate: float = _setting(2e-3, "peak learning rate of the autoencoder", above=0)
+    discriminator_learning_rate: float = _setting(5e-4, "peak learning rate of the discriminator", above=0)
+    weight_decay: float = _setting(1e-4, "decoupled weight decay", minimum=0)
+    learning_rate_warmup: float = _setting(0.03, "share of the run in which the learning rate rises", minimum=0, maximum=1)
+    clip_norm: float | None = _setting(None, "largest global norm of a player's gradient; not clipped when not given", above=0)
+    ema: float = _setting(0.999, "decay of the averaged weights that are evaluated and saved; 0: none", minimum=0, maximum=0.999999)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig(_Section):
+    """Which images, and how many at a time."""
+
+    dataset: str = _setting("auto", "auto, sample, idx:DIR, or the name of a TFDS data set")
+    data_dir: str | None = _setting(None, "TFDS's data_dir (also the environment's TFDS_DATA_DIR)")
+    batch_size: int = _setting(128, "images in a training step", minimum=1)
+    memory_limit: int = _setting(2 << 30, "bytes of pixels up to which a data set is kept in memory", minimum=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig(_Section):
+    """Everything that decides what a run does. The same config, machine and software give the same weights."""
+
+    preset: str = _setting("mnist", "name of the preset that the run started from")
+    seed: int = _setting(0, "seed of initialisation, shuffling and sampling", minimum=0, maximum=2**31 - 1)
+    epochs: int = _setting(10, "passes over the training images", minimum=1)
+    precision: str = _setting(
+        "auto", "what layers compute in", choices=("auto", "float32", "mixed_bfloat16", "mixed_float16")
+    )
+    jit: str = _setting("auto", "compile the step with XLA", choices=("auto", "on", "off"))
+    steps_per_execution: int = _setting(1, "training steps in one call of the compiled function", minimum=1)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    discriminator: DiscriminatorConfig = dataclasses.field(default_factory=DiscriminatorConfig)
+    objective: ObjectiveConfig = dataclasses.field(default_factory=ObjectiveConfig)
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+
+    def to_json(self) -> str:
+        """Indented JSON that `from_json` reads."""
+        return json.dumps(self.as_dict(), indent=2, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> RunConfig:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InputError: when the text is no JSON object, or as `from_dict`.
+        """
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"the configuration is not JSON: {error}") from error
+        return cls.from_dict(values)
+
+
+def _option(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _coerce(name: str, value: Any, hint: Any) -> Any:
+    """Return ``value`` as ``hint`` wants it (JSON knows lists, not tuples), or raise InputError."""
+    if isinstance(hint, types.UnionType):
+        inner, _ = typing.get_args(hint)
+        return None if value is None else _coerce(name, value, inner)
+    if typing.get_origin(hint) is tuple:
+        length = None if Ellipsis in typing.get_args(hint) else len(typing.get_args(hint))
+        if not isinstance(value, list | tuple) or not value or (length and len(value) != length):
+            raise InputError(f"{_option(name)} must be {length or 'some'} whole numbers, got {value!r:.60}")
+        return tuple(_coerce(name, item, int) for item in value)
+    if isinstance(hint, type) and issubclass(hint, _Section):
+        return value if isinstance(value, hint) else hint.from_dict(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value) if abs(value) < 2**53 else math.inf
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+        raise InputError(f"{_option(name)} must be {kinds[hint]}, got {value!r:.60}")
+    if hint is float and not math.isfinite(value):
+        raise InputError(f"{_option(name)} must be a finite number, got {value}")
+    return value
+
+
+def _check_bounds(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
+    for item in value if isinstance(value, tuple) else (value,):
+        if item is None:
+            continue
+        if "minimum" in bounds and item < bounds["minimum"]:
+            raise InputError(f"{_option(name)} must be at least {bounds['minimum']}, got {item}")
+        if "above" in bounds and item <= bounds["above"]:
+            raise InputError(f"{_option(name)} must be above {bounds['above']}, got {item}")
+        if "maximum" in bounds and item > bounds["maximum"]:
+            raise InputError(f"{_option(name)} must be at most {bounds['maximum']}, got {item}")
+        if "choices" in bounds and item not in bounds["choices"]:
+            allowed = ", ".join(str(choice) for choice in bounds["choices"])
+            raise InputError(f"{_option(name)} must be one of {allowed}, got {item!r:.60}")
+
+
+PRESETS: dict[str, tuple[str, RunConfig]] = {
+    "mnist": (
+        "28×28 grey digits: 0.5 M parameters, stem of stride 2, all losses on; made for two CPU cores",
+        RunConfig(),
+    ),
+}
+
+
+def preset(name: str) -> RunConfig:
+    """The run that a preset describes.
+
+    Raises:
+        InputError: when there is none of that name.
+    """
+    if name not in PRESETS:
+        raise InputError(f"no preset is named {name!r}; there are: {', '.join(PRESETS)}")
+    return PRESETS[name][1]

@@ -1,0 +1,184 @@
+"""A data set of images: two splits, in memory or on disk, and the description of them that a run records."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from keras_vae.errors import InputError
+
+UInt8Array: TypeAlias = npt.NDArray[np.uint8]
+Int32Array: TypeAlias = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class ArraySplit:
+    """A split in memory.
+
+    Args:
+        images: uint8 (N, H, W, C), N of at least 1, C of 1 or 3.
+        labels: int32 (N,), or None.
+
+    Raises:
+        InputError: when the arrays are not of these types and shapes.
+    """
+
+    images: UInt8Array
+    labels: Int32Array | None = None
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or images.size == 0:
+            raise InputError(f"images must be uint8 (N, H, W, 1 or 3), got {images.dtype} {images.shape}")
+        if labels is not None and (labels.dtype != np.int32 or labels.shape != images.shape[:1]):
+            raise InputError(f"labels must be int32 ({len(images)},), got {labels.dtype} {labels.shape}")
+
+    @property
+    def count(self) -> int:
+        return len(self.images)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        height, width, channels = self.images.shape[1:]
+        return height, width, channels
+
+    @property
+    def has_labels(self) -> bool:
+        return self.labels is not None
+
+    def first(self, n: int) -> tuple[UInt8Array, Int32Array | None]:
+        """The first ``n`` images (all when there are fewer), uint8, and their labels, int32, or None."""
+        return self.images[:n], None if self.labels is None else self.labels[:n]
+
+    @cached_property
+    def tensors(self) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Images and labels as tensors. Made once, since TensorFlow copies what NumPy holds."""
+        # On the CPU, where the pipeline runs: otherwise the whole split would go to a GPU's memory.
+        with tf.init_scope(), tf.device("CPU"):
+            return tf.constant(self.images), None if self.labels is None else tf.constant(self.labels)
+
+    def sha256(self) -> str:
+        """SHA-256 of the pixels, in the order in which they are stored."""
+        return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class StreamSplit:
+    """A split that stays on disk, in TFRecord files.
+
+    Args:
+        files: the shards, in order.
+        count: number of images in all of them.
+        image_shape: (H, W, C), the same for every image.
+        has_labels: whether ``decode`` returns labels.
+        decode: from one serialised record (string scalar) to an image uint8 (H, W, C), or to that image
+            and its label int32 ().
+        shuffle_buffer: how many records to hold when shuffling.
+    """
+
+    files: tuple[str, ...]
+    count: int
+    image_shape: tuple[int, int, int]
+    has_labels: bool
+    decode: Callable[[tf.Tensor], Any]
+    shuffle_buffer: int
+
+    def examples(self) -> tf.data.Dataset:
+        """Every decoded example once, in the order of the files."""
+        return tf.data.TFRecordDataset(list(self.files)).map(self.decode, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def first(self, n: int) -> tuple[UInt8Array, Int32Array | None]:
+        """The first ``n`` images (all when there are fewer), uint8, and their labels, int32, or None."""
+        return self._collect(self.examples().take(n), min(n, self.count))
+
+    def in_memory(self) -> ArraySplit:
+        """The same split, read into memory.
+
+        Raises:
+            InputError: when the files hold more or fewer images than ``count``.
+            tf.errors.OpError: when a file is missing or corrupt.
+        """
+        return ArraySplit(*self._collect(self.examples(), self.count))
+
+    def _collect(self, examples: tf.data.Dataset, count: int) -> tuple[UInt8Array, Int32Array | None]:
+        images = np.empty((count, *self.image_shape), np.uint8)
+        labels = np.empty(count, np.int32) if self.has_labels else None
+        filled = 0
+        for batch in examples.batch(1024).prefetch(2).as_numpy_iterator():
+            batch_images = batch[0] if self.has_labels else batch
+            end = filled + len(batch_images)
+            if end > count:
+                raise InputError(
+                    f"{self.files[0]}: holds more images than the {count} announced; prepare it again"
+                )
+            images[filled:end] = batch_images
+            if labels is not None:
+                labels[filled:end] = batch[1]
+            filled = end
+        if filled < count:
+            raise InputError(
+                f"{self.files[0]}: holds {filled} images of the {count} announced; prepare it again"
+            )
+        return images, labels
+
+
+Split: TypeAlias = ArraySplit | StreamSplit
+
+
+@dataclass(frozen=True, eq=False)
+class ImageDataset:
+    """Images to train on and images to test on, of one shape.
+
+    Args:
+        name: what it is called, such as ``mnist``.
+        source: where it was read from: ``tfds``, ``idx`` or ``sample``.
+        train: the training split.
+        test: the test split.
+        class_names: one name a label, or None when the images have no labels.
+        version: the version that the source gives it, if any.
+    """
+
+    name: str
+    source: str
+    train: Split
+    test: Split
+    class_names: tuple[str, ...] | None = None
+    version: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.train.image_shape != self.test.image_shape:
+            raise InputError(
+                f"{self.name}: training images are {self.train.image_shape} and test images "
+                f"{self.test.image_shape}; both splits need one shape"
+            )
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of every image."""
+        return self.train.image_shape
+
+    @property
+    def num_classes(self) -> int | None:
+        """How many classes the labels count, or None without labels."""
+        return None if self.class_names is None else len(self.class_names)
+
+    def describe(self) -> dict[str, Any]:
+        """What a run records about its data, ready for JSON. A streamed split has no SHA-256 (None)."""
+        splits = {"train": self.train, "test": self.test}
+        return {
+            "name": self.name,
+            "source": self.source,
+            "version": self.version,
+            "image_shape": list(self.image_shape),
+            "num_classes": self.num_classes,
+            "counts": {key: split.count for key, split in splits.items()},
+            "sha256": {
+                key: split.sha256() if isinstance(split, ArraySplit) else None
+                for key, split in splits.items()
+            },
+        }

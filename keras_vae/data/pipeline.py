@@ -1,0 +1,149 @@
+"""tf.data over a split: endless shuffled batches to train on, and the split once, in order, to evaluate on.
+
+The order of an epoch depends on (seed, epoch) alone, so a resumed run sees exactly the batches that an
+unbroken one would have seen.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import tensorflow as tf
+
+from keras_vae.data.dataset import ArraySplit, Split, StreamSplit
+from keras_vae.errors import InputError
+
+_SHARDS_READ_TOGETHER = 16
+
+
+def training_batches(
+    split: Split,
+    batch_size: int,
+    *,
+    seed: int,
+    first_epoch: int = 0,
+    first_step: int = 0,
+    augment: Callable[[tf.Tensor], tf.Tensor] | None = None,
+) -> tf.data.Dataset:
+    """Endless batches, shuffled afresh in each epoch; the last, incomplete batch of an epoch is dropped.
+
+    Starting at (``first_epoch``, ``first_step``) gives what an unbroken run gives from there. An ``augment``
+    with a random state of its own starts from that state, wherever the batches start.
+
+    Args:
+        split: where the images are.
+        batch_size: B, at least 1 and at most ``split.count``.
+        seed: makes the order.
+        first_epoch: the epoch to start in.
+        first_step: the step of that epoch to start at.
+        augment: maps images float32 (B, H, W, C) to images; called on the batches in order.
+
+    Returns:
+        Images float32 (B, H, W, C) in [0, 1] with labels int32 (B,), or alone when there are no labels.
+
+    Raises:
+        InputError: when the batch does not fit the split, or the start is negative.
+    """
+    steps = steps_per_epoch(split, batch_size)
+    if first_epoch < 0 or first_step < 0:
+        raise InputError(
+            f"training cannot start at epoch {first_epoch}, step {first_step}; both count from 0"
+        )
+    first_epoch, first_step = first_epoch + first_step // steps, first_step % steps
+
+    def endless(order: Callable[[tf.Tensor], tf.data.Dataset]) -> tf.data.Dataset:
+        """Batches of what ``order`` gives for each epoch's seed, from the first step on."""
+
+        def rest_of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+            epoch_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
+            batches = order(epoch_seed).batch(batch_size, drop_remainder=True)
+            return batches.skip(tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0))
+
+        return tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(rest_of_epoch)
+
+    if isinstance(split, ArraySplit):
+        batches = _gather(split, endless(partial(_array_order, split.count)))
+    else:  # shuffled and skipped as records, decoded one by one on all cores
+        records = endless(partial(_stream_order, split)).unbatch()
+        batches = _parallel_map(records, split.decode).batch(batch_size, drop_remainder=True)
+        batches = _parallel_map(batches, _on_images(_to_float))
+    if augment is not None:
+        # In sequence, so that the random state of a layer advances in order.
+        batches = batches.map(_on_images(augment))
+    batches = batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def steps_per_epoch(split: Split, batch_size: int) -> int:
+    """How many whole batches an epoch has.
+
+    Raises:
+        InputError: when ``batch_size`` is below 1 or above ``split.count``.
+    """
+    _check_batch_size(batch_size)
+    if batch_size > split.count:
+        raise InputError(f"batch-size must be at most the {split.count} training images, got {batch_size}")
+    return split.count // batch_size
+
+
+def evaluation_batches(split: Split, batch_size: int) -> tf.data.Dataset:
+    """The split once, in order, as ``training_batches`` gives it; the last batch may be smaller.
+
+    Raises:
+        InputError: when ``batch_size`` is below 1.
+    """
+    _check_batch_size(batch_size)
+    if isinstance(split, ArraySplit):
+        batches = _gather(split, tf.data.Dataset.range(split.count).batch(batch_size))
+    else:
+        batches = _parallel_map(split.examples().batch(batch_size), _on_images(_to_float))
+        batches = batches.apply(tf.data.experimental.assert_cardinality(-(-split.count // batch_size)))
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _check_batch_size(batch_size: int) -> None:
+    if batch_size < 1:
+        raise InputError(f"batch-size must be at least 1, got {batch_size}")
+
+
+def _array_order(count: int, epoch_seed: tf.Tensor) -> tf.data.Dataset:
+    """Every index once."""
+    order = tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), epoch_seed)
+    return tf.data.Dataset.from_tensor_slices(order)
+
+
+def _stream_order(split: StreamSplit, epoch_seed: tf.Tensor) -> tf.data.Dataset:
+    """Every serialised record once: the files shuffled, then the records within a buffer."""
+    files = tf.random.experimental.stateless_shuffle(tf.constant(split.files), epoch_seed)
+    records = tf.data.Dataset.from_tensor_slices(files).interleave(
+        tf.data.TFRecordDataset,
+        cycle_length=min(_SHARDS_READ_TOGETHER, len(split.files)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    buffer_seed = tf.random.stateless_uniform((), epoch_seed, maxval=tf.int64.max, dtype=tf.int64)
+    return records.shuffle(split.shuffle_buffer, seed=buffer_seed, reshuffle_each_iteration=False)
+
+
+def _gather(split: ArraySplit, index_batches: tf.data.Dataset) -> tf.data.Dataset:
+    """The images (and labels) at each batch of indices; image by image, tf.data would be far slower."""
+    images, labels = split.tensors
+
+    def take(indices: tf.Tensor) -> Any:
+        batch = _to_float(tf.gather(images, indices))
+        return batch if labels is None else (batch, tf.gather(labels, indices))
+
+    return _parallel_map(index_batches, take)
+
+
+def _to_float(images: tf.Tensor) -> tf.Tensor:
+    return tf.cast(images, tf.float32) / 255.0
+
+
+def _on_images(function: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., Any]:
+    """The same function for batches of images alone and of images with labels."""
+    return lambda images, *labels: (function(images), *labels) if labels else function(images)
+
+
+def _parallel_map(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Dataset:
+    return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

@@ -1,0 +1,20 @@
+"""Building blocks of the encoder, the decoder and the discriminator, on `keras.ops` alone."""
+
+from keras_vae.layers.attention import CrossAttention2D, SelfAttention2D
+from keras_vae.layers.blocks import DownBlock, MidBlock, UpBlock
+from keras_vae.layers.normalization import GroupNorm
+from keras_vae.layers.residual import ResidualBlock
+from keras_vae.layers.sampling import GaussianSampling
+from keras_vae.layers.spectral import SpectralConv2D
+
+__all__ = [
+    "CrossAttention2D",
+    "DownBlock",
+    "GaussianSampling",
+    "GroupNorm",
+    "MidBlock",
+    "ResidualBlock",
+    "SelfAttention2D",
+    "SpectralConv2D",
+    "UpBlock",
+]

@@ -1,0 +1,152 @@
+"""The levels of the U-Net-inspired encoder and decoder: down, middle and up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_vae.layers.attention import CrossAttention2D, SelfAttention2D
+from keras_vae.layers.residual import ResidualBlock
+
+
+class _Block(keras.layers.Layer):
+    """``num_layers`` × (residual [→ self-attention] [→ cross-attention]), then the subclass's resampling, if any.
+
+    A subclass changes what a level is made of by ``residual_class``, `make_body` or `make_resampling`.
+    """
+
+    residual_class: type[keras.layers.Layer] = ResidualBlock
+
+    def __init__(
+        self,
+        filters: int,
+        num_layers: int = 1,
+        *,
+        self_attention: bool = False,
+        cross_attention: bool = False,
+        num_heads: int = 2,
+        groups: int = 8,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.num_layers = num_layers
+        self.self_attention = self_attention
+        self.cross_attention = cross_attention
+        self.num_heads = num_heads
+        self.groups = groups
+        self.body = self.make_body()
+        self.resampling = self.make_resampling()
+
+    def make_body(self) -> list[keras.layers.Layer]:
+        """The layers at the level's own resolution, in order."""
+        body = []
+        for index in range(self.num_layers):
+            body.append(self.residual_class(self.filters, groups=self.groups, name=f"residual_{index}"))
+            if self.self_attention:
+                body.append(SelfAttention2D(self.num_heads, self.groups, name=f"self_attention_{index}"))
+            if self.cross_attention:
+                body.append(CrossAttention2D(self.num_heads, self.groups, name=f"cross_attention_{index}"))
+        return body
+
+    def make_resampling(self) -> keras.layers.Layer | None:
+        """The layer that changes the resolution, after the others; None where it stays."""
+        return None
+
+    def build(self, inputs_shape: Any, context_shape: Any = None) -> None:
+        if self.cross_attention and context_shape is None:
+            raise ValueError(f"{type(self).__name__}: cross_attention=True needs context tokens (N, T, D), got none")
+        for layer in self.body:
+            if isinstance(layer, CrossAttention2D):
+                layer.build(inputs_shape, context_shape)
+            else:
+                layer.build(inputs_shape)
+                inputs_shape = layer.compute_output_shape(inputs_shape)
+        if self.resampling is not None:
+            self.resampling.build(inputs_shape)
+        self.built = True
+
+    def call(self, inputs: Any, context: Any = None) -> Any:
+        hidden = inputs
+        for layer in self.body:
+            hidden = layer(hidden, context) if isinstance(layer, CrossAttention2D) else layer(hidden)
+        return hidden if self.resampling is None else self.resampling(hidden)
+
+    def compute_output_shape(self, inputs_shape: Any, context_shape: Any = None) -> Any:
+        shape = (*inputs_shape[:-1], self.filters)
+        return shape if self.resampling is None else self.resampling.compute_output_shape(shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "num_layers": self.num_layers,
+            "self_attention": self.self_attention,
+            "cross_attention": self.cross_attention,
+            "num_heads": self.num_heads,
+            "groups": self.groups,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class DownBlock(_Block):
+    """One level of the encoder: (N, H, W, C) → (N, H/2, W/2, filters), or (N, H, W, filters) without ``downsample``.
+
+    Args:
+        filters: width of the output.
+        num_layers: how many times residual [→ self-attention] [→ cross-attention] is repeated.
+        downsample: halve the resolution at the end, by a 4×4 convolution of stride 2.
+        self_attention: attend to the level's own positions after each residual block.
+        cross_attention: attend to ``context`` tokens (N, T, D) after that; ``call`` then needs them.
+        num_heads: heads of both attentions; must divide ``filters``.
+        groups: groups of every normalisation; must divide the widths.
+
+    Raises:
+        ValueError: when ``groups`` or ``num_heads`` does not divide a width, or when the context is missing.
+    """
+
+    def __init__(self, filters: int, num_layers: int = 1, *, downsample: bool = True, **kwargs: Any) -> None:
+        self.downsample = downsample
+        super().__init__(filters, num_layers, **kwargs)
+
+    def make_resampling(self) -> keras.layers.Layer | None:
+        if not self.downsample:
+            return None
+        return keras.layers.Conv2D(self.filters, 4, strides=2, padding="same", name="downsample")
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "downsample": self.downsample}
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class MidBlock(_Block):
+    """The level between: (N, H, W, C) → (N, H, W, filters), with one more residual block at the end.
+
+    Arguments and errors as for `DownBlock`, without the resampling.
+    """
+
+    def make_body(self) -> list[keras.layers.Layer]:
+        last = self.residual_class(self.filters, groups=self.groups, name=f"residual_{self.num_layers}")
+        return [*super().make_body(), last]
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class UpBlock(_Block):
+    """One level of the decoder: (N, H, W, C) → (N, 2H, 2W, filters), or (N, H, W, filters) without ``upsample``.
+
+    Arguments and errors as for `DownBlock`; ``upsample`` doubles the resolution at the end, by a 4×4 transposed
+    convolution of stride 2 (the stride divides the kernel, so that every pixel gets equally many taps).
+    """
+
+    def __init__(self, filters: int, num_layers: int = 1, *, upsample: bool = True, **kwargs: Any) -> None:
+        self.upsample = upsample
+        super().__init__(filters, num_layers, **kwargs)
+
+    def make_resampling(self) -> keras.layers.Layer | None:
+        if not self.upsample:
+            return None
+        return keras.layers.Conv2DTranspose(self.filters, 4, strides=2, padding="same", name="upsample")
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "upsample": self.upsample}

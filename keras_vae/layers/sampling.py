@@ -1,0 +1,39 @@
+"""Reparameterised sampling from a diagonal Gaussian posterior."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class GaussianSampling(keras.layers.Layer):
+    """Draw ``z = mean + exp(log_var / 2) · ε`` with ``ε ~ N(0, I)``.
+
+    Inputs ``mean`` and ``log_var``, both (N, ..., L); output ``z`` of the same shape, float32. The gradient flows
+    through ``mean`` and ``log_var``; every call draws afresh.
+
+    Args:
+        seed: seed of the layer's own generator; None draws one from Keras's global seed.
+
+    Reference: Kingma & Welling 2014, "Auto-Encoding Variational Bayes", section 2.4.
+    """
+
+    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.built = True
+
+    def call(self, mean: Any, log_var: Any) -> Any:
+        epsilon = keras.random.normal(ops.shape(mean), dtype=mean.dtype, seed=self.seed_generator)
+        return mean + ops.exp(0.5 * log_var) * epsilon
+
+    def compute_output_shape(self, mean_shape: Any, log_var_shape: Any) -> Any:
+        return mean_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "seed": self.seed}

@@ -1,0 +1,48 @@
+"""What training minimises: likelihoods and KL in nats, adversarial losses on patch logits, LPIPS."""
+
+from keras_vae.losses.adversarial import (
+    ADVERSARIAL_LOSSES,
+    AdversarialLoss,
+    HingeGAN,
+    LeastSquaresGAN,
+    NonSaturatingGAN,
+    get_adversarial_loss,
+)
+from keras_vae.losses.elbo import (
+    BernoulliNLL,
+    GaussianNLL,
+    LaplaceNLL,
+    bernoulli_nll,
+    calibrated_scale,
+    calibrated_variance,
+    free_bits_kl,
+    gaussian_nll,
+    kl_divergence,
+    kl_per_dimension,
+    laplace_nll,
+)
+from keras_vae.losses.perceptual import LPIPS, lpips_distance
+from keras_vae.losses.vgg16 import VGG16Features
+
+__all__ = [
+    "ADVERSARIAL_LOSSES",
+    "LPIPS",
+    "AdversarialLoss",
+    "BernoulliNLL",
+    "GaussianNLL",
+    "HingeGAN",
+    "LaplaceNLL",
+    "LeastSquaresGAN",
+    "NonSaturatingGAN",
+    "VGG16Features",
+    "bernoulli_nll",
+    "calibrated_scale",
+    "calibrated_variance",
+    "free_bits_kl",
+    "gaussian_nll",
+    "get_adversarial_loss",
+    "kl_divergence",
+    "kl_per_dimension",
+    "laplace_nll",
+    "lpips_distance",
+]

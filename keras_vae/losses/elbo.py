@@ -1,0 +1,215 @@
+"""The two halves of the evidence lower bound, per image and in nats: ``elbo = -(nll + kl)``.
+
+Kingma & Welling 2014, "Auto-Encoding Variational Bayes". Everything is computed in float32, whatever the
+policy.
+"""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_vae.errors import InputError
+
+Tensor = Any  # a tensor of whichever Keras backend runs
+
+LOG_TWO_PI = math.log(2.0 * math.pi)
+VARIANCE_FLOOR = math.exp(-12.0)  # Rybkin et al. 2021 keep log σ above -6
+SCALE_FLOOR = math.exp(-6.0)  # the same for a Laplace distribution
+PROBABILITY_FLOOR = 1e-6
+
+
+def kl_per_dimension(mean: Tensor, log_var: Tensor) -> Tensor:
+    """KL(N(mean, exp(log_var)) ‖ N(0, 1)) of every latent dimension, in nats.
+
+    ``½ (mean² + exp(log_var) - 1 - log_var)``: appendix B of Kingma & Welling 2014. Same shape as ``mean``,
+    float32.
+    """
+    mean, log_var = _float32(mean), _float32(log_var)
+    # expm1 keeps the digits that exp(log_var) - 1 loses near the prior.
+    return 0.5 * (ops.square(mean) + ops.expm1(log_var) - log_var)
+
+
+def kl_divergence(mean: Tensor, log_var: Tensor) -> Tensor:
+    """KL of a diagonal Gaussian posterior to N(0, I): the sum over all latent axes. (N,) nats, float32."""
+    return _sum_per_image(kl_per_dimension(mean, log_var))
+
+
+def free_bits_kl(mean: Tensor, log_var: Tensor, free_bits: float) -> Tensor:
+    """KL that pushes no latent dimension below ``free_bits`` nats: ``Σ_j max(free_bits, mean_n KL_nj)``.
+
+    The maximum is taken of the batch mean, so the result is one number for the batch: shape (), nats per
+    image. With ``free_bits=0`` it is the mean of `kl_divergence`.
+
+    Raises:
+        InputError: when ``free_bits`` is negative.
+
+    Reference: Kingma et al. 2016, "Improving Variational Inference with Inverse Autoregressive Flow",
+        appendix C.8.
+    """
+    if free_bits < 0:
+        raise InputError(f"free_bits must be at least 0 nats, got {free_bits}")
+    return ops.sum(ops.maximum(ops.mean(kl_per_dimension(mean, log_var), axis=0), free_bits))
+
+
+def calibrated_variance(y_true: Tensor, y_pred: Tensor, floor: float = VARIANCE_FLOOR) -> Tensor:
+    """The Gaussian variance under which a batch is most likely: its mean squared error, at least ``floor``.
+
+    Shape (), float32.
+
+    The gradient flows through it, as in the paper; at the optimum its contribution to the batch's likelihood
+    is zero.
+
+    Reference: Rybkin et al. 2021, "Simple and Effective VAE Training with Calibrated Decoders" (σ-VAE), eq.
+        6.
+    """
+    return ops.maximum(ops.mean(ops.square(_float32(y_true) - _float32(y_pred))), floor)
+
+
+def calibrated_scale(y_true: Tensor, y_pred: Tensor, floor: float = SCALE_FLOOR) -> Tensor:
+    """The Laplace scale under which a batch is most likely: its mean absolute error, at least ``floor``.
+
+    Shape (), float32; the gradient flows through it as through `calibrated_variance`.
+    """
+    return ops.maximum(ops.mean(ops.abs(_float32(y_true) - _float32(y_pred))), floor)
+
+
+def gaussian_nll(y_true: Tensor, y_pred: Tensor, variance: Tensor | float) -> Tensor:
+    """-log N(y_true; y_pred, variance), constant included, summed over pixels and channels: (N,) nats.
+
+    ``variance`` is a number, or a tensor that broadcasts to the images; it has to be positive.
+    """
+    variance = _float32(variance)
+    squared_error = ops.square(_float32(y_true) - _float32(y_pred))
+    return 0.5 * _sum_per_image(squared_error / variance + ops.log(variance) + LOG_TWO_PI)
+
+
+def laplace_nll(y_true: Tensor, y_pred: Tensor, scale: Tensor | float) -> Tensor:
+    """-log Laplace(y_true; y_pred, scale), constant included, summed over pixels and channels: (N,) nats.
+
+    ``scale`` is a number, or a tensor that broadcasts to the images; it has to be positive.
+    """
+    scale = _float32(scale)
+    return _sum_per_image(ops.abs(_float32(y_true) - _float32(y_pred)) / scale + ops.log(2.0 * scale))
+
+
+def bernoulli_nll(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """-log Bernoulli(y_true; y_pred), summed over pixels and channels: (N,) nats.
+
+    ``y_pred`` are probabilities in [0, 1], not logits, clipped to [1e-6, 1 - 1e-6]: no pixel costs more than
+    13.8 nats, and a pixel outside that range gets no gradient. ``y_true`` in {0, 1} gives the likelihood;
+    grey values between give the cross entropy, which is not normalised over grey values.
+    """
+    y_true = _float32(y_true)
+    probability = ops.clip(_float32(y_pred), PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
+    return -_sum_per_image(y_true * ops.log(probability) + (1.0 - y_true) * ops.log1p(-probability))
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class GaussianNLL(keras.losses.Loss):
+    """`gaussian_nll` as a Keras loss: (N, H, W, C) images to (N,) nats per image.
+
+    Args:
+        variance: a positive number, or "calibrated" for the batch's own (`calibrated_variance`), the σ-VAE.
+        floor: least calibrated variance; unused with a fixed one. Default e⁻¹².
+        reduction: how Keras joins the images. Default "sum_over_batch_size", their mean.
+        name: name of the loss.
+
+    Raises:
+        InputError: when ``variance`` is another word, or a number that is not positive.
+    """
+
+    def __init__(
+        self,
+        variance: float | str = "calibrated",
+        floor: float = VARIANCE_FLOOR,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "gaussian_nll",
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype="float32")
+        _check_spread("variance", variance)
+        _check_positive("floor", floor)
+        self.variance = variance
+        self.floor = floor
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        if isinstance(self.variance, str):
+            return gaussian_nll(y_true, y_pred, calibrated_variance(y_true, y_pred, self.floor))
+        return gaussian_nll(y_true, y_pred, self.variance)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "variance": self.variance, "floor": self.floor}
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class LaplaceNLL(keras.losses.Loss):
+    """`laplace_nll` as a Keras loss: (N, H, W, C) images to (N,) nats per image.
+
+    Args:
+        scale: a positive number b, or "calibrated" for the batch's own (`calibrated_scale`).
+        floor: least calibrated scale; unused with a fixed one. Default e⁻⁶.
+        reduction: how Keras joins the images. Default "sum_over_batch_size", their mean.
+        name: name of the loss.
+
+    Raises:
+        InputError: when ``scale`` is another word, or a number that is not positive.
+    """
+
+    def __init__(
+        self,
+        scale: float | str = "calibrated",
+        floor: float = SCALE_FLOOR,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "laplace_nll",
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype="float32")
+        _check_spread("scale", scale)
+        _check_positive("floor", floor)
+        self.scale = scale
+        self.floor = floor
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        if isinstance(self.scale, str):
+            return laplace_nll(y_true, y_pred, calibrated_scale(y_true, y_pred, self.floor))
+        return laplace_nll(y_true, y_pred, self.scale)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "scale": self.scale, "floor": self.floor}
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class BernoulliNLL(keras.losses.Loss):
+    """`bernoulli_nll` as a Keras loss: (N, H, W, C) probabilities to (N,) nats per image.
+
+    Args:
+        reduction: how Keras joins the images. Default "sum_over_batch_size", their mean.
+        name: name of the loss.
+    """
+
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str = "bernoulli_nll") -> None:
+        super().__init__(name=name, reduction=reduction, dtype="float32")
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return bernoulli_nll(y_true, y_pred)
+
+
+def _float32(values: Tensor) -> Tensor:
+    return ops.cast(values, "float32")
+
+
+def _sum_per_image(values: Tensor) -> Tensor:
+    return ops.sum(values, axis=tuple(range(1, len(values.shape))))
+
+
+def _check_spread(name: str, value: float | str) -> None:
+    if isinstance(value, str):
+        if value != "calibrated":
+            raise InputError(f'{name} must be a positive number or "calibrated", got "{value}"')
+    else:
+        _check_positive(name, value)
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not (value > 0 and math.isfinite(value)):
+        raise InputError(f"{name} must be a positive number, got {value}")

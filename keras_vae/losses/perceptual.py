@@ -1,0 +1,95 @@
+"""LPIPS: how different two images look, as the distance of their VGG16 features (Zhang et al. 2018)."""
+
+import os
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_vae.losses.vgg16 import Array, VGG16Features, read_heads
+
+Tensor = Any  # a tensor of whichever Keras backend runs
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class LPIPS(keras.losses.Loss):
+    """LPIPS v0.1 with VGG16: images (N, H, W, C) in [0, 1], C of 1 or 3, to distances (N,) float32.
+
+    ``Σ_taps mean_positions Σ_channels w (f(y_true)/‖f(y_true)‖ - f(y_pred)/‖f(y_pred)‖)²``; 0 for equal
+    images. The published figure has five taps; the first three carry what there is to see in small images and
+    are what the bundled weights hold. ``y_true`` gets no gradient: its pass through the network is never
+    differentiated.
+
+    The network is no part of a model that holds this loss: its weights are neither trained nor saved with
+    that model, and the config names their source. Make the loss within the strategy's scope when training is
+    distributed, and never inside a ``tf.function``.
+
+    Args:
+        weights: "bundled", the path of an ``.npz`` with the same arrays, or "imagenet" (Keras Applications'
+            VGG16 with equal weights of channels, not the published distance): as `VGG16Features` has it.
+        taps: blocks of VGG16 to compare at, 1 to 5; "bundled" has 3. Default 3.
+        reduction: how Keras joins the images. Default "sum_over_batch_size", their mean.
+        name: name of the loss.
+        dtype: policy of the convolutions ("mixed_bfloat16" is the fast one on CPUs that have it);
+            normalisation and sums stay in float32. Default: the global policy.
+
+    Raises:
+        InputError: as `VGG16Features` does.
+
+    Reference: Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric",
+        eq. 1.
+    """
+
+    def __init__(
+        self,
+        weights: str | os.PathLike[str] = "bundled",
+        taps: int = 3,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "lpips",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype="float32")
+        self._network = _Network(VGG16Features(weights, taps, dtype), read_heads(weights, taps))
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        # Two passes rather than one over both halves: no backward pass is made for the real images.
+        features_true = self._network.features(ops.stop_gradient(y_true))
+        features_pred = self._network.features(y_pred)
+        return lpips_distance(features_true, features_pred, self._network.heads)
+
+    def get_config(self) -> dict[str, Any]:
+        features = self._network.features
+        return {
+            **super().get_config(),
+            "weights": features.weights_source,
+            "taps": features.taps,
+            "dtype": features.dtype_policy.name,
+        }
+
+
+def lpips_distance(features_true: list[Tensor], features_pred: list[Tensor], heads: list[Array]) -> Tensor:
+    """LPIPS of two lists of activations (N, H_i, W_i, C_i) with channel weights (C_i,): (N,) float32."""
+    total: Tensor = 0.0
+    for true, pred, head in zip(features_true, features_pred, heads, strict=True):
+        # One row a position: sums over channels are then products with a column, the fastest form on CPU.
+        rows_true, rows_pred = _unit_rows(true), _unit_rows(pred)
+        distance = ops.matmul(ops.square(rows_pred - rows_true), head[:, None])
+        total = total + ops.mean(ops.reshape(distance, (ops.shape(pred)[0], -1)), axis=1)
+    return total
+
+
+class _Network:
+    """Keeps the extractor out of sight of Keras, which saves any layer that a model's attributes lead to."""
+
+    def __init__(self, features: VGG16Features, heads: list[Array]) -> None:
+        self.features = features
+        self.heads = heads
+
+
+def _unit_rows(features: Tensor) -> Tensor:
+    channels = features.shape[-1]
+    rows = ops.cast(ops.reshape(features, (-1, channels)), "float32")
+    squared_norm = ops.matmul(ops.square(rows), ops.ones((channels, 1), dtype="float32"))
+    # 1e-10 beside the norm is LPIPS's own; 1e-20 under the root, far below it, keeps the gradient finite
+    # where all features are zero.
+    return rows / (ops.sqrt(squared_norm + 1e-20) + 1e-10)

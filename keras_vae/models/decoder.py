@@ -1,0 +1,172 @@
+"""The decoder: a latent vector to an image, with generative skips from every level to tokens of z."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_vae.layers import MidBlock, UpBlock
+from keras_vae.layers.normalization import GroupNorm
+from keras_vae.models.geometry import Geometry
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class Decoder(keras.Model):
+    """Latent → `MidBlock` → an `UpBlock` for each width → image.
+
+    Takes ``z`` (N, latent_dim), float32, and for a conditional model labels (N,), int32. Gives images (N, H, W, C),
+    float32 in [0, 1]. It sees nothing else: there is no path from the encoder's features. Instead every level attends,
+    by cross-attention, to ``context_tokens`` tokens made from z (*generative skips*), and to the label's token.
+
+    Args:
+        image_shape, latent_dim, widths, stem_stride, num_layers, attention_resolution, num_heads, groups, num_classes:
+            as for `Encoder`, which it mirrors; ``widths`` finest first there and here.
+        generative_skips: let every level attend to tokens of z.
+        context_tokens: how many tokens z is turned into.
+        output_width: channels at full resolution before the image, where ``stem_stride`` is 2.
+
+    Raises:
+        ValueError: when ``groups`` or ``num_heads`` does not divide a width; the message names both numbers.
+
+    A subclass changes the levels by ``up_block_class`` and ``mid_block_class``.
+
+    Reference: Dieng et al. 2019, "Avoiding Latent Variable Collapse with Generative Skip Models".
+    """
+
+    up_block_class: type[keras.layers.Layer] = UpBlock
+    mid_block_class: type[keras.layers.Layer] = MidBlock
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int] = (28, 28, 1),
+        latent_dim: int = 2,
+        widths: tuple[int, ...] = (32, 64),
+        *,
+        stem_stride: int = 2,
+        num_layers: int = 1,
+        attention_resolution: int = 7,
+        num_heads: int = 2,
+        groups: int = 8,
+        num_classes: int | None = None,
+        generative_skips: bool = True,
+        context_tokens: int = 4,
+        output_width: int = 16,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.image_shape = tuple(image_shape)
+        self.latent_dim = latent_dim
+        self.widths = tuple(widths)
+        self.stem_stride = stem_stride
+        self.num_layers = num_layers
+        self.attention_resolution = attention_resolution
+        self.num_heads = num_heads
+        self.groups = groups
+        self.num_classes = num_classes
+        self.generative_skips = generative_skips
+        self.context_tokens = context_tokens
+        self.output_width = output_width
+        self.geometry = Geometry(*self.image_shape[:2], levels=len(widths), stem_stride=stem_stride)
+
+        has_context = generative_skips or num_classes is not None
+        shared = {"num_heads": num_heads, "groups": groups, "cross_attention": has_context}
+        attends = [max(self.geometry.grid(level)) <= attention_resolution for level in range(len(widths))]
+        grid = self.geometry.grid(len(widths) - 1)
+        self.stem = keras.layers.Dense(grid[0] * grid[1] * widths[-1], name="stem")
+        self.latent_tokens = (
+            keras.layers.Dense(context_tokens * widths[-1], name="latent_tokens") if generative_skips else None
+        )
+        self.label_token = None if num_classes is None else keras.layers.Embedding(num_classes, widths[-1])
+        self.mid_block = self.mid_block_class(
+            widths[-1], num_layers, self_attention=attends[-1], name="mid", **shared
+        )
+        self.up_blocks = [
+            self.up_block_class(
+                widths[level],
+                num_layers,
+                upsample=level > 0,
+                self_attention=attends[level],
+                name=f"up_{level}",
+                **shared,
+            )
+            for level in reversed(range(len(widths)))
+        ]
+        self.norm = GroupNorm(groups, name="norm")
+        self.unstem = (
+            keras.layers.Conv2DTranspose(
+                output_width, 4, strides=2, padding="same", activation="silu", name="unstem"
+            )
+            if stem_stride == 2
+            else None
+        )
+        # Images leave in float32 whatever the policy: half precision cannot tell 256 grey levels apart near 1.
+        self.to_image = keras.layers.Conv2D(
+            self.image_shape[-1], 3, padding="same", activation="sigmoid", dtype="float32", name="to_image"
+        )
+        self.build((None, latent_dim))
+
+    def build(self, z_shape: Any, labels_shape: Any = None) -> None:
+        if self.built:
+            return
+        width = self.widths[-1]
+        self.stem.build((None, self.latent_dim))
+        tokens = 0
+        if self.latent_tokens is not None:
+            self.latent_tokens.build((None, self.latent_dim))
+            tokens += self.context_tokens
+        if self.label_token is not None:
+            self.label_token.build((None,))
+            tokens += 1
+        context_shape = (None, tokens, width) if tokens else None
+        shape = (None, *self.geometry.grid(len(self.widths) - 1), width)
+        for block in (self.mid_block, *self.up_blocks):
+            block.build(shape, context_shape)
+            shape = block.compute_output_shape(shape)
+        self.norm.build(shape)
+        if self.unstem is not None:
+            self.unstem.build(shape)
+            shape = self.unstem.compute_output_shape(shape)
+        self.to_image.build(shape)
+        self.built = True
+
+    def _context(self, z: Any, labels: Any) -> Any:
+        """Tokens (N, T, D) of z and of the label; None where the decoder attends to neither."""
+        width = self.widths[-1]
+        tokens = []
+        if self.latent_tokens is not None:
+            tokens.append(ops.reshape(self.latent_tokens(z), (-1, self.context_tokens, width)))
+        if self.label_token is not None:
+            tokens.append(self.label_token(labels)[:, None, :])
+        return ops.concatenate(tokens, axis=1) if tokens else None
+
+    def call(self, z: Any, labels: Any = None) -> Any:
+        context = self._context(z, labels)
+        hidden = ops.reshape(self.stem(z), (-1, *self.geometry.grid(len(self.widths) - 1), self.widths[-1]))
+        for block in (self.mid_block, *self.up_blocks):
+            hidden = block(hidden, context)
+        hidden = ops.silu(self.norm(hidden))
+        if self.unstem is not None:
+            hidden = self.unstem(hidden)
+        return self.geometry.crop(self.to_image(hidden))
+
+    def compute_output_shape(self, z_shape: Any, labels_shape: Any = None) -> Any:
+        return (z_shape[0], *self.image_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "image_shape": self.image_shape,
+            "latent_dim": self.latent_dim,
+            "widths": self.widths,
+            "stem_stride": self.stem_stride,
+            "num_layers": self.num_layers,
+            "attention_resolution": self.attention_resolution,
+            "num_heads": self.num_heads,
+            "groups": self.groups,
+            "num_classes": self.num_classes,
+            "generative_skips": self.generative_skips,
+            "context_tokens": self.context_tokens,
+            "output_width": self.output_width,
+        }

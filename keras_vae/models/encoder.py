@@ -1,0 +1,142 @@
+"""The encoder: images to the mean and log-variance of a diagonal Gaussian posterior."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_vae.layers import DownBlock, MidBlock
+from keras_vae.layers.normalization import GroupNorm
+from keras_vae.models.geometry import Geometry
+
+# Bounds of log σ²: outside of them exp() leaves what float32 training can use (as in Rombach et al. 2022).
+LOG_VAR_MIN, LOG_VAR_MAX = -30.0, 20.0
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class Encoder(keras.Model):
+    """Stem → a `DownBlock` for each width → `MidBlock` → posterior heads.
+
+    Takes images (N, H, W, C), float32 in [0, 1], and for a conditional model labels (N,), int32. Gives ``mean`` and
+    ``log_var``, both float32 (N, latent_dim). Sides that the down-samplings do not divide are padded with zeros.
+
+    Args:
+        image_shape: (H, W, C).
+        latent_dim: size of the latent vector.
+        widths: channels of each level, finest first; every level but the last halves the resolution.
+        stem_stride: 2 starts at half of the resolution (cheap), 1 at all of it.
+        num_layers: residual blocks in a level.
+        attention_resolution: feature maps whose sides are at most this attend to themselves; 0: none does.
+        num_heads: heads of every attention; must divide the widths that attend.
+        groups: groups of every normalisation; must divide the widths.
+        num_classes: number of labels of a conditional model; every level then attends to the label's token.
+
+    Raises:
+        ValueError: when ``groups`` or ``num_heads`` does not divide a width; the message names both numbers.
+
+    A subclass changes the levels by ``down_block_class`` and ``mid_block_class``.
+    """
+
+    down_block_class: type[keras.layers.Layer] = DownBlock
+    mid_block_class: type[keras.layers.Layer] = MidBlock
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int] = (28, 28, 1),
+        latent_dim: int = 2,
+        widths: tuple[int, ...] = (32, 64),
+        *,
+        stem_stride: int = 2,
+        num_layers: int = 1,
+        attention_resolution: int = 7,
+        num_heads: int = 2,
+        groups: int = 8,
+        num_classes: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.image_shape = tuple(image_shape)
+        self.latent_dim = latent_dim
+        self.widths = tuple(widths)
+        self.stem_stride = stem_stride
+        self.num_layers = num_layers
+        self.attention_resolution = attention_resolution
+        self.num_heads = num_heads
+        self.groups = groups
+        self.num_classes = num_classes
+        self.geometry = Geometry(*self.image_shape[:2], levels=len(widths), stem_stride=stem_stride)
+
+        shared = {"num_heads": num_heads, "groups": groups, "cross_attention": num_classes is not None}
+        attends = [max(self.geometry.grid(level)) <= attention_resolution for level in range(len(widths))]
+        last = len(widths) - 1
+        self.label_token = None if num_classes is None else keras.layers.Embedding(num_classes, widths[-1])
+        self.stem = keras.layers.Conv2D(
+            widths[0], 4 if stem_stride == 2 else 3, strides=stem_stride, padding="same", name="stem"
+        )
+        self.down_blocks = [
+            self.down_block_class(
+                width,
+                num_layers,
+                downsample=level < last,
+                self_attention=attends[level],
+                name=f"down_{level}",
+                **shared,
+            )
+            for level, width in enumerate(widths)
+        ]
+        self.mid_block = self.mid_block_class(
+            widths[-1], num_layers, self_attention=attends[-1], name="mid", **shared
+        )
+        self.norm = GroupNorm(groups, name="norm")
+        # The posterior stays in float32 whatever the policy: KL and exp(log_var) need its range.
+        self.mean_head = keras.layers.Dense(latent_dim, dtype="float32", name="mean")
+        self.log_var_head = keras.layers.Dense(latent_dim, dtype="float32", name="log_var")
+        self.build((None, *self.image_shape))
+
+    def build(self, images_shape: Any, labels_shape: Any = None) -> None:
+        if self.built:
+            return
+        context_shape = None
+        if self.label_token is not None:
+            self.label_token.build((None,))
+            context_shape = (None, 1, self.widths[-1])
+        shape = (None, *self.geometry.padded, self.image_shape[-1])
+        self.stem.build(shape)
+        shape = self.stem.compute_output_shape(shape)
+        for block in (*self.down_blocks, self.mid_block):
+            block.build(shape, context_shape)
+            shape = block.compute_output_shape(shape)
+        self.norm.build(shape)
+        features = shape[1] * shape[2] * shape[3]
+        self.mean_head.build((None, features))
+        self.log_var_head.build((None, features))
+        self.built = True
+
+    def call(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
+        context = None if self.label_token is None else self.label_token(labels)[:, None, :]
+        hidden = self.stem(self.geometry.pad(images))
+        for block in (*self.down_blocks, self.mid_block):
+            hidden = block(hidden, context)
+        hidden = ops.silu(self.norm(hidden))
+        hidden = ops.reshape(hidden, (-1, hidden.shape[1] * hidden.shape[2] * hidden.shape[3]))
+        return self.mean_head(hidden), ops.clip(self.log_var_head(hidden), LOG_VAR_MIN, LOG_VAR_MAX)
+
+    def compute_output_shape(self, images_shape: Any, labels_shape: Any = None) -> Any:
+        shape = (images_shape[0], self.latent_dim)
+        return shape, shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "image_shape": self.image_shape,
+            "latent_dim": self.latent_dim,
+            "widths": self.widths,
+            "stem_stride": self.stem_stride,
+            "num_layers": self.num_layers,
+            "attention_resolution": self.attention_resolution,
+            "num_heads": self.num_heads,
+            "groups": self.groups,
+            "num_classes": self.num_classes,
+        }

@@ -1,0 +1,48 @@
+"""How an image size meets the down-samplings: the grid of every level, the padding and the crop."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from keras import ops
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+    """Sizes of a pyramid over images (H, W): the stem divides by ``stem_stride``, each level but the last by 2."""
+
+    height: int
+    width: int
+    levels: int
+    stem_stride: int
+
+    @property
+    def factor(self) -> int:
+        """The image's side over the coarsest grid's."""
+        return self.stem_stride * 2 ** (self.levels - 1)
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """The sides rounded up to multiples of ``factor``."""
+        return tuple(math.ceil(side / self.factor) * self.factor for side in (self.height, self.width))  # type: ignore[return-value]
+
+    def grid(self, level: int) -> tuple[int, int]:
+        """The feature map (h, w) at ``level``, 0 the finest."""
+        stride = self.stem_stride * 2**level
+        return self.padded[0] // stride, self.padded[1] // stride
+
+    def pad(self, images: Any) -> Any:
+        """(N, height, width, C) → (N, *padded, C), zeros on both sides."""
+        margins = [(0, 0), *self._margins(), (0, 0)]
+        return images if self.padded == (self.height, self.width) else ops.pad(images, margins)
+
+    def crop(self, images: Any) -> Any:
+        """The inverse of `pad`."""
+        (top, _), (left, _) = self._margins()
+        return images[:, top : top + self.height, left : left + self.width, :]
+
+    def _margins(self) -> list[tuple[int, int]]:
+        extra = [padded - side for padded, side in zip(self.padded, (self.height, self.width), strict=True)]
+        return [(margin // 2, margin - margin // 2) for margin in extra]

@@ -1,0 +1,172 @@
+"""The variational autoencoder: an encoder, a sampling layer and a decoder that sees z (and the label) alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_vae.config import ModelConfig, preset
+from keras_vae.layers import GaussianSampling
+from keras_vae.models.decoder import Decoder
+from keras_vae.models.encoder import Encoder
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class VAE(keras.Model):
+    """Variational autoencoder of images, or with ``variational=False`` a plain autoencoder.
+
+    ``call(images[, labels])`` reconstructs: through a sampled z in training, through the posterior mean otherwise.
+    Images are (N, H, W, C), float32 in [0, 1]; labels (N,), int32, for a conditional model only. All weights exist from
+    construction on.
+
+    Args:
+        image_shape: (H, W, C), any H and W.
+        latent_dim: size of the latent vector.
+        variational: False for a deterministic autoencoder, whose posterior is its mean.
+        num_classes: number of labels of a conditional model, None for an unconditional one.
+        seed: seed of the posterior's noise; None draws one from Keras's global seed.
+        widths, stem_stride, num_layers, attention_resolution, num_heads, groups: as for `Encoder` and `Decoder`.
+        generative_skips, context_tokens, output_width: as for `Decoder`.
+        likelihood: distribution of a pixel given z: "gaussian", "laplace" or "bernoulli".
+        scale: its standard deviation (Gaussian) or scale (Laplace). None leaves it to training, which calibrates it;
+            it is the weight ``likelihood_scale`` and so part of a saved model.
+
+    Example:
+        ```python
+        vae = VAE.from_preset("mnist", latent_dim=2)
+        mean, log_var = vae.encode(images)
+        samples = vae.sample(16, seed=0)
+        ```
+
+    A subclass changes the parts by ``encoder_class`` and ``decoder_class``.
+
+    Reference: Kingma & Welling 2014, "Auto-Encoding Variational Bayes".
+    """
+
+    encoder_class: type[Encoder] = Encoder
+    decoder_class: type[Decoder] = Decoder
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int] = (28, 28, 1),
+        latent_dim: int = 2,
+        widths: tuple[int, ...] = (32, 64),
+        *,
+        variational: bool = True,
+        stem_stride: int = 2,
+        num_layers: int = 1,
+        attention_resolution: int = 7,
+        num_heads: int = 2,
+        groups: int = 8,
+        num_classes: int | None = None,
+        generative_skips: bool = True,
+        context_tokens: int = 4,
+        output_width: int = 16,
+        likelihood: str = "gaussian",
+        scale: float | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.variational = variational
+        self.seed = seed
+        mirrored = {
+            "image_shape": image_shape,
+            "latent_dim": latent_dim,
+            "widths": widths,
+            "stem_stride": stem_stride,
+            "num_layers": num_layers,
+            "attention_resolution": attention_resolution,
+            "num_heads": num_heads,
+            "groups": groups,
+            "num_classes": num_classes,
+            "dtype": self.dtype_policy,
+        }
+        self.encoder = self.encoder_class(**mirrored, name="encoder")
+        self.decoder = self.decoder_class(
+            **mirrored,
+            generative_skips=generative_skips,
+            context_tokens=context_tokens,
+            output_width=output_width,
+            name="decoder",
+        )
+        self.sampling = GaussianSampling(seed, name="sampling")
+        self.likelihood = likelihood
+        self.scale = scale
+        self.likelihood_scale = self.add_weight(
+            shape=(),
+            initializer=keras.initializers.Constant(1.0 if scale is None else scale),
+            trainable=False,
+            dtype="float32",
+            autocast=False,
+            name="likelihood_scale",
+        )
+        self.built = True
+
+    @classmethod
+    def from_model_config(cls, config: ModelConfig, **kwargs: Any) -> VAE:
+        """Build from a run's description of its model."""
+        return cls(**config.as_dict(), **kwargs)
+
+    @classmethod
+    def from_preset(cls, name: str, **overrides: Any) -> VAE:
+        """Build an untrained model from a preset (`keras_vae.config.PRESETS`); ``overrides`` replace its fields.
+
+        Raises:
+            InputError: when the preset or a field is unknown, or a value is out of range.
+        """
+        return cls.from_model_config(preset(name).model.replace(**overrides))
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        return self.encoder.image_shape
+
+    @property
+    def latent_dim(self) -> int:
+        """Size of the latent vector."""
+        return self.encoder.latent_dim
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of labels of a conditional model, else None."""
+        return self.encoder.num_classes
+
+    def encode(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
+        """The posterior's ``(mean, log_var)``, each float32 (N, latent_dim)."""
+        return self.encoder(images, labels)
+
+    def decode(self, z: Any, labels: Any = None) -> Any:
+        """Images (N, H, W, C), float32 in [0, 1], of latents (N, latent_dim)."""
+        return self.decoder(z, labels)
+
+    def reconstruct(self, images: Any, labels: Any = None) -> Any:
+        """Decode the posterior mean; deterministic."""
+        mean, _ = self.encode(images, labels)
+        return self.decode(mean, labels)
+
+    def sample(self, count: int, seed: int | None = None, labels: Any = None) -> Any:
+        """Decode ``count`` draws of the prior N(0, I): images (count, H, W, C). The same seed gives the same images."""
+        return self.decode(keras.random.normal((count, self.latent_dim), seed=seed), labels)
+
+    def call(self, images: Any, labels: Any = None, training: bool = False) -> Any:
+        mean, log_var = self.encode(images, labels)
+        z = self.sampling(mean, log_var) if training and self.variational else mean
+        return self.decode(z, labels)
+
+    def compute_output_shape(self, images_shape: Any, labels_shape: Any = None) -> Any:
+        return (images_shape[0], *self.image_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        decoder = self.decoder.get_config()
+        architecture = {key: value for key, value in decoder.items() if key not in ("name", "trainable", "dtype")}
+        return {
+            **super().get_config(),
+            **architecture,
+            "variational": self.variational,
+            "likelihood": self.likelihood,
+            "scale": self.scale,
+            "seed": self.seed,
+        }

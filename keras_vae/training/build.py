@@ -1,0 +1,60 @@
+"""From a run's description to a compiled trainer."""
+
+from __future__ import annotations
+
+import keras
+
+from keras_vae.config import ObjectiveConfig, OptimizerConfig, RunConfig
+from keras_vae.losses import LPIPS
+from keras_vae.models import VAE, PatchDiscriminator
+from keras_vae.training.device import choose_jit, choose_precision
+from keras_vae.training.schedules import warmup_cosine
+from keras_vae.training.trainer import VAETrainer
+
+
+def build_trainer(config: RunConfig, steps_per_epoch: int) -> VAETrainer:
+    """Seed Keras, set its dtype policy and make the trainer that ``config`` describes, ready to ``fit``.
+
+    Raises:
+        InputError: when the model's or the loss's settings do not fit together.
+    """
+    keras.utils.set_random_seed(config.seed)
+    keras.mixed_precision.set_global_policy(choose_precision(config.precision).value)
+    total_steps = config.epochs * steps_per_epoch
+    vae = VAE.from_model_config(config.model)
+    discriminator = None
+    if config.objective.adversarial_weight:
+        discriminator = PatchDiscriminator(config.model.image_shape, **config.discriminator.as_dict())
+    trainer = VAETrainer(
+        vae,
+        discriminator,
+        build_perceptual_loss(config.objective),
+        config.objective,
+        total_steps=total_steps,
+        ema=config.optimizer.ema,
+    )
+    trainer.compile(
+        _adamw(config.optimizer, config.optimizer.learning_rate, total_steps),
+        _adamw(config.optimizer, config.optimizer.discriminator_learning_rate, total_steps),
+        jit_compile=choose_jit(config.jit).value == "on",
+        steps_per_execution=config.steps_per_execution,
+    )
+    return trainer
+
+
+def build_perceptual_loss(config: ObjectiveConfig) -> LPIPS | None:
+    """The perceptual loss that ``config`` names, or None where its weight is 0."""
+    if not config.perceptual_weight:
+        return None
+    return LPIPS(config.perceptual_weights, config.perceptual_taps, reduction=None)
+
+
+def _adamw(config: OptimizerConfig, peak: float, total_steps: int) -> keras.optimizers.Optimizer:
+    optimizer = keras.optimizers.AdamW(
+        warmup_cosine(peak, config.learning_rate_warmup, total_steps),
+        weight_decay=config.weight_decay,
+        global_clipnorm=config.clip_norm,
+    )
+    # As is usual, decay shrinks kernels alone.
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer

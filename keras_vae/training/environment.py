@@ -1,0 +1,58 @@
+"""What a run records of where it ran: versions, devices, precision, git revision."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from keras_vae.config import RunConfig
+from keras_vae.training.device import choose_jit, choose_precision, gpus
+
+PACKAGES = ("keras-vae", "keras", "tensorflow", "numpy", "tensorflow-datasets")
+
+
+def describe_environment(config: RunConfig) -> dict[str, Any]:
+    """Versions, devices, the precision and XLA choice with their reasons, and the git revision of a checkout; for JSON."""
+    precision, jit = choose_precision(config.precision), choose_jit(config.jit)
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": package_versions(),
+        "gpus": [name for name, _ in gpus()],
+        "precision": {"value": precision.value, "reason": precision.reason},
+        "jit": {"value": jit.value, "reason": jit.reason},
+        "git_revision": _git_revision(),
+    }
+
+
+def package_versions() -> dict[str, str | None]:
+    """Installed version of each package that decides what a run computes; None where it is not installed."""
+    versions: dict[str, str | None] = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = None
+    return versions
+
+
+def _git_revision() -> str | None:
+    """The commit of the checkout that this file lies in, with "-dirty" after it if it was changed."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

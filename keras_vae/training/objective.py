@@ -1,0 +1,107 @@
+"""The whole objective, once, on `keras.ops`: ``L_G = NLL + β·KL + λ_p·LPIPS + λ_a·adversarial``, and the discriminator's.
+
+Everything is float32 and a scalar, the mean over the batch. A trainer for another backend is a thin step over this.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from keras import ops
+
+from keras_vae.config import ObjectiveConfig
+from keras_vae.losses import (
+    AdversarialLoss,
+    bernoulli_nll,
+    calibrated_scale,
+    calibrated_variance,
+    free_bits_kl,
+    gaussian_nll,
+    get_adversarial_loss,
+    kl_divergence,
+    laplace_nll,
+)
+
+# Bounds of the adaptive weight (Esser et al. 2021, section 3.1; the upper one is their code's).
+ADAPTIVE_EPSILON, ADAPTIVE_MAXIMUM = 1e-4, 1e4
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What both players minimise.
+
+    Args:
+        config: weights and kinds of the parts.
+        likelihood: "gaussian", "laplace" or "bernoulli".
+        perceptual_loss: takes (images, reconstructions), gives their distances (N,); None leaves the part out.
+    """
+
+    config: ObjectiveConfig
+    likelihood: str = "gaussian"
+    perceptual_loss: Callable[[Any, Any], Any] | None = None
+
+    @property
+    def adversarial_loss(self) -> AdversarialLoss:
+        """The pair of losses that ``config.adversarial_loss`` names."""
+        return get_adversarial_loss(self.config.adversarial_loss)
+
+    def calibrated(self, images: Any, reconstructions: Any) -> Any:
+        """The likelihood's scale that fits a batch best (σ-VAE, Rybkin et al. 2021); the gradient flows through it."""
+        if self.likelihood == "laplace":
+            return calibrated_scale(images, reconstructions)
+        return ops.sqrt(calibrated_variance(images, reconstructions))
+
+    def nll(self, images: Any, reconstructions: Any, scale: Any) -> Any:
+        """``-log p(x | z)`` in nats an image; ``scale`` is σ of a Gaussian or b of a Laplace distribution."""
+        if self.likelihood == "bernoulli":
+            return ops.mean(bernoulli_nll(images, reconstructions))
+        if self.likelihood == "laplace":
+            return ops.mean(laplace_nll(images, reconstructions, scale))
+        return ops.mean(gaussian_nll(images, reconstructions, ops.square(scale)))
+
+    def kl(self, mean: Any, log_var: Any) -> Any:
+        """KL of the posterior to N(0, I), nats an image."""
+        return ops.mean(kl_divergence(mean, log_var))
+
+    def punished_kl(self, mean: Any, log_var: Any) -> Any:
+        """What β multiplies: the KL, or with free bits only the part of it above them."""
+        if self.config.free_bits == 0:
+            return self.kl(mean, log_var)
+        return free_bits_kl(mean, log_var, self.config.free_bits)
+
+    def perceptual(self, images: Any, reconstructions: Any) -> Any:
+        """LPIPS over the leading ``perceptual_fraction`` of the batch; batches are shuffled, so it is unbiased."""
+        count = images.shape[0] if images.shape[0] is not None else ops.shape(images)[0]
+        share = self.config.perceptual_fraction
+        if share < 1:
+            if isinstance(count, int):
+                count = max(1, round(share * count))
+            else:
+                count = ops.maximum(1, ops.cast(ops.round(share * ops.cast(count, "float32")), "int32"))
+            images, reconstructions = images[:count], reconstructions[:count]
+        return ops.mean(self.perceptual_loss(images, reconstructions))  # type: ignore[misc]
+
+    def adversarial(self, fake_logits: Any) -> Any:
+        """The generator's side of the adversarial loss."""
+        return ops.mean(self.adversarial_loss.generator_loss(fake_logits))
+
+    def discriminator(self, real_logits: Any, fake_logits: Any) -> Any:
+        """The discriminator's loss."""
+        return ops.mean(self.adversarial_loss.discriminator_loss(real_logits, fake_logits))
+
+    def reconstruction(self, parts: dict[str, Any]) -> Any:
+        """``NLL + λ_p·LPIPS`` of ``parts``."""
+        if "lpips" not in parts:
+            return parts["nll"]
+        return parts["nll"] + self.config.perceptual_weight * parts["lpips"]
+
+
+def adaptive_weight(reconstruction_gradient: Any, adversarial_gradient: Any) -> Any:
+    """``‖∇ reconstruction‖ / (‖∇ adversarial‖ + ε)``, both with respect to the decoder's last kernel; bounded, constant.
+
+    Reference: Esser et al. 2021, "Taming Transformers for High-Resolution Image Synthesis" (VQGAN), eq. 7.
+    """
+    ratio = ops.norm(reconstruction_gradient) / (ops.norm(adversarial_gradient) + ADAPTIVE_EPSILON)
+    return ops.stop_gradient(ops.clip(ratio, 0.0, ADAPTIVE_MAXIMUM))

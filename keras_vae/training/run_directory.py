@@ -1,0 +1,145 @@
+"""A run's directory: what lies where, and how it is read and written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_vae.config import RunConfig
+from keras_vae.errors import InputError
+from keras_vae.files import write_text
+
+
+class RunDirectory:
+    """``runs/<name>/``: config.json, metrics.csv, summary.json, model.keras, checkpoints/, tensorboard/, plots/.
+
+    Importing this module imports neither Keras nor TensorFlow.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.metrics = self.path / "metrics.csv"
+        self.summary = self.path / "summary.json"
+        self.model = self.path / "model.keras"
+        self.checkpoints = self.path / "checkpoints"
+        self.frames = self.checkpoints / "frames"
+        self.tensorboard = self.path / "tensorboard"
+        self.plots = self.path / "plots"
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], *, overwrite: bool = False) -> RunDirectory:
+        """Make a new run's directory.
+
+        Raises:
+            InputError: when the place is taken (and ``overwrite`` is not set, or what is there is no run), or cannot be
+                written.
+        """
+        run = cls(path)
+        try:
+            if overwrite and run.is_run():
+                shutil.rmtree(run.path)
+            if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
+                if run.is_run():
+                    raise InputError(
+                        f"{run.path}: there is a run already; go on with --resume, start again with --overwrite, "
+                        "or choose another --run-dir"
+                    )
+                raise InputError(f"{run.path}: exists and is no run; choose another --run-dir")
+            for folder in (run.frames, run.tensorboard, run.plots):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{run.path}: cannot make the run directory ({error.strerror})") from error
+        return run
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> RunDirectory:
+        """An existing run.
+
+        Raises:
+            InputError: when there is none.
+        """
+        run = cls(path)
+        if not run.is_run():
+            raise InputError(f"{run.path}: no run directory (there is no config.json in it)")
+        return run
+
+    def is_run(self) -> bool:
+        """Whether a run was started here."""
+        return self.config.is_file()
+
+    def remove(self) -> None:
+        """Delete the run, as far as it can be deleted."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def write_config(self, config: RunConfig, recorded: Mapping[str, Any]) -> None:
+        """Write config.json: what to run again, and what was recorded of data, device and software."""
+        text = json.dumps({"config": config.as_dict(), "recorded": recorded}, indent=2, allow_nan=False)
+        write_text(self.config, text + "\n")
+
+    def read_config(self) -> RunConfig:
+        """The run's description.
+
+        Raises:
+            InputError: when config.json cannot be read or is none.
+        """
+        return read_config(self.config)
+
+    def read_recorded(self) -> dict[str, Any]:
+        """What was recorded beside the description: data, device, software."""
+        recorded = _read_json(self.config).get("recorded")
+        return recorded if isinstance(recorded, dict) else {}
+
+    def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Replace metrics.csv: one row an epoch."""
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.metrics, text.getvalue())
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The rows of metrics.csv, numbers as numbers; none when no epoch has ended."""
+        if not self.metrics.is_file():
+            return []
+        with self.metrics.open(encoding="utf-8", newline="") as file:
+            return [
+                {name: int(value) if name == "epoch" else float(value) for name, value in row.items() if value}
+                for row in csv.DictReader(file)
+            ]
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write summary.json: the run's outcome."""
+        write_text(self.summary, json.dumps(summary, indent=2) + "\n")
+
+
+def read_config(path: Path) -> RunConfig:
+    """The run's description in a config.json, or in a file that holds the description alone.
+
+    Raises:
+        InputError: when the file cannot be read, is not JSON, or a setting is unknown or out of range.
+    """
+    values = _read_json(path)
+    try:
+        return RunConfig.from_dict(values.get("config", values))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: is not JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected a JSON object")
+    return values

@@ -1,0 +1,37 @@
+"""The one way in which a model is saved and loaded: a ``.keras`` file, whole or not at all."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import keras
+
+from keras_vae.errors import InputError
+from keras_vae.files import written_beside
+from keras_vae.models import VAE
+
+
+def save_model(vae: VAE, path: Path) -> None:
+    """Write a ``.keras`` file; an existing one is replaced in one step."""
+    with written_beside(path) as beside:
+        vae.save(beside)
+
+
+def load_model(path: Path) -> VAE:
+    """Load a ``.keras`` file; nothing in it is run (``safe_mode``).
+
+    Raises:
+        InputError: when the file is missing, damaged, unsafe or holds another kind of model.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such .keras file")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path}: is no .keras file")
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # whatever a damaged or hostile archive makes Keras raise
+        raise InputError(f"{path}: cannot be loaded ({str(error).splitlines()[0]:.200})") from error
+    if not isinstance(model, VAE):
+        raise InputError(f"{path}: holds a {type(model).__name__}, not a VAE")
+    return model

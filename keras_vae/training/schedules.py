@@ -1,0 +1,43 @@
+"""What changes over a run: β, the adversarial start, the learning rates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_vae.config import ObjectiveConfig
+
+
+def beta_at(step: Any, config: ObjectiveConfig, total_steps: int | None) -> Any:
+    """β at ``step``: from 0 up to ``config.beta`` over the warm-up share of each cycle, then constant; float32 ().
+
+    Without ``total_steps`` there is nothing to take a share of, and β is constant.
+
+    Reference: Bowman et al. 2016 (linear); Fu et al. 2019, "Cyclical Annealing Schedule", eqs. 6 and 7.
+    """
+    if total_steps is None or config.beta_warmup == 0:
+        return ops.full((), config.beta, dtype="float32")
+    cycle = total_steps / config.beta_cycles
+    # The last step belongs to the last cycle, and a run that goes on beyond its plan stays at full β.
+    step = ops.minimum(ops.cast(step, "float32"), total_steps - 1.0)
+    position = ops.mod(step, cycle) / cycle
+    return config.beta * ops.minimum(position / config.beta_warmup, 1.0)
+
+
+def is_adversarial_at(step: Any, config: ObjectiveConfig, total_steps: int | None) -> Any:
+    """Whether the autoencoder heeds the discriminator at ``step``; bool ()."""
+    return ops.cast(step, "float32") >= config.adversarial_start * (total_steps or 0)
+
+
+def warmup_cosine(
+    peak: float, warmup: float, total_steps: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Linear rise over the share ``warmup`` of the run, then half a cosine down to zero (Loshchilov & Hutter 2017)."""
+    warmup_steps = round(warmup * total_steps)
+    if warmup_steps == 0:
+        return keras.optimizers.schedules.CosineDecay(peak, total_steps)
+    return keras.optimizers.schedules.CosineDecay(
+        peak / warmup_steps, max(total_steps - warmup_steps, 1), warmup_target=peak, warmup_steps=warmup_steps
+    )

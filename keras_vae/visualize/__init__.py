@@ -1,0 +1,46 @@
+"""Pictures from NumPy arrays: latent plots, manifolds, grids, walks, metric curves; as PNG and as GIF.
+
+Every drawing function returns uint8 RGB, (H, W, 3), so that one picture serves a PNG, a GIF frame and
+TensorBoard. Images are float in [0, 1] or uint8, (N, H, W, C), C of 1 or 3. Nothing here knows Keras, and
+nothing touches pyplot's global state.
+"""
+
+from keras_vae.visualize.comparison import beside, frames_beside
+from keras_vae.visualize.curves import compare_curves, metric_curves
+from keras_vae.visualize.files import write_gif, write_png
+from keras_vae.visualize.grids import image_grid, reconstruction_frames, reconstruction_grid
+from keras_vae.visualize.interpolation import (
+    interpolation_picture,
+    linear_interpolation,
+    slerp,
+    traversal_latents,
+    traversal_picture,
+)
+from keras_vae.visualize.latent import axis_limits, latent_frames, latent_plot
+from keras_vae.visualize.manifold import manifold_latents, manifold_picture, manifold_quantiles
+from keras_vae.visualize.projection import Projection, fit_projection
+
+__all__ = [
+    "Projection",
+    "axis_limits",
+    "beside",
+    "compare_curves",
+    "fit_projection",
+    "frames_beside",
+    "image_grid",
+    "interpolation_picture",
+    "latent_frames",
+    "latent_plot",
+    "linear_interpolation",
+    "manifold_latents",
+    "manifold_picture",
+    "manifold_quantiles",
+    "metric_curves",
+    "reconstruction_frames",
+    "reconstruction_grid",
+    "slerp",
+    "traversal_latents",
+    "traversal_picture",
+    "write_gif",
+    "write_png",
+]

@@ -1,0 +1,69 @@
+"""Splits in memory and the description of a data set."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from keras_vae.data import ArraySplit, ImageDataset
+from keras_vae.errors import InputError
+
+
+def split(count=6, shape=(4, 5, 3), labels=True):
+    images = np.random.default_rng(count).integers(0, 256, (count, *shape), dtype=np.uint8)
+    return ArraySplit(images, np.arange(count, dtype=np.int32) if labels else None)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        (np.zeros((2, 4, 4, 1), np.float32), None),
+        (np.zeros((2, 4, 4), np.uint8), None),
+        (np.zeros((2, 4, 4, 2), np.uint8), None),
+        (np.zeros((0, 4, 4, 1), np.uint8), None),
+        (np.zeros((2, 4, 4, 1), np.uint8), np.zeros(3, np.int32)),
+        (np.zeros((2, 4, 4, 1), np.uint8), np.zeros(2, np.int64)),
+    ],
+)
+def test_arrays_of_another_type_or_shape_are_refused(images, labels):
+    with pytest.raises(InputError, match="must be"):
+        ArraySplit(images, labels)
+
+
+def test_first_gives_at_most_the_images_that_there_are():
+    images, labels = split().first(4)
+    assert images.shape == (4, 4, 5, 3)
+    assert labels.tolist() == [0, 1, 2, 3]
+    assert len(split().first(100)[0]) == 6
+    assert split(labels=False).first(2)[1] is None
+
+
+def test_describe_is_json_with_counts_and_the_hash_of_the_pixels():
+    train, test = split(6), split(3)
+    dataset = ImageDataset("shapes", "idx", train, test, class_names=("a", "b"))
+
+    description = json.loads(json.dumps(dataset.describe()))
+
+    assert description == {
+        "name": "shapes",
+        "source": "idx",
+        "version": None,
+        "image_shape": [4, 5, 3],
+        "num_classes": 2,
+        "counts": {"train": 6, "test": 3},
+        "sha256": {
+            "train": hashlib.sha256(train.images.tobytes()).hexdigest(),
+            "test": hashlib.sha256(test.images.tobytes()).hexdigest(),
+        },
+    }
+
+
+def test_the_hash_is_of_the_pixels_whatever_their_layout_in_memory():
+    images = split().images
+    assert ArraySplit(np.asfortranarray(images)).sha256() == ArraySplit(images).sha256()
+
+
+def test_splits_of_different_shapes_are_refused():
+    with pytest.raises(InputError, match="both splits need one shape"):
+        ImageDataset("shapes", "idx", split(), split(shape=(4, 4, 3)))
