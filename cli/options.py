@@ -65,18 +65,23 @@ def preset_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 run_argument = click.argument("run", type=click.Path(path_type=Path))
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of what is drawn at random."
+)
 
-data_options = [
-    click.option("--dataset", help="Data set to use; by default the one that the run was trained on."),
-    click.option("--data-dir", help="TFDS's data_dir (also the environment's TFDS_DATA_DIR)."),
-]
+
+def picture_option(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add ``--out``, the PNG to write."""
+    return click.option(
+        "--out", type=click.Path(path_type=Path), default=Path(default), show_default=True, help="PNG file to write."
+    )
 
 
 def with_data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--dataset`` and ``--data-dir``."""
-    for option in reversed(data_options):
-        command = option(command)
-    return command
+    command = click.option("--data-dir", help="TFDS's data_dir (also the environment's TFDS_DATA_DIR).")(command)
+    return click.option("--dataset", help="Data set to use; by default the one that the run was trained on.")(command)
 
 
 def _settings() -> dict[str, tuple[dataclasses.Field[Any], Any]]:

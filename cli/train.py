@@ -124,6 +124,7 @@ def _train(run: RunDirectory, config: RunConfig, dataset: ImageDataset, is_resum
         steps_per_epoch=steps,
         validation_data=evaluation_batches(dataset.test, batch_size),
         callbacks=run_callbacks(run, config, dataset),
+        shuffle=False,  # the batches are shuffled already
         verbose=0,
     )
     save_model(trainer.inference_vae, run.model)

@@ -125,7 +125,7 @@ class ObjectiveConfig(_Section):
     perceptual_weights: str = _setting("bundled", "VGG16 weights: bundled, imagenet or the path of an .npz file")
     perceptual_taps: int = _setting(3, "VGG16 blocks that are compared", minimum=1, maximum=5)
     perceptual_fraction: float = _setting(
-        0.25, "share of each batch that the perceptual loss is computed on", above=0, maximum=1
+        0.125, "share of each batch that the perceptual loss is computed on", above=0, maximum=1
     )
     adversarial_weight: float = _setting(10.0, "weight of the PatchGAN's loss", minimum=0)
     adversarial_loss: str = _setting(

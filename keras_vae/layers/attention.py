@@ -11,10 +11,9 @@ from keras_vae.layers.normalization import GroupNorm, check_groups
 
 
 class _Attention2D(keras.layers.Layer):
-    """``y = x + out(attention(query(norm(x)), key(c), value(c)))`` over the H·W positions of ``x``; ``c`` is the subclass's.
+    """What both kinds share: ``y = x + out(softmax(q·kᵀ / √d)·v)`` over the H·W positions of ``x``, head by head.
 
-    Attention is ``softmax(q·kᵀ / √d)·v`` per head, computed by `keras.ops.dot_product_attention`, which picks a fused
-    kernel where the backend has one.
+    `keras.ops.dot_product_attention` computes it, with a fused kernel where the backend has one.
     """
 
     def __init__(self, num_heads: int = 2, groups: int = 8, **kwargs: Any) -> None:
@@ -23,38 +22,45 @@ class _Attention2D(keras.layers.Layer):
         self.groups = groups
         self.norm = GroupNorm(groups, name="norm")
 
-    def _build_projections(self, input_shape: Any, context_width: int) -> None:
+    def _build_ends(self, input_shape: Any) -> None:
+        """The normalisation before and the projection after the attention."""
         width = input_shape[-1]
         owner = type(self).__name__
         check_groups(owner, self.groups, width)
         if width % self.num_heads:
             raise ValueError(f"{owner}: num_heads={self.num_heads} does not divide the width {width}")
         self.norm.build(input_shape)
-        self.query, self.key, self.value, self.out = (
-            keras.layers.Dense(width, name=name) for name in ("query", "key", "value", "out")
-        )
-        self.query.build((None, None, width))
-        self.key.build((None, None, context_width))
-        self.value.build((None, None, context_width))
-        self.out.build((None, None, width))
-        self.built = True
-
-    def _attend(self, inputs: Any, positions: Any, context: Any) -> Any:
-        """``inputs`` (N, H, W, C), ``positions`` (N, H·W, C) normalised, ``context`` (N, T, D) → (N, H, W, C)."""
-        query, key, value = (
-            ops.reshape(tokens, (-1, tokens.shape[1], self.num_heads, inputs.shape[-1] // self.num_heads))
-            for tokens in (self.query(positions), self.key(context), self.value(context))
-        )
-        attended = ops.dot_product_attention(query, key, value)
-        hidden = self.out(ops.reshape(attended, (-1, *positions.shape[1:])))
-        return inputs + ops.reshape(hidden, (-1, *inputs.shape[1:]))
+        self.out = _projection(width, width, "out")
 
     def _positions(self, inputs: Any) -> Any:
-        _, height, width, channels = inputs.shape
-        return ops.reshape(self.norm(inputs), (-1, height * width, channels))
+        """(N, H, W, C) → normalised (N, H·W, C)."""
+        return ops.reshape(self.norm(inputs), (-1, *_flat(inputs)))
+
+    def _heads(self, tokens: Any, parts: int) -> list[Any]:
+        """(N, T, parts·C) → ``parts`` times (N, T, heads, C / heads)."""
+        count, width = tokens.shape[1:]
+        shape = (-1, count, self.num_heads, width // parts // self.num_heads)
+        # Split, not sliced: on CPU the gradient of a slice takes as long as the attention itself.
+        return [ops.reshape(part, shape) for part in ops.split(tokens, parts, axis=-1)]
+
+    def _attend(self, inputs: Any, query: Any, key: Any, value: Any) -> Any:
+        attended = ops.dot_product_attention(query, key, value)
+        return inputs + ops.reshape(self.out(ops.reshape(attended, (-1, *_flat(inputs)))), (-1, *inputs.shape[1:]))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_heads": self.num_heads, "groups": self.groups}
+
+
+def _flat(inputs: Any) -> tuple[int, int]:
+    """(H·W, C) of a feature map."""
+    _, height, width, channels = inputs.shape
+    return height * width, channels
+
+
+def _projection(width_in: int, width_out: int, name: str) -> keras.layers.Dense:
+    dense = keras.layers.Dense(width_out, name=name)
+    dense.build((None, None, width_in))
+    return dense
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
@@ -75,11 +81,12 @@ class SelfAttention2D(_Attention2D):
     """
 
     def build(self, input_shape: Any) -> None:
-        self._build_projections(input_shape, input_shape[-1])
+        self._build_ends(input_shape)
+        self.query_key_value = _projection(input_shape[-1], 3 * input_shape[-1], "query_key_value")
+        self.built = True
 
     def call(self, inputs: Any) -> Any:
-        positions = self._positions(inputs)
-        return self._attend(inputs, positions, positions)
+        return self._attend(inputs, *self._heads(self.query_key_value(self._positions(inputs)), 3))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
@@ -102,10 +109,14 @@ class CrossAttention2D(_Attention2D):
     """
 
     def build(self, inputs_shape: Any, context_shape: Any) -> None:
-        self._build_projections(inputs_shape, context_shape[-1])
+        self._build_ends(inputs_shape)
+        self.query = _projection(inputs_shape[-1], inputs_shape[-1], "query")
+        self.key_value = _projection(context_shape[-1], 2 * inputs_shape[-1], "key_value")
+        self.built = True
 
     def call(self, inputs: Any, context: Any) -> Any:
-        return self._attend(inputs, self._positions(inputs), context)
+        (query,) = self._heads(self.query(self._positions(inputs)), 1)
+        return self._attend(inputs, query, *self._heads(self.key_value(context), 2))
 
     def compute_output_shape(self, inputs_shape: Any, context_shape: Any) -> Any:
         return inputs_shape

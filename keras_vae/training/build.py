@@ -8,6 +8,7 @@ from keras_vae.config import ObjectiveConfig, OptimizerConfig, RunConfig
 from keras_vae.losses import LPIPS
 from keras_vae.models import VAE, PatchDiscriminator
 from keras_vae.training.device import choose_jit, choose_precision
+from keras_vae.training.optimizers import FusedAdamW
 from keras_vae.training.schedules import warmup_cosine
 from keras_vae.training.trainer import VAETrainer
 
@@ -50,7 +51,7 @@ def build_perceptual_loss(config: ObjectiveConfig) -> LPIPS | None:
 
 
 def _adamw(config: OptimizerConfig, peak: float, total_steps: int) -> keras.optimizers.Optimizer:
-    optimizer = keras.optimizers.AdamW(
+    optimizer = FusedAdamW(
         warmup_cosine(peak, config.learning_rate_warmup, total_steps),
         weight_decay=config.weight_decay,
         global_clipnorm=config.clip_norm,

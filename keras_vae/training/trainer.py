@@ -134,6 +134,8 @@ class VAETrainer(keras.Model):
     def call(self, images: Any, labels: Any = None, training: bool = False) -> Any:
         return self.vae(images, labels, training=training)
 
+    # Nothing in the steps depends on a tensor's value in Python: rewriting them would only take start-up time.
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, data: Any) -> dict[str, Any]:
         images, labels = self._unpack(data)
         # Persistent: one forward of decoder and discriminator serves the gradients of both players.
@@ -161,6 +163,7 @@ class VAETrainer(keras.Model):
             mean.update_state(parts[name])
         return {metric.name: metric.result() for metric in (*self.means.values(), self.skipped_steps)}
 
+    @tf.autograph.experimental.do_not_convert
     def test_step(self, data: Any) -> dict[str, Any]:
         images, labels = self._unpack(data)
         vae = self.inference_vae
@@ -251,11 +254,11 @@ class VAETrainer(keras.Model):
             for own, (optimizer, _, _) in zip(gradients, players, strict=True)
         ]
         is_finite = ops.isfinite(sum(norms))
-        # The wrapped optimizers skip a step and lower their scale when they see a NaN: one player's overflow is
-        # shown to both, so that they stay in step.
+        # The wrapped optimizers skip a step and lower their scale when any gradient has a NaN: one player's overflow
+        # is shown to both, so that they stay in step.
         poison = ops.where(is_finite, 0.0, float("nan"))
-        for own, (optimizer, variables, _) in zip(gradients, players, strict=True):
-            optimizer.apply([gradient + poison for gradient in own], variables)
+        for (first, *others), (optimizer, variables, _) in zip(gradients, players, strict=True):
+            optimizer.apply([first + ops.cast(poison, first.dtype), *others], variables)
         self.skipped_steps.update_state(ops.where(is_finite, 0.0, 1.0))
         return norms
 
@@ -267,7 +270,7 @@ class VAETrainer(keras.Model):
         decay = ops.minimum(self.ema, (1.0 + step) / (10.0 + step))
         for average, weight in zip(self.ema_vae.weights, self.vae.weights, strict=True):
             if weight.trainable:
-                average.assign(average + (1.0 - decay) * (weight - average))
+                average.assign_sub((1.0 - decay) * (average - weight))
             else:
                 average.assign(weight)
 

@@ -33,7 +33,7 @@ def gradient_of():
     return compute
 
 
-def made_up_weights(blocks, bias=0.1):
+def _make_weights(blocks, bias=0.1):
     """Random arrays in the layout of the weights file, scaled to keep activations near one."""
     rng = np.random.default_rng(0)
     arrays, channels = {}, 3
@@ -48,8 +48,14 @@ def made_up_weights(blocks, bias=0.1):
 
 
 @pytest.fixture(scope="session")
+def made_up_weights():
+    """The function that makes them: ``made_up_weights(blocks, bias)``."""
+    return _make_weights
+
+
+@pytest.fixture(scope="session")
 def full_weights(tmp_path_factory):
     """The path of an .npz with all five blocks."""
     path = tmp_path_factory.mktemp("weights") / "five_taps.npz"
-    np.savez(path, **made_up_weights(blocks=5))
+    np.savez(path, **_make_weights(blocks=5))
     return path

@@ -5,7 +5,6 @@ import json
 import keras
 import numpy as np
 import pytest
-from conftest import made_up_weights
 from numpy.lib.stride_tricks import sliding_window_view
 
 from keras_vae.errors import InputError
@@ -120,7 +119,7 @@ def test_flat_images_have_a_finite_gradient(lpips, gradient_of, level):
         assert np.isfinite(gradient_of(lpips, y_true, flat)).all()
 
 
-def test_features_that_are_all_zero_have_a_finite_gradient(tmp_path, gradient_of):
+def test_features_that_are_all_zero_have_a_finite_gradient(tmp_path, gradient_of, made_up_weights):
     # biases far below zero shut every unit of the network
     path = tmp_path / "shut.npz"
     np.savez(path, **made_up_weights(blocks=1, bias=-100.0))
@@ -290,7 +289,7 @@ def test_a_file_with_other_arrays_is_named(tmp_path):
         (np.array({"a": "pickle"}, dtype=object), "is damaged, or not an"),
     ],
 )
-def test_an_array_that_does_not_fit_is_named_and_never_unpickled(tmp_path, array, complaint):
+def test_an_array_that_does_not_fit_is_named_and_never_unpickled(tmp_path, made_up_weights, array, complaint):
     path = tmp_path / "unfit.npz"
     np.savez(path, **{**made_up_weights(blocks=1), "block1_conv1/kernel": array})
 

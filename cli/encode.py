@@ -1,0 +1,53 @@
+"""``keras-vae encode``: the posterior of every image of a data set, into a NumPy file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from keras_vae_cli.options import run_argument
+from keras_vae_cli.runtime import open_dataset, open_model, writing
+
+
+@click.command("encode")
+@run_argument
+@click.argument("dataset", required=False)
+@click.option("--data-dir", help="TFDS's data_dir (also the environment's TFDS_DATA_DIR).")
+@click.option("--split", type=click.Choice(("train", "test")), default="test", show_default=True, help="Which images.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=256, show_default=True, help="Images at a time.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("latents.npz"),
+    show_default=True,
+    help="NumPy file with the arrays mean and log_var, float32 (N, L), and labels, int32 (N,), if there are any.",
+)
+def command(
+    run: Path, dataset: str | None, data_dir: str | None, split: str, batch_size: int, out: Path
+) -> None:
+    """Encode DATASET (by default the one that RUN was trained on) and write the posteriors.
+
+    \b
+    Examples:
+      keras-vae encode runs/mnist-latent2
+      keras-vae encode runs/mnist-latent2 sample --split train --out latents.npz
+    """
+    vae, config = open_model(run)
+    images = open_dataset(config, dataset, data_dir, vae)
+    import numpy as np
+
+    from keras_vae.data import evaluation_batches
+
+    chosen = images.train if split == "train" else images.test
+    arrays: dict[str, list[np.ndarray]] = {"mean": [], "log_var": [], "labels": []}
+    for batch in evaluation_batches(chosen, batch_size):
+        pixels, labels = batch if chosen.has_labels else (batch, None)
+        mean, log_var = vae.encode(pixels)
+        arrays["mean"].append(np.asarray(mean))
+        arrays["log_var"].append(np.asarray(log_var))
+        if labels is not None:
+            arrays["labels"].append(np.asarray(labels))
+    with writing(out) as beside, beside.open("wb") as file:
+        np.savez_compressed(file, **{name: np.concatenate(parts) for name, parts in arrays.items() if parts})
+    click.echo(f"{chosen.count:,} posteriors of {images.name} ({split}) are in {out}")

@@ -1,0 +1,39 @@
+"""``keras-vae interpolate``: walks through the latent space between pairs of test images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from keras_vae_cli.options import picture_option, run_argument, seed_option, with_data_options
+from keras_vae_cli.runtime import open_dataset, open_model, write_picture
+
+CANDIDATES = 1000
+
+
+@click.command("interpolate")
+@run_argument
+@with_data_options
+@click.option("--pairs", type=click.IntRange(1, 100), default=10, show_default=True, help="How many walks.")
+@click.option("--steps", type=click.IntRange(2, 100), default=11, show_default=True, help="Images in a walk.")
+@seed_option
+@picture_option("interpolation.png")
+def command(
+    run: Path, dataset: str | None, data_dir: str | None, pairs: int, steps: int, seed: int, out: Path
+) -> None:
+    """Draw spherical walks between the posterior means of random pairs of test images with RUN.
+
+    \b
+    Examples:
+      keras-vae interpolate runs/mnist-latent2
+      keras-vae interpolate runs/mnist-latent2 --pairs 5 --steps 15 --seed 3 --out walks.png
+    """
+    vae, config = open_model(run)
+    images, _ = open_dataset(config, dataset, data_dir, vae).test.first(CANDIDATES)
+    import numpy as np
+
+    from keras_vae.callbacks.pictures import interpolation_picture
+
+    means = np.asarray(vae.encode(images.astype(np.float32) / 255)[0])
+    write_picture(out, interpolation_picture(vae, images, means, pairs, steps, seed))

@@ -1,0 +1,46 @@
+"""AdamW in TensorFlow's fused kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class FusedAdamW(keras.optimizers.AdamW):
+    """`keras.optimizers.AdamW` with one kernel for each variable's update, and the learning rate computed once a step.
+
+    Same arguments, state and result. Keras writes Adam out in a dozen operations a variable, and evaluates a learning
+    rate schedule anew for every variable that decays; over the 150 variables of these models, that is half of the
+    step's graph and of the time from start to first step.
+
+    Reference: Kingma & Ba 2015, "Adam"; Loshchilov & Hutter 2019, "Decoupled Weight Decay Regularization".
+    """
+
+    def __init__(self, learning_rate: Any = 0.001, **kwargs: Any) -> None:
+        super().__init__(learning_rate, **kwargs)
+        if self.amsgrad:
+            raise ValueError("FusedAdamW: the fused kernel has no amsgrad; use keras.optimizers.AdamW")
+
+    def _apply_weight_decay(self, variables: Any) -> None:
+        """Nothing: `update_step` decays, where the learning rate is at hand."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if self._use_weight_decay(variable):
+            variable.assign_sub(variable * (learning_rate * self.weight_decay))
+        index = self._get_variable_index(variable)
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=tf.pow(self.beta_1, step),
+            beta2_power=tf.pow(self.beta_2, step),
+            lr=tf.cast(learning_rate, variable.dtype),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=tf.cast(gradient, variable.dtype),
+        )
