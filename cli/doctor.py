@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from keras_vae_cli.options import json_option
-from keras_vae_cli.runtime import start_tensorflow
+from .options import json_option
+from .runtime import start_tensorflow
 
 
 @click.command("doctor")

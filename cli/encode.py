@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from keras_vae_cli.options import run_argument
-from keras_vae_cli.runtime import open_dataset, open_model, writing
+from .options import run_argument
+from .runtime import open_dataset, open_model, writing
 
 
 @click.command("encode")
@@ -23,9 +23,7 @@ from keras_vae_cli.runtime import open_dataset, open_model, writing
     show_default=True,
     help="NumPy file with the arrays mean and log_var, float32 (N, L), and labels, int32 (N,), if there are any.",
 )
-def command(
-    run: Path, dataset: str | None, data_dir: str | None, split: str, batch_size: int, out: Path
-) -> None:
+def command(run: Path, dataset: str | None, data_dir: str | None, split: str, batch_size: int, out: Path) -> None:
     """Encode DATASET (by default the one that RUN was trained on) and write the posteriors.
 
     \b

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from keras_vae_cli.options import json_option, run_argument, with_data_options
-from keras_vae_cli.runtime import open_dataset, open_model
+from .options import json_option, run_argument, with_data_options
+from .runtime import open_dataset, open_model
 
 UNITS = {"elbo": "nats", "nll": "nats", "kl": "nats", "psnr": "dB"}
 

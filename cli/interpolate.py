@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from keras_vae_cli.options import picture_option, run_argument, seed_option, with_data_options
-from keras_vae_cli.runtime import open_dataset, open_model, write_picture
+from .options import picture_option, run_argument, seed_option, with_data_options
+from .runtime import open_dataset, open_model, write_picture
 
 CANDIDATES = 1000
 
@@ -19,9 +19,7 @@ CANDIDATES = 1000
 @click.option("--steps", type=click.IntRange(2, 100), default=11, show_default=True, help="Images in a walk.")
 @seed_option
 @picture_option("interpolation.png")
-def command(
-    run: Path, dataset: str | None, data_dir: str | None, pairs: int, steps: int, seed: int, out: Path
-) -> None:
+def command(run: Path, dataset: str | None, data_dir: str | None, pairs: int, steps: int, seed: int, out: Path) -> None:
     """Draw spherical walks between the posterior means of random pairs of test images with RUN.
 
     \b

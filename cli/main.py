@@ -25,7 +25,7 @@ class _CommandGroup(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"keras_vae_cli.{name}").command
+        command: click.Command = importlib.import_module(f".{name}", __package__).command
         return command
 
 
@@ -61,6 +61,9 @@ def _run(debug: bool) -> int:
     try:
         code = cli.main(standalone_mode=False)
         return code if isinstance(code, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 2
     except click.ClickException as error:
         return _fail(error.format_message(), 2)
     except InputError as error:

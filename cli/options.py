@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from keras_vae.config import PRESETS, RunConfig
 
 # Settings that data or preset decide.
 _HIDDEN = {"preset", "model__image_shape", "model__num_classes"}
-_NAMES = {"model__latent_dim": "latent", "discriminator__widths": "discriminator-widths"}
+_NAMES = {"model__latent_dim": "--latent|--latent-dim", "discriminator__widths": "--discriminator-widths"}
 
 
 class Numbers(click.ParamType):
@@ -33,26 +34,20 @@ class Numbers(click.ParamType):
 
 
 def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add an option for every setting of `RunConfig`; those given arrive in the argument ``changes``."""
+    """Add an option for every setting of `RunConfig`; those given arrive together in the argument ``changes``."""
+    settings = _settings()
 
+    @functools.wraps(command)
     def with_changes(**arguments: Any) -> Any:
-        changes = {
-            key: arguments.pop(key) for key in [*arguments] if key in _settings() and arguments[key] is not None
-        }
-        for key in _settings():
-            arguments.pop(key, None)
-        return command(changes=changes, **arguments)
+        given = {key: arguments.pop(key) for key in settings}
+        return command(changes={key: value for key, value in given.items() if value is not None}, **arguments)
 
-    with_changes.__name__ = command.__name__
-    with_changes.__doc__ = command.__doc__
-    with_changes.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
-    for key, (field, hint) in reversed(_settings().items()):
-        name = _NAMES.get(key, field.name.replace("_", "-"))
-        help_text = field.metadata["help"]
+    for key, (field, hint) in reversed(settings.items()):
+        name = _NAMES.get(key, f"--{field.name.replace('_', '-')}")
         if hint is bool:
-            option = click.option(f"--{name}/--no-{name}", key, default=None, help=help_text)
+            option = click.option(f"{name}/--no-{name[2:]}", key, default=None, help=_sentence(field))
         else:
-            option = click.option(f"--{name}", key, type=_click_type(field, hint), default=None, help=help_text)
+            option = click.option(*name.split("|"), key, type=_click_type(field, hint), help=_sentence(field))
         with_changes = option(with_changes)
     return with_changes
 
@@ -96,6 +91,15 @@ def _settings() -> dict[str, tuple[dataclasses.Field[Any], Any]]:
         else:
             found[field.name] = (field, hints[field.name])
     return {key: value for key, value in found.items() if key not in _HIDDEN}
+
+
+def _sentence(field: dataclasses.Field[Any]) -> str:
+    """The field's help with its default, unless that is said in words."""
+    text = f"{field.metadata['help'][0].upper()}{field.metadata['help'][1:]}."
+    if field.default is None or isinstance(field.default, bool):
+        return text
+    default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+    return f"{text}  [default: {default}]"
 
 
 def _click_type(field: dataclasses.Field[Any], hint: Any) -> Any:

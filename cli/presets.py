@@ -7,7 +7,8 @@ import json
 import click
 
 from keras_vae.config import PRESETS
-from keras_vae_cli.options import json_option
+
+from .options import json_option
 
 
 @click.command("presets")

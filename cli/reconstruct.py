@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from keras_vae_cli.options import picture_option, run_argument
-from keras_vae_cli.runtime import open_model, read_image, write_picture
+from .options import picture_option, run_argument
+from .runtime import open_model, read_image, write_picture
 
 
 @click.command("reconstruct")

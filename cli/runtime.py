@@ -92,7 +92,7 @@ def open_dataset(config: RunConfig | None, dataset: str | None, data_dir: str | 
     )
     if loaded.image_shape != tuple(vae.image_shape):
         raise InputError(
-            f"{loaded.name}: its images are {loaded.image_shape}, the model's {tuple(vae.image_shape)}; choose --dataset"
+            f"{loaded.name}: its images are {loaded.image_shape}, the model takes {vae.image_shape}; choose --dataset"
         )
     return loaded
 

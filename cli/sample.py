@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from keras_vae_cli.options import picture_option, run_argument, seed_option
-from keras_vae_cli.runtime import open_model, write_picture
+from .options import picture_option, run_argument, seed_option
+from .runtime import open_model, write_picture
 
 
 @click.command("sample")

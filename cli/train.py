@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +10,9 @@ import click
 from keras_vae.config import RunConfig, preset
 from keras_vae.errors import InputError
 from keras_vae.training.run_directory import RunDirectory, read_config
-from keras_vae_cli.options import preset_option, setting_options
-from keras_vae_cli.runtime import say, start_tensorflow
+
+from .options import preset_option, setting_options
+from .runtime import say, start_tensorflow
 
 if TYPE_CHECKING:
     from keras_vae.data import ImageDataset
@@ -59,25 +58,24 @@ def _describe(name: str, config_path: Path | None, changes: dict[str, Any]) -> R
 
 def _start(config: RunConfig, run_dir: Path | None, overwrite: bool) -> None:
     run_dir = run_dir or Path("runs") / f"{config.preset}-latent{config.model.latent_dim}"
-    with _new_run(run_dir, overwrite) as run:
-        start_tensorflow()
-        from keras_vae.data import load_dataset
+    RunDirectory(run_dir).check_free(overwrite=overwrite)
+    start_tensorflow()
+    from keras_vae.training.checkpoints import list_checkpoints
+    from keras_vae.training.environment import describe_environment
 
-        dataset = load_dataset(
-            config.data.dataset, config.data.data_dir, memory_limit=config.data.memory_limit, say=say
-        )
-        config = config.replace(model__image_shape=dataset.image_shape)
-        _train(run, config, dataset, is_resumed=False)
-
-
-@contextmanager
-def _new_run(path: Path, overwrite: bool) -> Iterator[RunDirectory]:
-    """A new run's directory, taken away again when it fails before there is a checkpoint to go on from."""
-    run = RunDirectory.create(path, overwrite=overwrite)
+    dataset = _load_dataset(config)
+    config = config.replace(model__image_shape=dataset.image_shape, data__dataset=_name_of(config, dataset))
+    trainer = _build(config, dataset)
+    # Only now: a run that cannot start takes no other's place.
+    run = RunDirectory.create(run_dir, overwrite=overwrite)
     try:
-        yield run
+        run.write_config(config, {"data": dataset.describe(), "environment": describe_environment(config)})
+        _fit(run, config, dataset, trainer, first_epoch=0)
     except BaseException:
-        if not any(run.checkpoints.glob("*.h5")):
+        # What has no checkpoint cannot be resumed, and would only be in the way of the next try.
+        if list_checkpoints(run.checkpoints):
+            say(f"go on with: keras-vae train --resume --run-dir {run.path}")
+        else:
             run.remove()
         raise
 
@@ -90,38 +88,50 @@ def _resume(run_dir: Path | None, config_path: Path | None, changes: dict[str, A
     run = RunDirectory.open(run_dir)
     config = run.read_config()
     start_tensorflow()
+    from keras_vae.training.checkpoints import restore_checkpoint
+
+    dataset = _load_dataset(config)
+    if dataset.describe() != run.read_recorded().get("data"):
+        raise InputError(f"{dataset.name}: is not the data that {run_dir} was trained on; find that with TFDS_DATA_DIR")
+    trainer = _build(config, dataset)
+    _fit(run, config, dataset, trainer, first_epoch=restore_checkpoint(trainer, run.checkpoints))
+
+
+def _load_dataset(config: RunConfig) -> ImageDataset:
     from keras_vae.data import load_dataset
 
-    dataset = load_dataset(
-        config.data.dataset, config.data.data_dir, memory_limit=config.data.memory_limit, say=say
-    )
-    if dataset.describe() != run.read_recorded().get("data"):
-        raise InputError(f"{dataset.name}: is not the data that {run_dir} was trained on; give it the same --data-dir")
-    _train(run, config, dataset, is_resumed=True)
+    return load_dataset(config.data.dataset, config.data.data_dir, memory_limit=config.data.memory_limit, say=say)
 
 
-def _train(run: RunDirectory, config: RunConfig, dataset: ImageDataset, is_resumed: bool) -> None:
+def _name_of(config: RunConfig, dataset: ImageDataset) -> str:
+    """What was loaded, so that ``auto`` means the same data when the run is resumed, evaluated or repeated."""
+    if config.data.dataset != "auto":
+        return config.data.dataset
+    return "sample" if dataset.source == "sample" else dataset.name
+
+
+def _build(config: RunConfig, dataset: ImageDataset) -> VAETrainer:
+    from keras_vae.data import steps_per_epoch
+    from keras_vae.training.build import build_trainer
+
+    try:
+        return build_trainer(config, steps_per_epoch(dataset.train, config.data.batch_size))
+    except ValueError as error:  # widths that heads or groups do not divide, say
+        raise InputError(str(error)) from error
+
+
+def _fit(run: RunDirectory, config: RunConfig, dataset: ImageDataset, trainer: VAETrainer, first_epoch: int) -> None:
     from keras_vae.callbacks import run_callbacks
     from keras_vae.data import evaluation_batches, steps_per_epoch, training_batches
-    from keras_vae.training.build import build_trainer
-    from keras_vae.training.checkpoints import restore_checkpoint
-    from keras_vae.training.environment import describe_environment
     from keras_vae.training.saving import save_model
 
     batch_size = config.data.batch_size
-    steps = steps_per_epoch(dataset.train, batch_size)
-    trainer = build_trainer(config, steps)
-    first_epoch = 0
-    if is_resumed:
-        first_epoch = restore_checkpoint(trainer, run.checkpoints)
-    else:
-        run.write_config(config, {"data": dataset.describe(), "environment": describe_environment(config)})
     click.echo(_introduction(run, config, dataset, trainer))
     trainer.fit(
         training_batches(dataset.train, batch_size, seed=config.seed, first_epoch=first_epoch),
         epochs=config.epochs,
         initial_epoch=first_epoch,
-        steps_per_epoch=steps,
+        steps_per_epoch=steps_per_epoch(dataset.train, batch_size),
         validation_data=evaluation_batches(dataset.test, batch_size),
         callbacks=run_callbacks(run, config, dataset),
         shuffle=False,  # the batches are shuffled already

@@ -1,0 +1,36 @@
+"""What the command says of itself."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = Path(sys.executable).with_name("keras-vae")
+COMMANDS = ("train", "evaluate", "reconstruct", "sample", "interpolate", "encode", "presets", "doctor")
+
+
+def output_of(*arguments):
+    return subprocess.run([str(COMMAND), *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def test_help_names_every_command():
+    text = output_of("--help")
+    assert all(f"\n  {name} " in text for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_examples(command):
+    assert f"keras-vae {command}" in output_of(command, "--help").partition("Examples:")[2]
+
+
+def test_version_is_that_of_the_installed_package():
+    from importlib.metadata import version
+
+    assert output_of("--version").split()[-1] == version("keras-vae")
+
+
+def test_every_setting_of_a_run_has_an_option():
+    text = output_of("train", "--help")
+    for option in ("--latent", "--beta", "--free-bits", "--adaptive-weight", "--perceptual-fraction", "--ema", "--jit"):
+        assert option in text

@@ -1,0 +1,24 @@
+"""Running the installed ``keras-vae`` program."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+COMMAND = Path(sys.executable).with_name("keras-vae")
+# A model that is quick to trace; everything else is the default preset, with every loss on.
+SMALL = ("--widths", "8,16", "--groups", "4", "--discriminator-widths", "8,16", "--batch-size", "250")
+
+
+def run_command(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``keras-vae`` with no data set at hand but the bundled one."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("TFDS_DATA_DIR", "KERAS_BACKEND")}
+    return subprocess.run(
+        [str(COMMAND), *map(str, arguments)],
+        cwd=cwd,
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )

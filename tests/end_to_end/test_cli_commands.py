@@ -1,0 +1,161 @@
+"""Each command on a real run, through the installed program."""
+
+import csv
+import json
+
+import h5py
+import numpy as np
+import pytest
+from installed_command import run_command
+from PIL import Image
+
+PICTURES = (
+    "train_plots.png",
+    "test_plots.png",
+    "latent_manifold.png",
+    "samples.png",
+    "interpolation.png",
+    "test_latent_visualization.png",
+    "sample_test_reconstruction.png",
+)
+GIFS = ("test_latent_visualization.gif", "sample_test_reconstruction.gif")
+
+
+def arrays_of(path):
+    """Every array of an HDF5 file by its name."""
+    found = {}
+
+    def collect(name, item):
+        if isinstance(item, h5py.Dataset):
+            found[name] = item[()]
+
+    with h5py.File(path) as file:
+        file.visititems(collect)
+    return found
+
+
+def test_train_writes_the_whole_run_directory(trained):
+    _, run = trained
+    recorded = json.loads((run / "config.json").read_text())
+    assert recorded["config"]["model"]["latent_dim"] == 3
+    assert recorded["recorded"]["data"]["counts"] == {"train": 4500, "test": 500}
+    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    parts = ("loss", "elbo", "nll", "kl", "lpips", "adversarial", "discriminator", "mse", "psnr", "ssim")
+    assert all(np.isfinite(float(row[f"train_{name}"])) for row in rows for name in parts)
+    assert float(rows[1]["test_mse"]) < float(rows[0]["test_mse"])
+    assert json.loads((run / "summary.json").read_text())["mse"] == float(rows[1]["test_mse"])
+    assert (run / "model.keras").is_file()
+    assert len(list((run / "checkpoints").glob("*.weights.h5"))) == 2
+    assert all(list((run / "tensorboard" / side).glob("events.*")) for side in ("train", "test"))
+
+
+def test_train_draws_every_picture(trained):
+    _, run = trained
+    for name in PICTURES:
+        with Image.open(run / "plots" / name) as picture:
+            assert min(picture.size) > 100, name
+    for name in GIFS:
+        with Image.open(run / "plots" / name) as animation:
+            assert animation.n_frames == 2, name
+
+
+def test_train_off_a_terminal_prints_plain_lines_and_says_what_it_chose(trained):
+    done, _ = trained
+    assert "precision float32 (" in done.stdout
+    assert "XLA off (" in done.stdout
+    assert "epoch 2/2 · train nll" in done.stdout
+    assert "\r" not in done.stdout
+    assert done.stderr == ""
+
+
+def test_resume_gives_the_same_weights_as_an_unbroken_run(trained, workplace):
+    _, run = trained
+    again = workplace / "runs" / "resumed"
+    again.mkdir(parents=True)
+    for name in ("config.json", "metrics.csv", "checkpoints", "plots"):
+        source, target = run / name, again / name
+        if source.is_dir():
+            target.mkdir()
+            for file in [file for file in source.rglob("*") if file.is_file() and "epoch_0002" not in file.name]:
+                (target / file.relative_to(source)).parent.mkdir(exist_ok=True)
+                (target / file.relative_to(source)).write_bytes(file.read_bytes())
+        else:
+            target.write_bytes(source.read_bytes())
+
+    done = run_command("train", "--resume", "--run-dir", again, cwd=workplace)
+
+    assert done.returncode == 0, done.stderr
+
+    name = "checkpoints/epoch_0002.weights.h5"
+    expected, resumed = arrays_of(run / name), arrays_of(again / name)
+    assert expected.keys() == resumed.keys()
+    assert all(np.array_equal(expected[key], resumed[key]) for key in expected)
+    with Image.open(again / "plots" / GIFS[0]) as animation:
+        assert animation.n_frames == 2
+
+
+def test_evaluate_prints_figures_as_json(trained, workplace):
+    _, run = trained
+    done = run_command("evaluate", run, "--json", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["data"]["counts"]["test"] == 500
+    assert report["metrics"].keys() == {"elbo", "nll", "kl", "mse", "psnr", "ssim", "lpips"}
+    # The last epoch's test MSE is of the same weights and images; only the batches differ.
+    assert report["metrics"]["mse"] == pytest.approx(json.loads((run / "summary.json").read_text())["mse"], rel=1e-4)
+
+
+def test_a_keras_file_serves_as_well_as_its_run(trained, workplace):
+    _, run = trained
+    done = run_command("evaluate", run / "model.keras", "--dataset", "sample", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    assert "500 test images" in done.stdout
+    assert "psnr" in done.stdout
+
+
+def test_reconstruct_draws_files_under_their_originals(trained, workplace):
+    _, run = trained
+    digit = np.zeros((40, 40), np.uint8)
+    digit[8:32, 18:22] = 255
+    Image.fromarray(digit).save(workplace / "one.png")
+    done = run_command("reconstruct", run, "one.png", "one.png", "--out", "pairs.png", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    with Image.open(workplace / "pairs.png") as picture:
+        assert picture.mode == "RGB"
+
+
+def test_sample_gives_the_same_picture_for_the_same_seed(trained, workplace):
+    _, run = trained
+    pictures = []
+    for seed, out in ((1, "a.png"), (1, "b.png"), (2, "c.png")):
+        done = run_command("sample", run, "--count", 9, "--seed", seed, "--out", out, cwd=workplace)
+        assert done.returncode == 0, done.stderr
+        pictures.append((workplace / out).read_bytes())
+    assert pictures[0] == pictures[1] != pictures[2]
+
+
+def test_interpolate_draws_walks(trained, workplace):
+    _, run = trained
+    done = run_command("interpolate", run, "--pairs", 3, "--steps", 5, "--out", "walks.png", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    with Image.open(workplace / "walks.png") as picture:
+        assert picture.width > picture.height
+
+
+def test_encode_writes_a_posterior_for_every_image(trained, workplace):
+    _, run = trained
+    done = run_command("encode", run, "--out", "latents.npz", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    with np.load(workplace / "latents.npz", allow_pickle=False) as arrays:
+        assert arrays["mean"].shape == arrays["log_var"].shape == (500, 3)
+        assert arrays["mean"].dtype == np.float32
+        assert np.bincount(arrays["labels"]).tolist() == [50] * 10
+
+
+def test_presets_and_doctor_report_as_json(workplace):
+    presets = run_command("presets", "--json", cwd=workplace)
+    assert json.loads(presets.stdout)["mnist"]["config"]["model"]["latent_dim"] == 2
+    doctor = json.loads(run_command("doctor", "--json", cwd=workplace).stdout)
+    assert doctor.keys() >= {"versions", "gpu", "precision", "xla", "data", "disk"}
+    assert "images" in doctor["data"]

@@ -1,0 +1,86 @@
+"""The import graph points down, as the design draws it, and heavy packages are imported where they are needed."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Modules of the package itself that anyone may import and that import no room.
+COMMON = {"config", "errors", "files", "lazy"}
+ROOMS_BELOW = {
+    "layers": set(),
+    "losses": {"layers"},
+    # The LPIPS metric is the mean of the LPIPS loss: one computation, two uses.
+    "metrics": {"layers", "losses"},
+    "models": {"layers"},
+    "data": set(),
+    "visualize": set(),
+    "training": {"models", "losses", "metrics", "data", "layers"},
+    "callbacks": {"training", "visualize", "models", "losses", "metrics", "data", "layers"},
+    "cli": {"callbacks", "training", "visualize", "models", "losses", "metrics", "data", "layers"},
+}
+TENSORFLOW_ROOMS = {"training", "data", "callbacks", "cli"}
+
+
+def modules_of(room: str) -> list[Path]:
+    return sorted((ROOT / "cli" if room == "cli" else ROOT / "keras_vae" / room).glob("*.py"))
+
+
+def imported_names(path: Path) -> set[str]:
+    """Dotted names of everything that a module imports, wherever in it; ``from a import b`` counts as ``a.b``."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_every_room_of_the_package_has_its_place_in_the_graph():
+    rooms = {path.name for path in (ROOT / "keras_vae").iterdir() if (path / "__init__.py").exists()}
+    assert rooms == ROOMS_BELOW.keys() - {"cli"}
+    assert {path.stem for path in (ROOT / "keras_vae").glob("*.py")} == COMMON | {"__init__"}
+
+
+@pytest.mark.parametrize("room", ROOMS_BELOW)
+def test_a_room_imports_only_rooms_below_it(room):
+    assert modules_of(room)
+    for path in modules_of(room):
+        used = {name.split(".")[1] for name in imported_names(path) if name.startswith("keras_vae.")}
+        assert used - COMMON - {room} <= ROOMS_BELOW[room], path
+
+
+def test_the_common_modules_import_no_room():
+    for name in COMMON:
+        used = {other for other in imported_names(ROOT / "keras_vae" / f"{name}.py") if other.startswith("keras_vae.")}
+        assert all(other.split(".")[1] in COMMON for other in used), name
+
+
+@pytest.mark.parametrize("room", ROOMS_BELOW.keys() - TENSORFLOW_ROOMS)
+def test_a_room_for_every_backend_does_not_name_tensorflow(room):
+    for path in modules_of(room):
+        assert not any(name.split(".")[0] == "tensorflow" for name in imported_names(path)), path
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import keras_vae", "import keras_vae.config", "from keras_vae_cli import main, train, evaluate, doctor"],
+)
+def test_a_light_import_loads_neither_keras_nor_tensorflow(statement):
+    program = f"import sys; {statement}; print(sorted({{'keras', 'tensorflow', 'numpy'}} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_public_names_are_loaded_on_first_use():
+    import keras_vae
+
+    assert keras_vae.InputError.__module__ == "keras_vae.errors"
+    assert "VAE" in dir(keras_vae)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = keras_vae.nothing
