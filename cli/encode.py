@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -38,7 +39,7 @@ def command(run: Path, dataset: str | None, data_dir: str | None, split: str, ba
     from keras_vae.data import evaluation_batches
 
     chosen = images.train if split == "train" else images.test
-    arrays: dict[str, list[np.ndarray]] = {"mean": [], "log_var": [], "labels": []}
+    arrays: dict[str, list[Any]] = {"mean": [], "log_var": [], "labels": []}
     for batch in evaluation_batches(chosen, batch_size):
         pixels, labels = batch if chosen.has_labels else (batch, None)
         mean, log_var = vae.encode(pixels)
@@ -47,5 +48,6 @@ def command(run: Path, dataset: str | None, data_dir: str | None, split: str, ba
         if labels is not None:
             arrays["labels"].append(np.asarray(labels))
     with writing(out) as beside, beside.open("wb") as file:
-        np.savez_compressed(file, **{name: np.concatenate(parts) for name, parts in arrays.items() if parts})
+        joined: dict[str, Any] = {name: np.concatenate(parts) for name, parts in arrays.items() if parts}
+        np.savez_compressed(file, **joined)
     click.echo(f"{chosen.count:,} posteriors of {images.name} ({split}) are in {out}")

@@ -19,7 +19,7 @@ _HIDDEN = {"preset", "model__image_shape", "model__num_classes"}
 _NAMES = {"model__latent_dim": "--latent|--latent-dim", "discriminator__widths": "--discriminator-widths"}
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of Click alone
     """Whole numbers joined by commas: ``32,64``."""
 
     name = "N,N,..."

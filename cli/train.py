@@ -121,25 +121,10 @@ def _build(config: RunConfig, dataset: ImageDataset) -> VAETrainer:
 
 
 def _fit(run: RunDirectory, config: RunConfig, dataset: ImageDataset, trainer: VAETrainer, first_epoch: int) -> None:
-    from keras_vae.callbacks import run_callbacks
-    from keras_vae.data import evaluation_batches, steps_per_epoch, training_batches
-    from keras_vae.training.saving import save_model
+    from keras_vae.callbacks import fit_run
 
-    batch_size = config.data.batch_size
     click.echo(_introduction(run, config, dataset, trainer))
-    trainer.fit(
-        training_batches(dataset.train, batch_size, seed=config.seed, first_epoch=first_epoch),
-        epochs=config.epochs,
-        initial_epoch=first_epoch,
-        steps_per_epoch=steps_per_epoch(dataset.train, batch_size),
-        validation_data=evaluation_batches(dataset.test, batch_size),
-        callbacks=run_callbacks(run, config, dataset),
-        shuffle=False,  # the batches are shuffled already
-        verbose=0,
-    )
-    save_model(trainer.inference_vae, run.model)
-    last = run.read_metrics()[-1]
-    run.write_summary({name.removeprefix("test_"): value for name, value in last.items() if name.startswith("test_")})
+    fit_run(run, config, dataset, trainer, first_epoch=first_epoch)
     click.echo(f"model, metrics and pictures are in {run.path}; next: keras-vae evaluate {run.path}")
 
 

@@ -1,7 +1,7 @@
 """The one description of a run: dataclasses with bounds and help texts, presets, JSON.
 
-The command line makes its options from these fields, ``config.json`` holds them, and every value is checked here, before
-TensorFlow is imported. Imports nothing of the library but the exception it raises.
+The command line makes its options from these fields, ``config.json`` holds them, and every value is checked here,
+before TensorFlow is imported. Imports nothing of the library but the exception it raises.
 """
 
 from __future__ import annotations
@@ -52,7 +52,10 @@ class _Section:
             nested.setdefault(section, {})[name] = changes.pop(key)
         self._check_names([*changes, *nested])
         for section, values in nested.items():
-            changes[section] = getattr(self, section).replace(**values)
+            current = changes.get(section, getattr(self, section))
+            if not isinstance(current, _Section):
+                raise InputError(f"{section} is no section of {type(self).__name__}, it has no {next(iter(values))}")
+            changes[section] = current.replace(**values)
         return dataclasses.replace(self, **changes)
 
     @classmethod
@@ -74,7 +77,7 @@ class _Section:
             if name not in known:
                 near = difflib.get_close_matches(str(name), known, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}"
-                raise InputError(f"unknown setting {name!s:.60} of {cls.__name__}; {hint}")
+                raise InputError(f"unknown setting {name!r:.60} of {cls.__name__}; {hint}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +99,9 @@ class ModelConfig(_Section):
     output_width: int = _setting(16, "channels at full resolution before the image", minimum=1)
     likelihood: str = _setting("gaussian", "how pixels are distributed", choices=("gaussian", "laplace", "bernoulli"))
     scale: float | None = _setting(
-        None, "standard deviation (Gaussian) or scale (Laplace) of a pixel; calibrated in training when not given", above=0
+        None,
+        "standard deviation (Gaussian) or scale (Laplace) of a pixel; calibrated in training when not given",
+        above=0,
     )
 
 
@@ -131,7 +136,9 @@ class ObjectiveConfig(_Section):
     adversarial_loss: str = _setting(
         "hinge", "loss of both players", choices=("hinge", "least_squares", "non_saturating")
     )
-    adversarial_start: float = _setting(0.15, "share of the run before the autoencoder heeds the discriminator", minimum=0, maximum=1)
+    adversarial_start: float = _setting(
+        0.15, "share of the run before the autoencoder heeds the discriminator", minimum=0, maximum=1
+    )
     adaptive_weight: bool = _setting(False, "scale the adversarial loss by gradient norms, as VQGAN does")
 
 
@@ -142,16 +149,22 @@ class OptimizerConfig(_Section):
     learning_rate: float = _setting(2e-3, "peak learning rate of the autoencoder", above=0)
     discriminator_learning_rate: float = _setting(5e-4, "peak learning rate of the discriminator", above=0)
     weight_decay: float = _setting(1e-4, "decoupled weight decay", minimum=0)
-    learning_rate_warmup: float = _setting(0.03, "share of the run in which the learning rate rises", minimum=0, maximum=1)
-    clip_norm: float | None = _setting(None, "largest global norm of a player's gradient; not clipped when not given", above=0)
-    ema: float = _setting(0.999, "decay of the averaged weights that are evaluated and saved; 0: none", minimum=0, maximum=0.999999)
+    learning_rate_warmup: float = _setting(
+        0.03, "share of the run in which the learning rate rises", minimum=0, maximum=1
+    )
+    clip_norm: float | None = _setting(
+        None, "largest global norm of a player's gradient; not clipped when not given", above=0
+    )
+    ema: float = _setting(
+        0.999, "decay of the averaged weights that are evaluated and saved; 0: none", minimum=0, maximum=0.999999
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig(_Section):
     """Which images, and how many at a time."""
 
-    dataset: str = _setting("auto", "auto, sample, idx:DIR, or the name of a TFDS data set")
+    dataset: str = _setting("auto", "images to train on: auto, sample, idx:DIR or the name of a TFDS data set")
     data_dir: str | None = _setting(None, "TFDS's data_dir (also the environment's TFDS_DATA_DIR)")
     batch_size: int = _setting(128, "images in a training step", minimum=1)
     memory_limit: int = _setting(2 << 30, "bytes of pixels up to which a data set is kept in memory", minimum=0)

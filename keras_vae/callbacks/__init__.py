@@ -5,7 +5,7 @@ from keras_vae.callbacks.frames import LatentFrames
 from keras_vae.callbacks.history import MetricsHistory
 from keras_vae.callbacks.pictures import Pictures, write_pictures
 from keras_vae.callbacks.progress import Progress
-from keras_vae.callbacks.standard import run_callbacks
+from keras_vae.callbacks.standard import fit_run, run_callbacks
 from keras_vae.callbacks.tensorboard import TensorBoardScalars
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Progress",
     "TensorBoardScalars",
     "TrainEvaluation",
+    "fit_run",
     "run_callbacks",
     "write_pictures",
 ]

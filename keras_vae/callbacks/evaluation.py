@@ -13,7 +13,7 @@ IMAGE_METRICS = ("mse", "psnr", "ssim", "lpips")
 
 
 class TrainEvaluation(keras.callbacks.Callback):
-    """After each epoch, replaces ``mse``, ``psnr``, ``ssim`` and ``lpips`` in the logs by an evaluation on ``batches``."""
+    """After each epoch, replaces ``mse psnr ssim lpips`` in the logs by an evaluation on ``batches``."""
 
     def __init__(self, batches: tf.data.Dataset) -> None:
         super().__init__()

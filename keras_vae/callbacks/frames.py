@@ -16,7 +16,7 @@ _NAME = re.compile(r"epoch_(\d+)\.npz")
 
 
 class LatentFrames(keras.callbacks.Callback):
-    """Writes ``epoch_0001.npz`` … with ``means`` (N, latent_dim), ``reconstructions`` uint8 (M, H, W, C), ``kl`` and ``mse``.
+    """Writes ``epoch_0001.npz`` …: ``means`` (N, latent_dim), ``reconstructions`` uint8 (M, H, W, C), ``kl``, ``mse``.
 
     Args:
         folder: where the files go.

@@ -38,9 +38,7 @@ class Pictures(keras.callbacks.Callback):
         self.seed = seed
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        write_pictures(
-            self.run, self.model.inference_vae, self.images, self.labels, self.class_names, seed=self.seed
-        )
+        write_pictures(self.run, self.model.inference_vae, self.images, self.labels, self.class_names, seed=self.seed)
 
 
 def write_pictures(
@@ -67,7 +65,7 @@ def write_pictures(
     visualize.write_png(run.plots / "samples.png", samples_picture(vae, SAMPLES, seed))
     visualize.write_png(
         run.plots / "interpolation.png",
-        interpolation_picture(vae, images, means, INTERPOLATIONS, INTERPOLATION_STEPS, seed),
+        interpolation_picture(vae, images, means, INTERPOLATIONS, INTERPOLATION_STEPS, seed, labels),
     )
     visualize.write_png(run.plots / "latent_manifold.png", manifold_picture_of(vae, means))
 
@@ -106,8 +104,9 @@ def write_gifs(
 
 
 def samples_picture(vae: VAE, count: int, seed: int) -> Picture:
-    """Decoded draws of the prior."""
-    images = keras.ops.convert_to_numpy(vae.sample(count, seed=seed))
+    """Decoded draws of the prior; of a conditional model the classes in turn."""
+    labels = None if vae.num_classes is None else np.arange(count, dtype=np.int32) % vae.num_classes
+    images = keras.ops.convert_to_numpy(vae.sample(count, seed=seed, labels=labels))
     return visualize.image_grid(images, title=f"Samples of the prior · latent {vae.latent_dim}")
 
 
@@ -118,20 +117,29 @@ def interpolation_picture(
     rows: int,
     steps: int,
     seed: int,
+    labels: npt.NDArray[np.int32] | None = None,
 ) -> Picture:
-    """Spherical walks between the posterior means of pairs of images, drawn at random by ``seed``."""
+    """Spherical walks between the posterior means of pairs of images, drawn at random by ``seed``.
+
+    A conditional model needs the images' ``labels``: a walk keeps to the class that it starts in.
+    """
     pairs = np.random.default_rng(seed).permutation(len(means))[: 2 * min(rows, len(means) // 2)].reshape(2, -1)
     walks = visualize.slerp(means[pairs[0]], means[pairs[1]], steps)
-    decoded = keras.ops.convert_to_numpy(vae.decode(walks.reshape(-1, vae.latent_dim)))
+    classes = None if vae.num_classes is None or labels is None else np.repeat(labels[pairs[0]], steps)
+    decoded = keras.ops.convert_to_numpy(vae.decode(walks.reshape(-1, vae.latent_dim), classes))
     return visualize.interpolation_picture(
         decoded.reshape(*walks.shape[:2], *vae.image_shape), images[pairs].swapaxes(0, 1)
     )
 
 
 def manifold_picture_of(vae: VAE, means: npt.NDArray[np.float32]) -> Picture:
-    """The prior's quantiles through the decoder: both dimensions of a latent of 2, the two most active of a larger one."""
+    """The prior's quantiles through the decoder: both dimensions of a latent of 2, the two most active of a larger one.
+
+    Of a conditional model it shows the first class.
+    """
     # The variance of the posterior means measures activity (Burda et al. 2016, appendix C).
     most_active = np.sort(np.argsort(-means.var(axis=0), kind="stable")[: min(2, vae.latent_dim)])
     dimensions = tuple(int(dimension) for dimension in most_active)
     z = visualize.manifold_latents(vae.latent_dim, steps=MANIFOLD_STEPS, dimensions=dimensions)
-    return visualize.manifold_picture(keras.ops.convert_to_numpy(vae.decode(z)), dimensions=dimensions)
+    classes = None if vae.num_classes is None else np.zeros(len(z), np.int32)
+    return visualize.manifold_picture(keras.ops.convert_to_numpy(vae.decode(z, classes)), dimensions=dimensions)

@@ -16,7 +16,7 @@ SHOWN_TEST_METRICS = ("mse", "psnr", "ssim", "lpips", "kl", "elbo")
 
 
 class Progress(keras.callbacks.Callback):
-    """A bar with the loss's parts, images/s and the time left of the run; and a line with the test metrics of each epoch.
+    """A bar with the loss's parts, images/s and the time left of the run; and each epoch a line with its test metrics.
 
     Args:
         batch_size: images in a step.
@@ -31,7 +31,6 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch
         self._begin = time.perf_counter()
-        self._seen = 0
         self._bar = tqdm(
             total=self.params["steps"] * self.batch_size,
             desc=self._name(),
@@ -43,15 +42,14 @@ class Progress(keras.callbacks.Callback):
         )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        done = (batch + 1) * self.batch_size
-        self._bar.update(done - self._seen)
-        self._seen = done
         if self._bar.disable:
             return
+        done = (batch + 1) * self.batch_size
         rate = done / (time.perf_counter() - self._begin)
         steps_left = (self.params["epochs"] - self._epoch) * self.params["steps"] - batch - 1
         left = tqdm.format_interval(steps_left * self.batch_size / rate)
         self._bar.set_postfix_str(f"{_join(logs or {}, SHOWN_PARTS)} · run ends in {left}", refresh=False)
+        self._bar.update(done - self._bar.n)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._bar.close()

@@ -1,6 +1,8 @@
-"""The callbacks that make a run directory out of a training run."""
+"""Training into a run directory: the callbacks that fill it, and the fit that they watch."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,9 +14,11 @@ from keras_vae.callbacks.pictures import Pictures
 from keras_vae.callbacks.progress import Progress
 from keras_vae.callbacks.tensorboard import TensorBoardScalars
 from keras_vae.config import RunConfig
-from keras_vae.data import ArraySplit, ImageDataset, evaluation_batches
+from keras_vae.data import ArraySplit, ImageDataset, evaluation_batches, steps_per_epoch, training_batches
 from keras_vae.training.checkpoints import CheckpointCallback
 from keras_vae.training.run_directory import RunDirectory
+from keras_vae.training.saving import save_model
+from keras_vae.training.trainer import VAETrainer
 
 # Training images that each epoch is evaluated on, test images in the latent plot, test images that are reconstructed.
 EVALUATED, PLOTTED, RECONSTRUCTED = 1000, 5000, 20
@@ -31,9 +35,55 @@ def run_callbacks(run: RunDirectory, config: RunConfig, dataset: ImageDataset) -
         Progress(batch_size),
         TensorBoardScalars(run.tensorboard),
         LatentFrames(
-            run.frames, test_images.astype(np.float32) / 255, test_labels, shown=RECONSTRUCTED, batch_size=batch_size
+            run.frames,
+            test_images.astype(np.float32) / np.float32(255),
+            test_labels,
+            shown=RECONSTRUCTED,
+            batch_size=batch_size,
         ),
         # After everything else of the epoch: what a checkpoint says is done has been written.
         CheckpointCallback(run.checkpoints),
         Pictures(run, test_images, test_labels, dataset.class_names, config.seed),
     ]
+
+
+def fit_run(
+    run: RunDirectory, config: RunConfig, dataset: ImageDataset, trainer: VAETrainer, *, first_epoch: int = 0
+) -> None:
+    """Train up to ``config.epochs``, then write the model and the summary.
+
+    Args:
+        run: where everything goes; has its config.json already.
+        config: what to run.
+        dataset: the images.
+        trainer: from `build_trainer` with the same ``config``; for a resumed run, with its checkpoint restored.
+        first_epoch: epochs that are done.
+    """
+    batch_size = config.data.batch_size
+    trainer.fit(
+        training_batches(dataset.train, batch_size, seed=config.seed, first_epoch=first_epoch),
+        epochs=config.epochs,
+        initial_epoch=first_epoch,
+        steps_per_epoch=steps_per_epoch(dataset.train, batch_size),
+        validation_data=evaluation_batches(dataset.test, batch_size),
+        callbacks=run_callbacks(run, config, dataset),
+        shuffle=False,  # the batches are shuffled already
+        verbose=0,
+    )
+    save_model(trainer.inference_vae, run.model)
+    run.write_summary(_summarise(run.read_metrics()))
+
+
+def _summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The run's length and speed, and the last epoch's metrics of either side."""
+    last = rows[-1]
+    rates = [row["images_per_second"] for row in rows if "images_per_second" in row]
+    return {
+        "epochs": last["epoch"],
+        "seconds": round(sum(row["seconds"] for row in rows), 1),
+        "images_per_second": float(np.median(rates)) if rates else None,
+        **{
+            side: {name.removeprefix(f"{side}_"): value for name, value in last.items() if name.startswith(f"{side}_")}
+            for side in ("train", "test")
+        },
+    }

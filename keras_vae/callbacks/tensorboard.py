@@ -19,9 +19,7 @@ class TensorBoardScalars(keras.callbacks.Callback):
         self.folder = folder
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._writers = {
-            side: tf.summary.create_file_writer(str(self.folder / side)) for side in ("train", "test")
-        }
+        self._writers = {side: tf.summary.create_file_writer(str(self.folder / side)) for side in ("train", "test")}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         for name, value in (logs or {}).items():

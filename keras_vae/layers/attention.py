@@ -11,7 +11,7 @@ from keras_vae.layers.normalization import GroupNorm, check_groups
 
 
 class _Attention2D(keras.layers.Layer):
-    """What both kinds share: ``y = x + out(softmax(q·kᵀ / √d)·v)`` over the H·W positions of ``x``, head by head.
+    """What both kinds share: ``y = x + out(softmax(q·kᵀ / √d)·v)`` over the positions of ``x``, head by head.
 
     `keras.ops.dot_product_attention` computes it, with a fused kernel where the backend has one.
     """
@@ -20,7 +20,7 @@ class _Attention2D(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.groups = groups
-        self.norm = GroupNorm(groups, name="norm")
+        self.norm = GroupNorm(groups, dtype=self.dtype_policy, name="norm")
 
     def _build_ends(self, input_shape: Any) -> None:
         """The normalisation before and the projection after the attention."""
@@ -30,7 +30,12 @@ class _Attention2D(keras.layers.Layer):
         if width % self.num_heads:
             raise ValueError(f"{owner}: num_heads={self.num_heads} does not divide the width {width}")
         self.norm.build(input_shape)
-        self.out = _projection(width, width, "out")
+        self.out = self._projection(width, width, "out")
+
+    def _projection(self, width_in: int, width_out: int, name: str) -> keras.layers.Dense:
+        dense = keras.layers.Dense(width_out, dtype=self.dtype_policy, name=name)
+        dense.build((None, None, width_in))
+        return dense
 
     def _positions(self, inputs: Any) -> Any:
         """(N, H, W, C) → normalised (N, H·W, C)."""
@@ -44,8 +49,8 @@ class _Attention2D(keras.layers.Layer):
         return [ops.reshape(part, shape) for part in ops.split(tokens, parts, axis=-1)]
 
     def _attend(self, inputs: Any, query: Any, key: Any, value: Any) -> Any:
-        attended = ops.dot_product_attention(query, key, value)
-        return inputs + ops.reshape(self.out(ops.reshape(attended, (-1, *_flat(inputs)))), (-1, *inputs.shape[1:]))
+        attended = ops.reshape(ops.dot_product_attention(query, key, value), (-1, *_flat(inputs)))
+        return inputs + ops.reshape(self.out(attended), (-1, *inputs.shape[1:]))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_heads": self.num_heads, "groups": self.groups}
@@ -57,18 +62,12 @@ def _flat(inputs: Any) -> tuple[int, int]:
     return height * width, channels
 
 
-def _projection(width_in: int, width_out: int, name: str) -> keras.layers.Dense:
-    dense = keras.layers.Dense(width_out, name=name)
-    dense.build((None, None, width_in))
-    return dense
-
-
 @keras.saving.register_keras_serializable(package="keras_vae")
 class SelfAttention2D(_Attention2D):
     """Residual multi-head self-attention over the H·W positions of a feature map.
 
-    Input and output (N, H, W, C). Memory grows as (H·W)² where the backend has no fused kernel, so it belongs at low
-    resolutions. H and W must be known.
+    Input and output (N, H, W, C). Memory grows as (H·W)² where the backend has no fused kernel, so it belongs at
+    low resolutions. H and W must be known.
 
     Args:
         num_heads: heads; must divide C.
@@ -77,12 +76,13 @@ class SelfAttention2D(_Attention2D):
     Raises:
         ValueError: when ``num_heads`` or ``groups`` does not divide C; the message names both numbers.
 
-    Reference: Vaswani et al. 2017, "Attention Is All You Need"; on feature maps as in Ho et al. 2020, "DDPM", appendix B.
+    Reference: Vaswani et al. 2017, "Attention Is All You Need"; on feature maps as in Ho et al. 2020, "Denoising
+    Diffusion Probabilistic Models", appendix B.
     """
 
     def build(self, input_shape: Any) -> None:
         self._build_ends(input_shape)
-        self.query_key_value = _projection(input_shape[-1], 3 * input_shape[-1], "query_key_value")
+        self.query_key_value = self._projection(input_shape[-1], 3 * input_shape[-1], "query_key_value")
         self.built = True
 
     def call(self, inputs: Any) -> Any:
@@ -105,13 +105,14 @@ class CrossAttention2D(_Attention2D):
     Raises:
         ValueError: when ``num_heads`` or ``groups`` does not divide C; the message names both numbers.
 
-    Reference: Vaswani et al. 2017, section 3.2.3; as conditioning in Rombach et al. 2022, "Latent Diffusion", section 3.3.
+    Reference: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.3; as conditioning in Rombach et al. 2022,
+    "High-Resolution Image Synthesis with Latent Diffusion Models", section 3.3.
     """
 
     def build(self, inputs_shape: Any, context_shape: Any) -> None:
         self._build_ends(inputs_shape)
-        self.query = _projection(inputs_shape[-1], inputs_shape[-1], "query")
-        self.key_value = _projection(context_shape[-1], 2 * inputs_shape[-1], "key_value")
+        self.query = self._projection(inputs_shape[-1], inputs_shape[-1], "query")
+        self.key_value = self._projection(context_shape[-1], 2 * inputs_shape[-1], "key_value")
         self.built = True
 
     def call(self, inputs: Any, context: Any) -> Any:

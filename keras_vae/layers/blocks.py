@@ -11,9 +11,10 @@ from keras_vae.layers.residual import ResidualBlock
 
 
 class _Block(keras.layers.Layer):
-    """``num_layers`` × (residual [→ self-attention] [→ cross-attention]), then the subclass's resampling, if any.
+    """``num_layers`` × (residual [→ self-attention] [→ cross-attention]), then the subclass's resampling.
 
-    A subclass changes what a level is made of by ``residual_class``, `make_body` or `make_resampling`.
+    A subclass changes what a level is made of by ``residual_class``, `make_body` or `make_resampling`; the layers made
+    there take ``dtype=self.dtype_policy``, so that they compute in what the block was given.
     """
 
     residual_class: type[keras.layers.Layer] = ResidualBlock
@@ -41,14 +42,18 @@ class _Block(keras.layers.Layer):
 
     def make_body(self) -> list[keras.layers.Layer]:
         """The layers at the level's own resolution, in order."""
+        attention = {"num_heads": self.num_heads, "groups": self.groups, "dtype": self.dtype_policy}
         body = []
         for index in range(self.num_layers):
-            body.append(self.residual_class(self.filters, groups=self.groups, name=f"residual_{index}"))
+            body.append(self._residual(index))
             if self.self_attention:
-                body.append(SelfAttention2D(self.num_heads, self.groups, name=f"self_attention_{index}"))
+                body.append(SelfAttention2D(**attention, name=f"self_attention_{index}"))
             if self.cross_attention:
-                body.append(CrossAttention2D(self.num_heads, self.groups, name=f"cross_attention_{index}"))
+                body.append(CrossAttention2D(**attention, name=f"cross_attention_{index}"))
         return body
+
+    def _residual(self, index: int) -> keras.layers.Layer:
+        return self.residual_class(self.filters, groups=self.groups, dtype=self.dtype_policy, name=f"residual_{index}")
 
     def make_resampling(self) -> keras.layers.Layer | None:
         """The layer that changes the resolution, after the others; None where it stays."""
@@ -56,7 +61,8 @@ class _Block(keras.layers.Layer):
 
     def build(self, inputs_shape: Any, context_shape: Any = None) -> None:
         if self.cross_attention and context_shape is None:
-            raise ValueError(f"{type(self).__name__}: cross_attention=True needs context tokens (N, T, D), got none")
+            owner = type(self).__name__
+            raise ValueError(f"{owner}: cross_attention=True needs context tokens (N, T, D), got none")
         for layer in self.body:
             if isinstance(layer, CrossAttention2D):
                 layer.build(inputs_shape, context_shape)
@@ -91,12 +97,12 @@ class _Block(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_vae")
 class DownBlock(_Block):
-    """One level of the encoder: (N, H, W, C) → (N, H/2, W/2, filters), or (N, H, W, filters) without ``downsample``.
+    """One level of the encoder: (N, H, W, C) → (N, ⌈H/2⌉, ⌈W/2⌉, filters).
 
     Args:
         filters: width of the output.
         num_layers: how many times residual [→ self-attention] [→ cross-attention] is repeated.
-        downsample: halve the resolution at the end, by a 4×4 convolution of stride 2.
+        downsample: halve the resolution at the end, by a 4×4 convolution of stride 2; False keeps it.
         self_attention: attend to the level's own positions after each residual block.
         cross_attention: attend to ``context`` tokens (N, T, D) after that; ``call`` then needs them.
         num_heads: heads of both attentions; must divide ``filters``.
@@ -113,7 +119,9 @@ class DownBlock(_Block):
     def make_resampling(self) -> keras.layers.Layer | None:
         if not self.downsample:
             return None
-        return keras.layers.Conv2D(self.filters, 4, strides=2, padding="same", name="downsample")
+        return keras.layers.Conv2D(
+            self.filters, 4, strides=2, padding="same", dtype=self.dtype_policy, name="downsample"
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "downsample": self.downsample}
@@ -127,16 +135,16 @@ class MidBlock(_Block):
     """
 
     def make_body(self) -> list[keras.layers.Layer]:
-        last = self.residual_class(self.filters, groups=self.groups, name=f"residual_{self.num_layers}")
-        return [*super().make_body(), last]
+        return [*super().make_body(), self._residual(self.num_layers)]
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
 class UpBlock(_Block):
-    """One level of the decoder: (N, H, W, C) → (N, 2H, 2W, filters), or (N, H, W, filters) without ``upsample``.
+    """One level of the decoder: (N, H, W, C) → (N, 2H, 2W, filters).
 
     Arguments and errors as for `DownBlock`; ``upsample`` doubles the resolution at the end, by a 4×4 transposed
-    convolution of stride 2 (the stride divides the kernel, so that every pixel gets equally many taps).
+    convolution of stride 2 (the stride divides the kernel, so that every pixel gets equally many taps); False keeps
+    it.
     """
 
     def __init__(self, filters: int, num_layers: int = 1, *, upsample: bool = True, **kwargs: Any) -> None:
@@ -146,7 +154,9 @@ class UpBlock(_Block):
     def make_resampling(self) -> keras.layers.Layer | None:
         if not self.upsample:
             return None
-        return keras.layers.Conv2DTranspose(self.filters, 4, strides=2, padding="same", name="upsample")
+        return keras.layers.Conv2DTranspose(
+            self.filters, 4, strides=2, padding="same", dtype=self.dtype_policy, name="upsample"
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "upsample": self.upsample}

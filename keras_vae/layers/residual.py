@@ -24,22 +24,24 @@ class ResidualBlock(keras.layers.Layer):
     Raises:
         ValueError: when ``groups`` does not divide a width; the message names both numbers.
 
-    Reference: He et al. 2016, "Identity Mappings in Deep Residual Networks", fig. 4(e); GroupNorm as in Wu & He 2018.
+    Reference: He et al. 2016, "Identity Mappings in Deep Residual Networks", fig. 4(e); Wu & He 2018, "Group
+    Normalization".
     """
 
     def __init__(self, filters: int, groups: int = 8, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.groups = groups
-        self.norms = [GroupNorm(groups, name=f"norm_{i}") for i in (1, 2)]
-        self.convs = [keras.layers.Conv2D(filters, 3, padding="same", name=f"conv_{i}") for i in (1, 2)]
+        policy = self.dtype_policy
+        self.norms = [GroupNorm(groups, dtype=policy, name=f"norm_{i}") for i in (1, 2)]
+        self.convs = [keras.layers.Conv2D(filters, 3, padding="same", dtype=policy, name=f"conv_{i}") for i in (1, 2)]
         self.skip: keras.layers.Layer | None = None
 
     def build(self, input_shape: Any) -> None:
         width = input_shape[-1]
         check_groups(type(self).__name__, self.groups, width, self.filters)
         if width != self.filters:
-            self.skip = keras.layers.Conv2D(self.filters, 1, name="skip")
+            self.skip = keras.layers.Conv2D(self.filters, 1, dtype=self.dtype_policy, name="skip")
             self.skip.build(input_shape)
         for norm, conv in zip(self.norms, self.convs, strict=True):
             norm.build(input_shape)

@@ -12,8 +12,8 @@ from keras import ops
 class GaussianSampling(keras.layers.Layer):
     """Draw ``z = mean + exp(log_var / 2) · ε`` with ``ε ~ N(0, I)``.
 
-    Inputs ``mean`` and ``log_var``, both (N, ..., L); output ``z`` of the same shape, float32. The gradient flows
-    through ``mean`` and ``log_var``; every call draws afresh.
+    Inputs ``mean`` and ``log_var``, both (N, ..., L); output ``z`` of the same shape, float32 unless ``dtype`` says
+    otherwise. The gradient flows through ``mean`` and ``log_var``; every call draws afresh.
 
     Args:
         seed: seed of the layer's own generator; None draws one from Keras's global seed.

@@ -10,14 +10,14 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_vae")
 class SpectralConv2D(keras.layers.Layer):
-    """2-D convolution, padding "same", with the kernel ``W / σ(W)``; σ is the largest singular value of W as a matrix.
+    """2-D convolution, padding "same", with the kernel ``W / σ(W)``; σ is W's largest singular value.
 
-    Input (N, H, W, C), output (N, ⌈H/strides⌉, ⌈W/strides⌉, filters). σ is tracked by one step of power iteration each
-    training call, on the kernel reshaped to (k·k·C, filters).
+    Input (N, H, W, C), output (N, ⌈H/strides⌉, ⌈W/strides⌉, filters). W is the kernel as a (k·k·C, filters) matrix; σ
+    is tracked by one step of power iteration in each training call.
 
     `keras.layers.SpectralNormalization` overwrites the kernel itself in every training call, so that the generator's
-    step, which runs the discriminator forward, would move the discriminator. Here the division is part of the forward
-    pass, as in the paper, and its gradient goes through σ.
+    step, which runs the discriminator forward, would move the discriminator. Here the division is part of the
+    forward pass, as in the paper, and its gradient goes through σ.
 
     Args:
         filters: width of the output.

@@ -10,25 +10,29 @@ from keras import ops
 from keras_vae.layers import MidBlock, UpBlock
 from keras_vae.layers.normalization import GroupNorm
 from keras_vae.models.geometry import Geometry
+from keras_vae.models.labels import label_tokens
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
 class Decoder(keras.Model):
     """Latent → `MidBlock` → an `UpBlock` for each width → image.
 
-    Takes ``z`` (N, latent_dim), float32, and for a conditional model labels (N,), int32. Gives images (N, H, W, C),
-    float32 in [0, 1]. It sees nothing else: there is no path from the encoder's features. Instead every level attends,
-    by cross-attention, to ``context_tokens`` tokens made from z (*generative skips*), and to the label's token.
+    Takes ``z`` (N, latent_dim), float32, and for a conditional model labels (N,), int32. Gives images
+    (N, H, W, C), float32 in [0, 1]. It sees nothing else: there is no path from the encoder's features. Instead
+    every level attends, by cross-attention, to ``context_tokens`` tokens made from z (*generative skips*), and to the
+    label's token.
 
     Args:
-        image_shape, latent_dim, widths, stem_stride, num_layers, attention_resolution, num_heads, groups, num_classes:
-            as for `Encoder`, which it mirrors; ``widths`` finest first there and here.
+        image_shape, latent_dim, widths, stem_stride, num_layers: as for `Encoder`, which it mirrors; ``widths`` finest
+            first there and here.
+        attention_resolution, num_heads, groups, num_classes: as for `Encoder`.
         generative_skips: let every level attend to tokens of z.
         context_tokens: how many tokens z is turned into.
         output_width: channels at full resolution before the image, where ``stem_stride`` is 2.
 
     Raises:
-        ValueError: when ``groups`` or ``num_heads`` does not divide a width; the message names both numbers.
+        ValueError: when ``groups`` or ``num_heads`` does not divide a width (the message names both numbers), when
+            ``stem_stride`` is neither 1 nor 2, or when a conditional model is called without labels.
 
     A subclass changes the levels by ``up_block_class`` and ``mid_block_class``.
 
@@ -56,7 +60,8 @@ class Decoder(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.image_shape = tuple(image_shape)
+        height, width, channels = image_shape
+        self.image_shape = (height, width, channels)
         self.latent_dim = latent_dim
         self.widths = tuple(widths)
         self.stem_stride = stem_stride
@@ -68,20 +73,23 @@ class Decoder(keras.Model):
         self.generative_skips = generative_skips
         self.context_tokens = context_tokens
         self.output_width = output_width
-        self.geometry = Geometry(*self.image_shape[:2], levels=len(widths), stem_stride=stem_stride)
+        self.geometry = Geometry(height, width, levels=len(widths), stem_stride=stem_stride)
 
         has_context = generative_skips or num_classes is not None
-        shared = {"num_heads": num_heads, "groups": groups, "cross_attention": has_context}
+        policy = self.dtype_policy
+        shared = {"num_heads": num_heads, "groups": groups, "cross_attention": has_context, "dtype": policy}
         attends = [max(self.geometry.grid(level)) <= attention_resolution for level in range(len(widths))]
         grid = self.geometry.grid(len(widths) - 1)
-        self.stem = keras.layers.Dense(grid[0] * grid[1] * widths[-1], name="stem")
+        self.stem = keras.layers.Dense(grid[0] * grid[1] * widths[-1], dtype=policy, name="stem")
         self.latent_tokens = (
-            keras.layers.Dense(context_tokens * widths[-1], name="latent_tokens") if generative_skips else None
+            keras.layers.Dense(context_tokens * widths[-1], dtype=policy, name="latent_tokens")
+            if generative_skips
+            else None
         )
-        self.label_token = None if num_classes is None else keras.layers.Embedding(num_classes, widths[-1])
-        self.mid_block = self.mid_block_class(
-            widths[-1], num_layers, self_attention=attends[-1], name="mid", **shared
+        self.label_token = (
+            None if num_classes is None else keras.layers.Embedding(num_classes, widths[-1], dtype=policy)
         )
+        self.mid_block = self.mid_block_class(widths[-1], num_layers, self_attention=attends[-1], name="mid", **shared)
         self.up_blocks = [
             self.up_block_class(
                 widths[level],
@@ -93,15 +101,15 @@ class Decoder(keras.Model):
             )
             for level in reversed(range(len(widths)))
         ]
-        self.norm = GroupNorm(groups, name="norm")
+        self.norm = GroupNorm(groups, dtype=policy, name="norm")
         self.unstem = (
             keras.layers.Conv2DTranspose(
-                output_width, 4, strides=2, padding="same", activation="silu", name="unstem"
+                output_width, 4, strides=2, padding="same", activation="silu", dtype=policy, name="unstem"
             )
             if stem_stride == 2
             else None
         )
-        # Images leave in float32 whatever the policy: half precision cannot tell 256 grey levels apart near 1.
+        # Images leave in float32 whatever the policy: bfloat16 cannot tell 256 grey levels apart near 1.
         self.to_image = keras.layers.Conv2D(
             self.image_shape[-1], 3, padding="same", activation="sigmoid", dtype="float32", name="to_image"
         )
@@ -129,7 +137,6 @@ class Decoder(keras.Model):
             self.unstem.build(shape)
             shape = self.unstem.compute_output_shape(shape)
         self.to_image.build(shape)
-        self.built = True
 
     def _context(self, z: Any, labels: Any) -> Any:
         """Tokens (N, T, D) of z and of the label; None where the decoder attends to neither."""
@@ -138,7 +145,7 @@ class Decoder(keras.Model):
         if self.latent_tokens is not None:
             tokens.append(ops.reshape(self.latent_tokens(z), (-1, self.context_tokens, width)))
         if self.label_token is not None:
-            tokens.append(self.label_token(labels)[:, None, :])
+            tokens.append(label_tokens(self, labels))
         return ops.concatenate(tokens, axis=1) if tokens else None
 
     def call(self, z: Any, labels: Any = None) -> Any:

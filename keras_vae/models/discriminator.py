@@ -17,17 +17,19 @@ NORMALIZATIONS = ("spectral", "batch", "group", "none")
 class PatchDiscriminator(keras.Model):
     """4×4 convolutions with LeakyReLU(0.2), all but the last of stride 2, then one logit a position.
 
-    Takes images (N, H, W, C), float32 in [0, 1]; gives patch logits (N, h, w, 1), float32, h and w the sides over
-    2^(len(widths) - 1), rounded up. Positive means real.
+    Takes images (N, H, W, C), float32 in [0, 1]; gives patch logits (N, h, w, 1), float32, h and w the sides
+    over 2^(len(widths) - 1), rounded up. Positive means real.
 
     Args:
         image_shape: (H, W, C).
         widths: channels of the convolutions before the logits.
-        normalization: "spectral" (on every kernel), "batch" or "group" (after every convolution but the first), "none".
+        normalization: "spectral" (on every kernel), "batch" or "group" (after every convolution but the first and the
+            last), or "none".
         groups: groups of the group normalisation.
 
     Raises:
-        ValueError: when ``normalization`` is unknown.
+        ValueError: when ``normalization`` is unknown, or when ``groups`` does not divide a width that is normalised by
+            group (the message names both numbers).
 
     Reference: Isola et al. 2017, "Image-to-Image Translation with Conditional Adversarial Networks", section 3.2.2.
     """
@@ -43,8 +45,10 @@ class PatchDiscriminator(keras.Model):
     ) -> None:
         super().__init__(**kwargs)
         if normalization not in NORMALIZATIONS:
-            raise ValueError(f"normalization must be one of {', '.join(NORMALIZATIONS)}, got {normalization!r}")
-        self.image_shape = tuple(image_shape)
+            known = ", ".join(NORMALIZATIONS)
+            raise ValueError(f"normalization must be one of {known}, got {normalization!r}")
+        height, width, channels = image_shape
+        self.image_shape = (height, width, channels)
         self.widths = tuple(widths)
         self.normalization = normalization
         self.groups = groups
@@ -59,13 +63,15 @@ class PatchDiscriminator(keras.Model):
 
     def _conv(self, filters: int, stride: int, name: str) -> keras.layers.Layer:
         if self.normalization == "spectral":
-            return SpectralConv2D(filters, 4, stride, name=name)
-        return keras.layers.Conv2D(filters, 4, stride, padding="same", name=name)
+            return SpectralConv2D(filters, 4, stride, dtype=self.dtype_policy, name=name)
+        return keras.layers.Conv2D(filters, 4, stride, padding="same", dtype=self.dtype_policy, name=name)
 
     def _norm(self, name: str) -> keras.layers.Layer | None:
         if self.normalization == "batch":
-            return keras.layers.BatchNormalization(name=name)
-        return GroupNorm(self.groups, name=name) if self.normalization == "group" else None
+            return keras.layers.BatchNormalization(dtype=self.dtype_policy, name=name)
+        if self.normalization == "group":
+            return GroupNorm(self.groups, dtype=self.dtype_policy, name=name)
+        return None
 
     def build(self, images_shape: Any) -> None:
         if self.built:
@@ -77,7 +83,6 @@ class PatchDiscriminator(keras.Model):
             if norm is not None:
                 norm.build(shape)
         self.to_logits.build(shape)
-        self.built = True
 
     def call(self, images: Any, training: bool = False) -> Any:
         hidden = images

@@ -10,6 +10,7 @@ from keras import ops
 from keras_vae.layers import DownBlock, MidBlock
 from keras_vae.layers.normalization import GroupNorm
 from keras_vae.models.geometry import Geometry
+from keras_vae.models.labels import label_tokens
 
 # Bounds of log σ²: outside of them exp() leaves what float32 training can use (as in Rombach et al. 2022).
 LOG_VAR_MIN, LOG_VAR_MAX = -30.0, 20.0
@@ -19,8 +20,8 @@ LOG_VAR_MIN, LOG_VAR_MAX = -30.0, 20.0
 class Encoder(keras.Model):
     """Stem → a `DownBlock` for each width → `MidBlock` → posterior heads.
 
-    Takes images (N, H, W, C), float32 in [0, 1], and for a conditional model labels (N,), int32. Gives ``mean`` and
-    ``log_var``, both float32 (N, latent_dim). Sides that the down-samplings do not divide are padded with zeros.
+    Takes images (N, H, W, C), float32 in [0, 1], and for a conditional model labels (N,), int32. Gives ``mean``
+    and ``log_var``, both float32 (N, latent_dim). Sides that the down-samplings do not divide are padded with zeros.
 
     Args:
         image_shape: (H, W, C).
@@ -34,7 +35,8 @@ class Encoder(keras.Model):
         num_classes: number of labels of a conditional model; every level then attends to the label's token.
 
     Raises:
-        ValueError: when ``groups`` or ``num_heads`` does not divide a width; the message names both numbers.
+        ValueError: when ``groups`` or ``num_heads`` does not divide a width (the message names both numbers), when
+            ``stem_stride`` is neither 1 nor 2, or when a conditional model is called without labels.
 
     A subclass changes the levels by ``down_block_class`` and ``mid_block_class``.
     """
@@ -57,7 +59,8 @@ class Encoder(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.image_shape = tuple(image_shape)
+        height, width, channels = image_shape
+        self.image_shape = (height, width, channels)
         self.latent_dim = latent_dim
         self.widths = tuple(widths)
         self.stem_stride = stem_stride
@@ -66,14 +69,19 @@ class Encoder(keras.Model):
         self.num_heads = num_heads
         self.groups = groups
         self.num_classes = num_classes
-        self.geometry = Geometry(*self.image_shape[:2], levels=len(widths), stem_stride=stem_stride)
+        self.geometry = Geometry(height, width, levels=len(widths), stem_stride=stem_stride)
 
-        shared = {"num_heads": num_heads, "groups": groups, "cross_attention": num_classes is not None}
+        policy = self.dtype_policy
+        is_conditional = num_classes is not None
+        shared = {"num_heads": num_heads, "groups": groups, "cross_attention": is_conditional, "dtype": policy}
         attends = [max(self.geometry.grid(level)) <= attention_resolution for level in range(len(widths))]
         last = len(widths) - 1
-        self.label_token = None if num_classes is None else keras.layers.Embedding(num_classes, widths[-1])
+        self.label_token = (
+            None if num_classes is None else keras.layers.Embedding(num_classes, widths[-1], dtype=policy)
+        )
+        stem_kernel = 4 if stem_stride == 2 else 3
         self.stem = keras.layers.Conv2D(
-            widths[0], 4 if stem_stride == 2 else 3, strides=stem_stride, padding="same", name="stem"
+            widths[0], stem_kernel, strides=stem_stride, padding="same", dtype=policy, name="stem"
         )
         self.down_blocks = [
             self.down_block_class(
@@ -86,10 +94,8 @@ class Encoder(keras.Model):
             )
             for level, width in enumerate(widths)
         ]
-        self.mid_block = self.mid_block_class(
-            widths[-1], num_layers, self_attention=attends[-1], name="mid", **shared
-        )
-        self.norm = GroupNorm(groups, name="norm")
+        self.mid_block = self.mid_block_class(widths[-1], num_layers, self_attention=attends[-1], name="mid", **shared)
+        self.norm = GroupNorm(groups, dtype=policy, name="norm")
         # The posterior stays in float32 whatever the policy: KL and exp(log_var) need its range.
         self.mean_head = keras.layers.Dense(latent_dim, dtype="float32", name="mean")
         self.log_var_head = keras.layers.Dense(latent_dim, dtype="float32", name="log_var")
@@ -112,10 +118,9 @@ class Encoder(keras.Model):
         features = shape[1] * shape[2] * shape[3]
         self.mean_head.build((None, features))
         self.log_var_head.build((None, features))
-        self.built = True
 
     def call(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
-        context = None if self.label_token is None else self.label_token(labels)[:, None, :]
+        context = None if self.label_token is None else label_tokens(self, labels)
         hidden = self.stem(self.geometry.pad(images))
         for block in (*self.down_blocks, self.mid_block):
             hidden = block(hidden, context)

@@ -11,12 +11,20 @@ from keras import ops
 
 @dataclasses.dataclass(frozen=True)
 class Geometry:
-    """Sizes of a pyramid over images (H, W): the stem divides by ``stem_stride``, each level but the last by 2."""
+    """Sizes of a pyramid over images: the stem divides by ``stem_stride``, each level but the last by 2.
+
+    Raises:
+        ValueError: when ``stem_stride`` is neither 1 nor 2.
+    """
 
     height: int
     width: int
     levels: int
     stem_stride: int
+
+    def __post_init__(self) -> None:
+        if self.stem_stride not in (1, 2):
+            raise ValueError(f"stem_stride must be 1 or 2, got {self.stem_stride}")
 
     @property
     def factor(self) -> int:
@@ -26,7 +34,10 @@ class Geometry:
     @property
     def padded(self) -> tuple[int, int]:
         """The sides rounded up to multiples of ``factor``."""
-        return tuple(math.ceil(side / self.factor) * self.factor for side in (self.height, self.width))  # type: ignore[return-value]
+        return (
+            math.ceil(self.height / self.factor) * self.factor,
+            math.ceil(self.width / self.factor) * self.factor,
+        )
 
     def grid(self, level: int) -> tuple[int, int]:
         """The feature map (h, w) at ``level``, 0 the finest."""

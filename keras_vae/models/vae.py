@@ -1,11 +1,10 @@
-"""The variational autoencoder: an encoder, a sampling layer and a decoder that sees z (and the label) alone."""
+"""The variational autoencoder: an encoder, a sampling layer and a decoder of z (and the label) alone."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_vae.config import ModelConfig, preset
 from keras_vae.layers import GaussianSampling
@@ -17,9 +16,9 @@ from keras_vae.models.encoder import Encoder
 class VAE(keras.Model):
     """Variational autoencoder of images, or with ``variational=False`` a plain autoencoder.
 
-    ``call(images[, labels])`` reconstructs: through a sampled z in training, through the posterior mean otherwise.
-    Images are (N, H, W, C), float32 in [0, 1]; labels (N,), int32, for a conditional model only. All weights exist from
-    construction on.
+    ``call(images[, labels])`` reconstructs: through a sampled z in training, through the posterior mean
+    otherwise. Images are (N, H, W, C), float32 in [0, 1]; labels (N,), int32, are needed by a conditional model, and
+    ignored by any other. All weights exist from construction on.
 
     Args:
         image_shape: (H, W, C), any H and W.
@@ -27,11 +26,15 @@ class VAE(keras.Model):
         variational: False for a deterministic autoencoder, whose posterior is its mean.
         num_classes: number of labels of a conditional model, None for an unconditional one.
         seed: seed of the posterior's noise; None draws one from Keras's global seed.
-        widths, stem_stride, num_layers, attention_resolution, num_heads, groups: as for `Encoder` and `Decoder`.
+        widths, stem_stride, num_layers, attention_resolution, num_heads, groups: as for `Encoder`.
         generative_skips, context_tokens, output_width: as for `Decoder`.
         likelihood: distribution of a pixel given z: "gaussian", "laplace" or "bernoulli".
-        scale: its standard deviation (Gaussian) or scale (Laplace). None leaves it to training, which calibrates it;
-            it is the weight ``likelihood_scale`` and so part of a saved model.
+        scale: its standard deviation (Gaussian) or scale (Laplace). None leaves it to training, which calibrates
+            it; it is the weight ``likelihood_scale`` and so part of a saved model.
+
+    Raises:
+        ValueError: when ``groups`` or ``num_heads`` does not divide a width (the message names both numbers), when
+            ``stem_stride`` is neither 1 nor 2, or when a conditional model is called without labels.
 
     Example:
         ```python
@@ -112,7 +115,7 @@ class VAE(keras.Model):
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> VAE:
-        """Build an untrained model from a preset (`keras_vae.config.PRESETS`); ``overrides`` replace its fields.
+        """Build an untrained model from a preset of `keras_vae.config`; ``overrides`` replace its fields.
 
         Raises:
             InputError: when the preset or a field is unknown, or a value is out of range.
@@ -148,7 +151,7 @@ class VAE(keras.Model):
         return self.decode(mean, labels)
 
     def sample(self, count: int, seed: int | None = None, labels: Any = None) -> Any:
-        """Decode ``count`` draws of the prior N(0, I): images (count, H, W, C). The same seed gives the same images."""
+        """Decode ``count`` draws of the prior N(0, I): images (count, H, W, C), the same for the same seed."""
         return self.decode(keras.random.normal((count, self.latent_dim), seed=seed), labels)
 
     def call(self, images: Any, labels: Any = None, training: bool = False) -> Any:
@@ -161,9 +164,10 @@ class VAE(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         decoder = self.decoder.get_config()
-        architecture = {key: value for key, value in decoder.items() if key not in ("name", "trainable", "dtype")}
+        base = super().get_config()
+        architecture = {key: value for key, value in decoder.items() if key not in base}
         return {
-            **super().get_config(),
+            **base,
             **architecture,
             "variational": self.variational,
             "likelihood": self.likelihood,

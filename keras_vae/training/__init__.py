@@ -12,5 +12,5 @@ _MODULES = {
     "build_trainer": "keras_vae.training.build",
 }
 
-__all__ = [*_MODULES]  # noqa: PLE0604
+__all__ = [*_MODULES]
 __getattr__, __dir__ = lazy_attributes(__name__, _MODULES)

@@ -10,6 +10,7 @@ import keras
 
 from keras_vae.errors import InputError
 from keras_vae.files import written_beside
+from keras_vae.training.saving import first_line
 from keras_vae.training.trainer import VAETrainer
 
 KEPT = 3
@@ -17,7 +18,7 @@ _NAME = re.compile(r"epoch_(\d+)\.weights\.h5")
 
 
 def save_checkpoint(trainer: VAETrainer, folder: Path, epochs_done: int) -> Path:
-    """Write both players, both optimizers, the averaged weights, the step and every random state; keep the last three."""
+    """Write both players and optimizers, the averaged weights, the step and every random state; keep the last three."""
     path = folder / f"epoch_{epochs_done:04d}.weights.h5"
     with written_beside(path) as beside:
         trainer.save_weights(beside)
@@ -44,8 +45,8 @@ def restore_checkpoint(trainer: VAETrainer, folder: Path) -> int:
     epochs_done, path = checkpoints[-1]
     try:
         trainer.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: cannot be loaded ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # whatever a damaged file makes Keras and HDF5 raise
+        raise InputError(f"{path}: cannot be loaded ({first_line(error)})") from error
     return epochs_done
 
 

@@ -15,7 +15,7 @@ PACKAGES = ("keras-vae", "keras", "tensorflow", "numpy", "tensorflow-datasets")
 
 
 def describe_environment(config: RunConfig) -> dict[str, Any]:
-    """Versions, devices, the precision and XLA choice with their reasons, and the git revision of a checkout; for JSON."""
+    """Versions, devices, precision and XLA with the reasons, and the git revision of a checkout; ready for JSON."""
     precision, jit = choose_precision(config.precision), choose_jit(config.jit)
     return {
         "python": platform.python_version(),

@@ -1,4 +1,4 @@
-"""The whole objective, once, on `keras.ops`: ``L_G = NLL + β·KL + λ_p·LPIPS + λ_a·adversarial``, and the discriminator's.
+"""The objective, once, on `keras.ops`: ``L_G = NLL + β·KL + λ_p·LPIPS + λ_a·adversarial``, and the discriminator's.
 
 Everything is float32 and a scalar, the mean over the batch. A trainer for another backend is a thin step over this.
 """
@@ -99,9 +99,14 @@ class Objective:
 
 
 def adaptive_weight(reconstruction_gradient: Any, adversarial_gradient: Any) -> Any:
-    """``‖∇ reconstruction‖ / (‖∇ adversarial‖ + ε)``, both with respect to the decoder's last kernel; bounded, constant.
+    """``‖∇ reconstruction‖ / (‖∇ adversarial‖ + ε)``, both with respect to the decoder's last kernel; a constant.
 
     Reference: Esser et al. 2021, "Taming Transformers for High-Resolution Image Synthesis" (VQGAN), eq. 7.
     """
-    ratio = ops.norm(reconstruction_gradient) / (ops.norm(adversarial_gradient) + ADAPTIVE_EPSILON)
+    ratio = _length(reconstruction_gradient) / (_length(adversarial_gradient) + ADAPTIVE_EPSILON)
     return ops.stop_gradient(ops.clip(ratio, 0.0, ADAPTIVE_MAXIMUM))
+
+
+def _length(gradient: Any) -> Any:
+    """The Euclidean norm over all axes (`ops.norm` takes no more than two)."""
+    return ops.sqrt(ops.sum(ops.square(gradient)))

@@ -1,4 +1,4 @@
-"""AdamW in TensorFlow's fused kernel."""
+"""AdamW in TensorFlow's fused kernel, and a wrapper that skips what is not finite."""
 
 from __future__ import annotations
 
@@ -44,3 +44,17 @@ class FusedAdamW(keras.optimizers.AdamW):
             epsilon=self.epsilon,
             grad=tf.cast(gradient, variable.dtype),
         )
+
+
+class SkippingOptimizer(keras.optimizers.LossScaleOptimizer):
+    """Keras's `LossScaleOptimizer` with a scale of 1 throughout: it skips steps whose gradients are not finite.
+
+    Args:
+        inner_optimizer: makes the other steps.
+    """
+
+    def __init__(self, inner_optimizer: keras.optimizers.Optimizer) -> None:
+        super().__init__(inner_optimizer, initial_scale=1.0, dynamic_growth_steps=2**31 - 1)
+
+    def _stateful_handle_non_finite_grads(self) -> None:
+        """Nothing: a scale that halves at every bad batch, and never grows, would end in zero."""

@@ -42,20 +42,15 @@ class RunDirectory:
                 written.
         """
         run = cls(path)
+        run.check_free(overwrite=overwrite)
         try:
-            if overwrite and run.is_run():
+            if run.is_run():
                 shutil.rmtree(run.path)
-            if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
-                if run.is_run():
-                    raise InputError(
-                        f"{run.path}: there is a run already; go on with --resume, start again with --overwrite, "
-                        "or choose another --run-dir"
-                    )
-                raise InputError(f"{run.path}: exists and is no run; choose another --run-dir")
             for folder in (run.frames, run.tensorboard, run.plots):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{run.path}: cannot make the run directory ({error.strerror})") from error
+            run.remove()  # it was empty, or a run that was to go
+            raise InputError(f"{run.path}: cannot make the run directory ({error.strerror or error})") from error
         return run
 
     @classmethod
@@ -70,9 +65,31 @@ class RunDirectory:
             raise InputError(f"{run.path}: no run directory (there is no config.json in it)")
         return run
 
+    def check_free(self, *, overwrite: bool = False) -> None:
+        """Check, changing nothing, that a new run can go here.
+
+        Raises:
+            InputError: when the place is taken (and ``overwrite`` is not set, or what is there is no run), or cannot be
+                written.
+        """
+        try:
+            is_taken = self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read ({error.strerror})") from error
+        if is_taken and not self.is_run():
+            raise InputError(f"{self.path}: exists and is no run; choose another --run-dir")
+        if is_taken and not overwrite:
+            raise InputError(
+                f"{self.path}: there is a run already; go on with --resume, start again with --overwrite, "
+                "or choose another --run-dir"
+            )
+        nearest = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+            raise InputError(f"{self.path}: {nearest} is no directory that can be written; choose another --run-dir")
+
     def is_run(self) -> bool:
         """Whether a run was started here."""
-        return self.config.is_file()
+        return os.path.isfile(self.config)  # unlike Path.is_file, False where the path cannot be looked up at all
 
     def remove(self) -> None:
         """Delete the run, as far as it can be deleted."""
@@ -106,14 +123,23 @@ class RunDirectory:
         write_text(self.metrics, text.getvalue())
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The rows of metrics.csv, numbers as numbers; none when no epoch has ended."""
+        """The rows of metrics.csv, numbers as numbers; none when no epoch has ended.
+
+        Raises:
+            InputError: when the file cannot be read or holds anything else.
+        """
         if not self.metrics.is_file():
             return []
-        with self.metrics.open(encoding="utf-8", newline="") as file:
+        try:
+            rows = list(csv.DictReader(io.StringIO(self.metrics.read_text(encoding="utf-8")), strict=True))
             return [
-                {name: int(value) if name == "epoch" else float(value) for name, value in row.items() if value}
-                for row in csv.DictReader(file)
+                {"epoch": int(row.pop("epoch")), **{name: float(value) for name, value in row.items() if value}}
+                for row in rows
             ]
+        except OSError as error:
+            raise InputError(f"{self.metrics}: cannot be read ({error.strerror})") from error
+        except (ValueError, TypeError, KeyError, csv.Error) as error:
+            raise InputError(f"{self.metrics}: is no table of numbers with one row an epoch") from error
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json: the run's outcome."""

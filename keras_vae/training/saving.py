@@ -31,7 +31,12 @@ def load_model(path: Path) -> VAE:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever a damaged or hostile archive makes Keras raise
-        raise InputError(f"{path}: cannot be loaded ({str(error).splitlines()[0]:.200})") from error
+        raise InputError(f"{path}: cannot be loaded ({first_line(error)})") from error
     if not isinstance(model, VAE):
         raise InputError(f"{path}: holds a {type(model).__name__}, not a VAE")
     return model
+
+
+def first_line(error: Exception) -> str:
+    """What an exception says first, or else its name; one line of at most 200 characters."""
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]

@@ -31,9 +31,7 @@ def is_adversarial_at(step: Any, config: ObjectiveConfig, total_steps: int | Non
     return ops.cast(step, "float32") >= config.adversarial_start * (total_steps or 0)
 
 
-def warmup_cosine(
-    peak: float, warmup: float, total_steps: int
-) -> keras.optimizers.schedules.LearningRateSchedule:
+def warmup_cosine(peak: float, warmup: float, total_steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
     """Linear rise over the share ``warmup`` of the run, then half a cosine down to zero (Loshchilov & Hutter 2017)."""
     warmup_steps = round(warmup * total_steps)
     if warmup_steps == 0:

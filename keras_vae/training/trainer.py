@@ -13,6 +13,7 @@ from keras_vae import metrics
 from keras_vae.config import ObjectiveConfig
 from keras_vae.models import VAE, PatchDiscriminator
 from keras_vae.training.objective import Objective, adaptive_weight
+from keras_vae.training.optimizers import SkippingOptimizer
 from keras_vae.training.schedules import beta_at, is_adversarial_at
 
 # What the running scale of a calibrated likelihood keeps of its past at every step.
@@ -80,6 +81,9 @@ class VAETrainer(keras.Model):
         self.ema = ema
         self.ema_vae = self._copy_of(vae) if ema else None
         self.step = self.add_weight(shape=(), dtype="int64", initializer="zeros", trainable=False, name="step")
+        # Keras saves no random state with a layer; as variables of the trainer's own they are in its checkpoints.
+        models = [self.vae] if self.ema_vae is None else [self.vae, self.ema_vae]
+        self.noise_states = [model.sampling.seed_generator.state for model in models]
         names = [*PARTS]
         names += ("lpips",) if perceptual_loss is not None else ()
         names += ADVERSARIAL_PARTS if discriminator is not None else ()
@@ -141,26 +145,31 @@ class VAETrainer(keras.Model):
         # Persistent: one forward of decoder and discriminator serves the gradients of both players.
         with tf.GradientTape(persistent=True) as tape:
             parts, reconstructions = self._autoencoder_parts(images, labels)
-            loss = self.objective.reconstruction(parts) + parts["beta"] * parts.pop("punished_kl")
+            reconstruction_loss = self.objective.reconstruction(parts)
+            loss = reconstruction_loss + parts["beta"] * parts.pop("punished_kl")
             if self.discriminator is not None:
                 parts |= self._adversarial_parts(images, reconstructions)
                 with tape.stop_recording():
-                    parts["adversarial_weight"] = self._adversarial_weight(tape, parts)
+                    parts["adversarial_weight"] = self._adversarial_weight(
+                        tape, reconstruction_loss, parts["adversarial"]
+                    )
                 loss = loss + parts["adversarial_weight"] * parts["adversarial"]
                 discriminator_loss = self.discriminator_optimizer.scale_loss(parts["discriminator"])
             scaled_loss = self.optimizer.scale_loss(loss)
         players = [(self.optimizer, self.vae.trainable_variables, scaled_loss)]
         if self.discriminator is not None:
-            players.append(
-                (self.discriminator_optimizer, self.discriminator.trainable_variables, discriminator_loss)
-            )
-        norms = self._update(tape, players)
+            players.append((self.discriminator_optimizer, self.discriminator.trainable_variables, discriminator_loss))
+        norms, is_finite = self._update(tape, players)
         parts["loss"] = loss
         parts |= zip(("gradient_norm", "discriminator_gradient_norm"), norms, strict=False)
         self._average_weights()
         self.step.assign_add(1)
         for name, mean in self.means.items():
-            mean.update_state(parts[name])
+            if name.endswith("gradient_norm"):
+                # Of the steps that were made: one overflow of float16 would make the epoch's mean infinite.
+                mean.update_state(ops.where(is_finite, parts[name], 0.0), sample_weight=ops.cast(is_finite, "float32"))
+            else:
+                mean.update_state(parts[name])
         return {metric.name: metric.result() for metric in (*self.means.values(), self.skipped_steps)}
 
     @tf.autograph.experimental.do_not_convert
@@ -224,6 +233,7 @@ class VAETrainer(keras.Model):
 
     def _adversarial_parts(self, images: Any, reconstructions: Any) -> dict[str, Any]:
         """Both players' adversarial losses from one pass of the discriminator over each kind."""
+        assert self.discriminator is not None
         real_logits = self.discriminator(images, training=True)
         fake_logits = self.discriminator(reconstructions, training=True)
         threshold = self.objective.adversarial_loss.threshold
@@ -234,19 +244,25 @@ class VAETrainer(keras.Model):
             "fake_accuracy": ops.mean(ops.cast(fake_logits <= threshold, "float32")),
         }
 
-    def _adversarial_weight(self, tape: tf.GradientTape, parts: dict[str, Any]) -> Any:
+    def _adversarial_weight(self, tape: tf.GradientTape, reconstruction_loss: Any, adversarial_loss: Any) -> Any:
         weight = self.config.adversarial_weight
         if self.config.adaptive_weight:
             kernel = self.vae.decoder.to_image.kernel
             weight *= adaptive_weight(
-                tape.gradient(self.objective.reconstruction(parts), kernel), tape.gradient(parts["adversarial"], kernel)
+                tape.gradient(reconstruction_loss, kernel), tape.gradient(adversarial_loss, kernel)
             )
         return ops.where(is_adversarial_at(self.step, self.config, self.total_steps), weight, 0.0)
 
-    def _update(self, tape: tf.GradientTape, players: list[tuple[Any, list[Any], Any]]) -> list[Any]:
-        """One step of every player, or of none where any gradient is not finite; the gradients' global norms."""
+    def _update(self, tape: tf.GradientTape, players: list[tuple[Any, list[Any], Any]]) -> tuple[list[Any], Any]:
+        """One step of every player, or of none where any gradient is not finite.
+
+        Returns the gradients' global norms and whether they are finite.
+        """
         gradients = [
-            tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            # The variables under Keras's own: zeros are made by their TensorFlow dtype.
+            tape.gradient(
+                loss, [variable.value for variable in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
+            )
             for _, variables, loss in players
         ]
         norms = [
@@ -260,7 +276,7 @@ class VAETrainer(keras.Model):
         for (first, *others), (optimizer, variables, _) in zip(gradients, players, strict=True):
             optimizer.apply([first + ops.cast(poison, first.dtype), *others], variables)
         self.skipped_steps.update_state(ops.where(is_finite, 0.0, 1.0))
-        return norms
+        return norms, is_finite
 
     def _average_weights(self) -> None:
         if self.ema_vae is None:
@@ -278,15 +294,13 @@ class VAETrainer(keras.Model):
 def _guarded(optimizer: Any, player: keras.Model) -> keras.optimizers.LossScaleOptimizer:
     """The optimizer in Keras's wrapper that skips steps whose gradients are not finite, built for ``player``.
 
-    float16 needs the wrapper's loss scale as well; in the other precisions the scale starts at 1 and never grows.
+    float16 needs the wrapper's loss scale as well; in the other precisions the scale stays at 1.
     """
     optimizer = keras.optimizers.get(optimizer)
     if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         if player.compute_dtype == "float16":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         else:
-            optimizer = keras.optimizers.LossScaleOptimizer(
-                optimizer, initial_scale=1.0, dynamic_growth_steps=2**31 - 1
-            )
+            optimizer = SkippingOptimizer(optimizer)
     optimizer.build(player.trainable_variables)
     return optimizer

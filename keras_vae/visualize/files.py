@@ -1,9 +1,7 @@
 """Pictures into PNG and GIF files, written beside the target and renamed: nobody reads half a picture."""
 
 import os
-import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ from PIL import Image
 from scipy.spatial import cKDTree
 
 from keras_vae.errors import InputError
+from keras_vae.files import written_beside
 from keras_vae.visualize.style import Picture
 
 # Browsers slow a frame down to 0.1 s when it asks for less than this.
@@ -26,7 +25,7 @@ def write_png(path: str | os.PathLike[str], picture: Picture) -> None:
         OSError: when the directory does not exist or cannot be written; nothing is left behind.
     """
     image = Image.fromarray(_checked(picture))
-    with _written_beside(Path(path)) as beside:
+    with written_beside(Path(path)) as beside:
         image.save(beside, format="PNG", optimize=True)
 
 
@@ -76,7 +75,7 @@ def write_gif(
         nearest = _nearest_entries(palette)
         images = [_undithered(picture, palette, nearest) for picture in pictures]
     durations = [round(seconds_per_frame * 100) * 10] * (len(images) - 1) + [round(hold_last * 100) * 10]
-    with _written_beside(Path(path)) as beside:
+    with written_beside(Path(path)) as beside:
         images[0].save(
             beside,
             format="GIF",
@@ -157,14 +156,3 @@ def _checked(picture: Picture) -> Picture:
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape:
         raise InputError(f"a picture is uint8 of shape (H, W, 3), got {array.dtype} of shape {array.shape}")
     return np.ascontiguousarray(array)
-
-
-@contextmanager
-def _written_beside(path: Path) -> Iterator[Path]:
-    """A new name in the target's directory, renamed to it on success and removed on failure."""
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        yield beside
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -44,7 +44,9 @@ def test_train_writes_the_whole_run_directory(trained):
     parts = ("loss", "elbo", "nll", "kl", "lpips", "adversarial", "discriminator", "mse", "psnr", "ssim")
     assert all(np.isfinite(float(row[f"train_{name}"])) for row in rows for name in parts)
     assert float(rows[1]["test_mse"]) < float(rows[0]["test_mse"])
-    assert json.loads((run / "summary.json").read_text())["mse"] == float(rows[1]["test_mse"])
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["epochs"] == 2
+    assert summary["test"]["mse"] == float(rows[1]["test_mse"])
     assert (run / "model.keras").is_file()
     assert len(list((run / "checkpoints").glob("*.weights.h5"))) == 2
     assert all(list((run / "tensorboard" / side).glob("events.*")) for side in ("train", "test"))
@@ -103,7 +105,9 @@ def test_evaluate_prints_figures_as_json(trained, workplace):
     assert report["data"]["counts"]["test"] == 500
     assert report["metrics"].keys() == {"elbo", "nll", "kl", "mse", "psnr", "ssim", "lpips"}
     # The last epoch's test MSE is of the same weights and images; only the batches differ.
-    assert report["metrics"]["mse"] == pytest.approx(json.loads((run / "summary.json").read_text())["mse"], rel=1e-4)
+    assert report["metrics"]["mse"] == pytest.approx(
+        json.loads((run / "summary.json").read_text())["test"]["mse"], rel=1e-4
+    )
 
 
 def test_a_keras_file_serves_as_well_as_its_run(trained, workplace):

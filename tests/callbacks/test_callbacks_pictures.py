@@ -1,0 +1,98 @@
+"""The pictures that a run leaves, from its model, metrics and frames."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_vae.callbacks import write_pictures
+from keras_vae.callbacks.pictures import interpolation_picture, manifold_picture_of, samples_picture
+from keras_vae.models import VAE
+
+GIFS = ("test_latent_visualization", "sample_test_reconstruction")
+PICTURES = ("train_plots", "test_plots", "latent_manifold", "samples", "interpolation", *GIFS)
+
+
+def test_a_finished_run_has_every_picture(finished):
+    plots = finished.directory.plots
+
+    assert {path.name for path in plots.iterdir()} == {f"{name}.png" for name in PICTURES} | {
+        f"{name}.gif" for name in GIFS
+    }
+    for path in plots.iterdir():
+        with Image.open(path) as picture:
+            assert min(picture.size) >= 100, path.name
+            darkest, brightest = picture.convert("L").getextrema()
+        assert darkest < brightest, path.name  # something is drawn
+
+
+@pytest.mark.parametrize("name", GIFS)
+def test_a_gif_has_one_frame_an_epoch_and_its_last_frame_is_the_picture(name, finished):
+    plots = finished.directory.plots
+    with Image.open(plots / f"{name}.gif") as animation, Image.open(plots / f"{name}.png") as picture:
+        assert animation.n_frames == 2
+        animation.seek(1)
+        shown, drawn = (np.asarray(image.convert("RGB"), int) for image in (animation, picture))
+    # A GIF has 256 colours: the mean of the differences, not the largest, has to be small.
+    assert np.abs(shown - drawn).mean() < 4
+
+
+def test_pictures_are_written_again_after_further_epochs(finished, dataset):
+    run, test = finished.directory, dataset.test
+    path = run.plots / "samples.png"
+    before = path.read_bytes()
+    path.unlink()
+
+    write_pictures(run, finished.trainer.inference_vae, test.images, test.labels, dataset.class_names, seed=0)
+
+    assert path.read_bytes() == before
+
+
+def make_vae(**options):
+    return VAE((12, 12, 1), widths=(8, 16), groups=4, **options)
+
+
+def test_a_conditional_model_gets_its_classes_in_turn(monkeypatch):
+    vae = make_vae(num_classes=3)
+    seen, original = [], vae.decode
+    monkeypatch.setattr(vae, "decode", lambda z, labels=None: seen.append(labels) or original(z, labels))
+
+    samples_picture(vae, 5, seed=0)
+
+    assert seen[0].tolist() == [0, 1, 2, 0, 1]
+
+
+def test_samples_are_the_same_for_the_same_seed_alone():
+    vae = make_vae(latent_dim=2)
+    # An untrained decoder hardly answers to z; larger weights from z to the image make the draws visible.
+    vae.decoder.stem.kernel.assign(vae.decoder.stem.kernel * 100.0)
+    first, again, other = (samples_picture(vae, 9, seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("latent_dim", [1, 2, 5])
+@pytest.mark.parametrize("num_classes", [None, 3])
+def test_every_latent_size_has_a_manifold_and_walks(latent_dim, num_classes):
+    vae = make_vae(latent_dim=latent_dim, num_classes=num_classes)
+    rng = np.random.default_rng(0)
+    means = rng.standard_normal((6, latent_dim), "float32")
+    images = rng.integers(0, 256, (6, 12, 12, 1), dtype=np.uint8)
+    labels = np.arange(6, dtype=np.int32) % 3
+
+    for picture in (
+        manifold_picture_of(vae, means),
+        interpolation_picture(vae, images, means, rows=10, steps=4, seed=0, labels=labels),
+    ):
+        assert picture.dtype == np.uint8
+        assert picture.shape[-1] == 3
+
+
+def test_the_manifold_of_a_large_latent_spans_its_two_most_active_dimensions(monkeypatch):
+    vae, seen = make_vae(latent_dim=4), []
+    original = vae.decode
+    monkeypatch.setattr(vae, "decode", lambda z, labels=None: seen.append(z) or original(z, labels))
+    means = np.random.default_rng(0).standard_normal((50, 4), "float32") * np.array([0.1, 2.0, 0.2, 1.0], "float32")
+
+    manifold_picture_of(vae, means)
+
+    assert (np.ptp(seen[0], axis=0) > 0).tolist() == [False, True, False, True]

@@ -1,0 +1,209 @@
+"""Going on from a checkpoint, and model files: whole, and as if nothing had stopped."""
+
+import keras
+import numpy as np
+import pytest
+from tiny_training import SHAPE, are_equal, compiled, make_trainer, make_vae, random_images, state_of
+
+from keras_vae.config import RunConfig
+from keras_vae.data import ArraySplit, evaluation_batches, training_batches
+from keras_vae.errors import InputError
+from keras_vae.training import build_trainer
+from keras_vae.training.checkpoints import (
+    KEPT,
+    CheckpointCallback,
+    list_checkpoints,
+    restore_checkpoint,
+    save_checkpoint,
+)
+from keras_vae.training.saving import load_model, save_model
+
+# Without VGG16, whose only state is its file.
+CONFIG = RunConfig().replace(
+    epochs=3,
+    model__image_shape=SHAPE,
+    model__widths=(8, 16),
+    model__groups=4,
+    discriminator__widths=(8, 8, 8),
+    objective__perceptual_weight=0,
+    data__batch_size=4,
+)
+STEPS = 2
+SPLIT = ArraySplit((255 * random_images(STEPS * 4)).astype(np.uint8))
+
+
+def build(config=CONFIG):
+    trainer = build_trainer(config, STEPS)
+    trainer.run_eagerly = True
+    return trainer
+
+
+def fit(trainer, folder=None, first_epoch=0, epochs=3):
+    """The logs of the last epoch; a checkpoint in ``folder`` after each."""
+    history = trainer.fit(
+        training_batches(SPLIT, 4, seed=CONFIG.seed, first_epoch=first_epoch),
+        epochs=epochs,
+        initial_epoch=first_epoch,
+        steps_per_epoch=STEPS,
+        validation_data=evaluation_batches(SPLIT, 8),
+        callbacks=[CheckpointCallback(folder)] if folder else [],
+        verbose=0,
+    )
+    return {name: values[-1] for name, values in history.history.items()}
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """A trainer after three epochs, the logs of the last, and the folder of the checkpoints."""
+    policy = keras.mixed_precision.dtype_policy()
+    folder = tmp_path_factory.mktemp("checkpoints")
+    trainer = build()
+    logs = fit(trainer, folder)
+    yield trainer, logs, folder
+    keras.mixed_precision.set_global_policy(policy)
+
+
+def test_resume_gives_bit_for_bit_what_an_unbroken_run_gives(unbroken, tmp_path):
+    expected, expected_logs, folder = unbroken
+    name = "epoch_0002.weights.h5"
+    (tmp_path / name).write_bytes((folder / name).read_bytes())
+    trainer = build()
+
+    assert restore_checkpoint(trainer, tmp_path) == 2
+    logs = fit(trainer, tmp_path, first_epoch=2)
+
+    assert logs == expected_logs
+    assert are_equal(state_of(trainer), state_of(expected))
+    assert [epoch for epoch, _ in list_checkpoints(tmp_path)] == [2, 3]
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(unbroken):
+    expected, _, _ = unbroken
+    again, other = build(), build(CONFIG.replace(seed=1))
+    fit(again)
+    fit(other, epochs=1)
+
+    assert are_equal(state_of(again), state_of(expected))
+    assert not are_equal(state_of(other), state_of(expected))
+
+
+def test_the_newest_checkpoint_is_restored_whole(unbroken):
+    expected, _, folder = unbroken
+    trainer = build(CONFIG.replace(seed=5))
+    assert restore_checkpoint(trainer, folder) == 3
+    assert are_equal(state_of(trainer), state_of(expected))
+
+
+def test_the_last_three_checkpoints_are_kept(tmp_path):
+    trainer = compiled(make_trainer())
+    for epoch in range(1, 6):
+        save_checkpoint(trainer, tmp_path, epoch)
+
+    assert KEPT == 3
+    assert [epoch for epoch, _ in list_checkpoints(tmp_path)] == [3, 4, 5]
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_save_that_fails_leaves_what_was_there_and_nothing_else(tmp_path, monkeypatch):
+    trainer = compiled(make_trainer())
+    path = save_checkpoint(trainer, tmp_path, 1)
+    before = path.read_bytes()
+
+    def write_half(beside):
+        beside.write_bytes(before[: len(before) // 2])
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(trainer, "save_weights", write_half)
+    for epoch in (1, 2):
+        with pytest.raises(OSError, match="No space left"):
+            save_checkpoint(trainer, tmp_path, epoch)
+
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == before
+
+
+def test_other_files_are_no_checkpoints(tmp_path):
+    for name in ("epoch_x.weights.h5", "epoch_0001.weights.h5.part", ".ab.epoch_0001.weights.h5", "epoch_0001.npz"):
+        (tmp_path / name).touch()
+    assert list_checkpoints(tmp_path) == []
+
+
+def assert_refused(action, *words):
+    with pytest.raises(InputError) as refused:
+        action()
+    message = str(refused.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_without_a_checkpoint_resuming_says_what_to_do(tmp_path):
+    assert_refused(lambda: restore_checkpoint(compiled(make_trainer()), tmp_path), "no checkpoint", "--overwrite")
+
+
+@pytest.mark.parametrize("options", [{"widths": (8, 8)}, {"latent_dim": 3}, {"num_classes": 2}])
+def test_a_checkpoint_of_another_model_is_refused_in_one_line(options, tmp_path):
+    save_checkpoint(compiled(make_trainer()), tmp_path, 1)
+    assert_refused(
+        lambda: restore_checkpoint(compiled(make_trainer(**options)), tmp_path), "epoch_0001", "cannot be loaded"
+    )
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "garbage", "zeros inside"])
+def test_a_damaged_checkpoint_is_refused_in_one_line(damage, tmp_path):
+    trainer = compiled(make_trainer())
+    path = save_checkpoint(trainer, tmp_path, 1)
+    path.write_bytes(damaged(path.read_bytes(), damage))
+    assert_refused(lambda: restore_checkpoint(trainer, tmp_path), "epoch_0001.weights.h5: cannot be loaded")
+
+
+def damaged(content, how):
+    middle = len(content) // 2
+    return {
+        "empty": b"",
+        "half": content[:middle],
+        "garbage": b"not a model" * 100,
+        # all but what makes it look like a file of its kind
+        "zeros inside": content[:64] + bytes(len(content) - 128) + content[-64:],
+    }[how]
+
+
+@pytest.mark.parametrize("options", [{}, {"num_classes": 3, "likelihood": "laplace"}, {"variational": False}])
+def test_a_model_file_gives_the_same_model(options, tmp_path):
+    vae, path = make_vae(**options), tmp_path / "model.keras"
+    vae.likelihood_scale.assign(0.125)
+    labels = np.arange(4, dtype="int32") % 3 if "num_classes" in options else None
+
+    save_model(vae, path)
+    loaded = load_model(path)
+
+    assert loaded.get_config() == vae.get_config()
+    assert float(loaded.likelihood_scale) == 0.125
+    images = random_images()
+    assert are_equal([np.asarray(loaded.reconstruct(images, labels))], [np.asarray(vae.reconstruct(images, labels))])
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "garbage", "zeros inside"])
+def test_a_damaged_model_file_is_refused_in_one_line(damage, tmp_path):
+    path = tmp_path / "model.keras"
+    save_model(make_vae(), path)
+    path.write_bytes(damaged(path.read_bytes(), damage))
+    assert_refused(lambda: load_model(path), "model.keras")
+
+
+def test_a_missing_model_file_is_refused(tmp_path):
+    assert_refused(lambda: load_model(tmp_path / "model.keras"), "no such .keras file")
+    assert_refused(lambda: load_model(tmp_path), "no such .keras file")
+
+
+def test_another_kind_of_model_is_refused(tmp_path):
+    path = tmp_path / "model.keras"
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(path)
+    assert_refused(lambda: load_model(path), "holds a Sequential, not a VAE")
+
+
+def test_a_model_file_with_code_in_it_is_refused(tmp_path):
+    path = tmp_path / "model.keras"
+    keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda inputs: inputs)]).save(path)
+    assert_refused(lambda: load_model(path), "cannot be loaded")
