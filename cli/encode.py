@@ -42,7 +42,7 @@ def command(run: Path, dataset: str | None, data_dir: str | None, split: str, ba
     arrays: dict[str, list[Any]] = {"mean": [], "log_var": [], "labels": []}
     for batch in evaluation_batches(chosen, batch_size):
         pixels, labels = batch if chosen.has_labels else (batch, None)
-        mean, log_var = vae.encode(pixels)
+        mean, log_var = vae.encode(pixels, labels)
         arrays["mean"].append(np.asarray(mean))
         arrays["log_var"].append(np.asarray(log_var))
         if labels is not None:

@@ -28,10 +28,10 @@ def command(run: Path, dataset: str | None, data_dir: str | None, pairs: int, st
       keras-vae interpolate runs/mnist-latent2 --pairs 5 --steps 15 --seed 3 --out walks.png
     """
     vae, config = open_model(run)
-    images, _ = open_dataset(config, dataset, data_dir, vae).test.first(CANDIDATES)
+    images, labels = open_dataset(config, dataset, data_dir, vae).test.first(CANDIDATES)
     import numpy as np
 
     from keras_vae.callbacks.pictures import interpolation_picture
 
-    means = np.asarray(vae.encode(images.astype(np.float32) / 255)[0])
-    write_picture(out, interpolation_picture(vae, images, means, pairs, steps, seed))
+    means = np.asarray(vae.encode(images.astype(np.float32) / 255, labels)[0])
+    write_picture(out, interpolation_picture(vae, images, means, pairs, steps, seed, labels))

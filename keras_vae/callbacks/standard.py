@@ -82,8 +82,15 @@ def _summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "epochs": last["epoch"],
         "seconds": round(sum(row["seconds"] for row in rows), 1),
         "images_per_second": float(np.median(rates)) if rates else None,
-        **{
-            side: {name.removeprefix(f"{side}_"): value for name, value in last.items() if name.startswith(f"{side}_")}
-            for side in ("train", "test")
-        },
+        **{side: _metrics_of(side, last) for side in ("train", "test")},
+    }
+
+
+def _metrics_of(side: str, row: dict[str, Any]) -> dict[str, float | None]:
+    """The metrics of a row that are of ``side``; None where one is not finite, which JSON cannot say."""
+    prefix = f"{side}_"
+    return {
+        name.removeprefix(prefix): value if np.isfinite(value) else None
+        for name, value in row.items()
+        if name.startswith(prefix)
     }

@@ -113,17 +113,13 @@ class StreamSplit:
             batch_images = batch[0] if self.has_labels else batch
             end = filled + len(batch_images)
             if end > count:
-                raise InputError(
-                    f"{self.files[0]}: holds more images than the {count} announced; prepare it again"
-                )
+                raise InputError(f"{self.files[0]}: holds more images than the {count} announced; prepare it again")
             images[filled:end] = batch_images
             if labels is not None:
                 labels[filled:end] = batch[1]
             filled = end
         if filled < count:
-            raise InputError(
-                f"{self.files[0]}: holds {filled} images of the {count} announced; prepare it again"
-            )
+            raise InputError(f"{self.files[0]}: holds {filled} images of the {count} announced; prepare it again")
         return images, labels
 
 
@@ -177,8 +173,5 @@ class ImageDataset:
             "image_shape": list(self.image_shape),
             "num_classes": self.num_classes,
             "counts": {key: split.count for key, split in splits.items()},
-            "sha256": {
-                key: split.sha256() if isinstance(split, ArraySplit) else None
-                for key, split in splits.items()
-            },
+            "sha256": {key: split.sha256() if isinstance(split, ArraySplit) else None for key, split in splits.items()},
         }

@@ -76,9 +76,7 @@ def _load_split(folder: Path, prefix: str, memory_limit: int) -> ArraySplit:
     if labels_path is not None:
         labels = read_idx(labels_path, 1, memory_limit).astype(np.int32)
         if len(labels) != len(images):
-            raise InputError(
-                f"{labels_path}: has {len(labels)} labels for {len(images)} images in {images_path.name}"
-            )
+            raise InputError(f"{labels_path}: has {len(labels)} labels for {len(images)} images in {images_path.name}")
     return ArraySplit(images[..., np.newaxis], labels)
 
 
@@ -100,15 +98,11 @@ def _parse(file: BinaryIO | gzip.GzipFile, path: Path, dimensions: int, memory_l
     shape = struct.unpack_from(f">{dimensions}I", header, 4)
     size = math.prod(shape)
     if size > memory_limit:
-        raise InputError(
-            f"{path}: announces {size} bytes {shape}, more than the memory limit of {memory_limit}"
-        )
+        raise InputError(f"{path}: announces {size} bytes {shape}, more than the memory limit of {memory_limit}")
     data = _read_up_to(file, size + 1)  # one byte more shows trailing bytes, and makes gzip check its own sum
     if len(data) != size:
         what = "fewer" if len(data) < size else "more"
-        raise InputError(
-            f"{path}: holds {what} than the {size} bytes that its header announces; fetch the file again"
-        )
+        raise InputError(f"{path}: holds {what} than the {size} bytes that its header announces; fetch the file again")
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 

@@ -48,9 +48,7 @@ def load_dataset(
     return load_tfds(dataset, data_dir, memory_limit, say)
 
 
-def _load_auto(
-    data_dir: str | os.PathLike[str] | None, memory_limit: int, say: Callable[[str], None]
-) -> ImageDataset:
+def _load_auto(data_dir: str | os.PathLike[str] | None, memory_limit: int, say: Callable[[str], None]) -> ImageDataset:
     try:
         return load_tfds("mnist", data_dir, memory_limit, say)
     except SourceUnavailableError as error:

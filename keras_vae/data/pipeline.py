@@ -46,9 +46,7 @@ def training_batches(
     """
     steps = steps_per_epoch(split, batch_size)
     if first_epoch < 0 or first_step < 0:
-        raise InputError(
-            f"training cannot start at epoch {first_epoch}, step {first_step}; both count from 0"
-        )
+        raise InputError(f"training cannot start at epoch {first_epoch}, step {first_step}; both count from 0")
     first_epoch, first_step = first_epoch + first_step // steps, first_step % steps
 
     def endless(order: Callable[[tf.Tensor], tf.data.Dataset]) -> tf.data.Dataset:

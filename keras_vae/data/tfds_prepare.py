@@ -49,9 +49,7 @@ def prepare(builder: Any, name: str, say: Callable[[str], None]) -> None:
         )
     urls = _one_url_a_host(builder.url_infos or [_TFDS_STORAGE])
     if not any_answers(list(urls.values()), PROBE_SECONDS):
-        raise SourceUnavailableError(
-            f"{name} is not prepared in {root} and {', '.join(urls)} does not answer", advice
-        )
+        raise SourceUnavailableError(f"{name} is not prepared in {root} and {', '.join(urls)} does not answer", advice)
     say(f"downloading {name} from {', '.join(urls)} into {root}")
     # Not from TFDS's own bucket: only the source itself was seen to answer.
     config = tfds.download.DownloadConfig(try_download_gcs=False)

@@ -52,9 +52,7 @@ def load_tfds(
 
 def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
     if not _NAME.fullmatch(name):
-        raise InputError(
-            f"{name!r} names no data set; give auto, sample, idx:DIR or a TFDS name such as mnist"
-        )
+        raise InputError(f"{name!r} names no data set; give auto, sample, idx:DIR or a TFDS name such as mnist")
     try:
         import tensorflow_datasets as tfds  # deferred: only TFDS data sets need it
         from tensorflow_datasets.core.registered import DatasetNotFoundError
@@ -67,9 +65,7 @@ def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
     if folder is not None:
         folder = Path(folder).expanduser()
         if folder.exists() and not folder.is_dir():
-            raise InputError(
-                f"{folder}: is not a directory; data-dir is the directory where TFDS keeps its data"
-            )
+            raise InputError(f"{folder}: is not a directory; data-dir is the directory where TFDS keeps its data")
     try:
         return tfds.builder(name, data_dir=folder)
     except DatasetNotFoundError:
@@ -108,9 +104,7 @@ def _find_features(name: str, features: Any) -> tuple[str, str | None]:
 def _find_splits(name: str, info: Any) -> tuple[str, str]:
     test = next((split for split in ("test", "validation") if split in info.splits), None)
     if "train" not in info.splits or test is None:
-        raise InputError(
-            f"{name}: needs the splits train and test (or validation), has {', '.join(info.splits)}"
-        )
+        raise InputError(f"{name}: needs the splits train and test (or validation), has {', '.join(info.splits)}")
     return "train", test
 
 
@@ -149,9 +143,7 @@ def _in_memory(split: StreamSplit) -> ArraySplit:
     try:
         loaded = split.in_memory()
     except tf.errors.OpError as error:
-        raise InputError(
-            f"{split.files[0]}: cannot be read ({one_line(error)}); prepare the data set again"
-        ) from error
+        raise InputError(f"{split.files[0]}: cannot be read ({one_line(error)}); prepare the data set again") from error
     if loaded.labels is not None and loaded.labels.min() < 0:
         return ArraySplit(loaded.images)  # TFDS writes -1 where a split's labels are withheld
     return loaded

@@ -147,11 +147,7 @@ def read_convolutions(weights: str | os.PathLike[str], taps: int) -> dict[str, t
             shapes[f"{name}/kernel"], shapes[f"{name}/bias"] = (3, 3, channels, width), (width,)
             channels = width
     arrays = _read_arrays(weights, shapes, taps)
-    return {
-        name: (arrays[f"{name}/kernel"], arrays[f"{name}/bias"])
-        for names, _ in BLOCKS[:taps]
-        for name in names
-    }
+    return {name: (arrays[f"{name}/kernel"], arrays[f"{name}/bias"]) for names, _ in BLOCKS[:taps] for name in names}
 
 
 def read_heads(weights: str | os.PathLike[str], taps: int) -> list[Array]:
@@ -164,9 +160,7 @@ def read_heads(weights: str | os.PathLike[str], taps: int) -> list[Array]:
     widths = [width for _, width in BLOCKS[:taps]]
     if os.fspath(weights) == "imagenet":
         return [np.full(width, 1.0 / width, "float32") for width in widths]
-    shapes: dict[str, tuple[int, ...]] = {
-        f"lpips/block{tap}": (width,) for tap, width in enumerate(widths, start=1)
-    }
+    shapes: dict[str, tuple[int, ...]] = {f"lpips/block{tap}": (width,) for tap, width in enumerate(widths, start=1)}
     return list(_read_arrays(weights, shapes, taps).values())
 
 
@@ -179,9 +173,7 @@ def _check_taps(taps: int) -> None:
         raise InputError(f"taps must be 1 to {len(BLOCKS)}, got {taps}")
 
 
-def _read_arrays(
-    weights: str | os.PathLike[str], shapes: dict[str, tuple[int, ...]], taps: int
-) -> dict[str, Array]:
+def _read_arrays(weights: str | os.PathLike[str], shapes: dict[str, tuple[int, ...]], taps: int) -> dict[str, Array]:
     path = BUNDLED_WEIGHTS if os.fspath(weights) == "bundled" else Path(weights)
     try:
         loaded = np.load(path, allow_pickle=False)
@@ -190,9 +182,7 @@ def _read_arrays(
         with loaded as file:
             held = sum(f"{names[0]}/kernel" in file for names, _ in BLOCKS)
             if 0 < held < taps:
-                raise InputError(
-                    f"{path}: has weights for {held} taps, not {taps}; ask for fewer or name another file"
-                )
+                raise InputError(f"{path}: has weights for {held} taps, not {taps}; ask for fewer or name another file")
             missing = [name for name in shapes if name not in file]
             if missing:
                 raise InputError(f"{path}: lacks the array {missing[0]}; is it a file of VGG16 weights?")
@@ -200,9 +190,7 @@ def _read_arrays(
     except InputError:
         raise
     except FileNotFoundError as error:
-        raise InputError(
-            f'{path}: no such file; name an .npz of VGG16 weights, "bundled" or "imagenet"'
-        ) from error
+        raise InputError(f'{path}: no such file; name an .npz of VGG16 weights, "bundled" or "imagenet"') from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:

@@ -34,13 +34,9 @@ def ssim(y_true: Tensor, y_pred: Tensor) -> Tensor:
     y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
     for size in (*y_true.shape[1:3], *y_pred.shape[1:3]):
         if size is not None and size < WINDOW:
-            raise InputError(
-                f"SSIM needs images of at least {WINDOW}×{WINDOW} pixels, got shape {tuple(y_true.shape)}"
-            )
+            raise InputError(f"SSIM needs images of at least {WINDOW}×{WINDOW} pixels, got shape {tuple(y_true.shape)}")
     products = [y_true, y_pred, ops.square(y_true) + ops.square(y_pred), y_true * y_pred]
-    mean_true, mean_pred, mean_squares, mean_product = ops.split(
-        _blur(ops.concatenate(products, axis=0)), 4, axis=0
-    )
+    mean_true, mean_pred, mean_squares, mean_product = ops.split(_blur(ops.concatenate(products, axis=0)), 4, axis=0)
     product_of_means = mean_true * mean_pred
     squares_of_means = ops.square(mean_true) + ops.square(mean_pred)
     covariance = mean_product - product_of_means

@@ -126,9 +126,7 @@ def _draw(runs: Sequence[_Series], title: str, width: int) -> Picture:
             # Left room for tick labels, above for the title, below for the axis name.
             left, panel_width, panel_height = column * pitch + 72, pitch - 88, _ROW_HEIGHT - 92
             bottom = height - (top + 34 + panel_height)
-            axes = figure.add_axes(
-                (left / width, bottom / height, panel_width / width, panel_height / height)
-            )
+            axes = figure.add_axes((left / width, bottom / height, panel_width / width, panel_height / height))
             _draw_panel(axes, name, label, runs, panel_width)
     return render(figure)
 
@@ -196,13 +194,9 @@ def _series(name: str, epochs: Sequence[int], metrics: Metrics) -> _Series:
     for metric in (*QUALITY_PANELS, *OBJECTIVE_PANELS):
         if metric not in metrics:
             continue
-        values = np.array(
-            [float("nan") if value in (None, "") else float(value) for value in metrics[metric]]
-        )
+        values = np.array([float("nan") if value in (None, "") else float(value) for value in metrics[metric]])
         if len(values) != len(epochs):
-            raise InputError(
-                f"{metric}: expected one value for each of {len(epochs)} epochs, got {len(values)}"
-            )
+            raise InputError(f"{metric}: expected one value for each of {len(epochs)} epochs, got {len(values)}")
         # Infinities cannot be drawn; a gap can.
         values[~np.isfinite(values)] = np.nan
         if np.isfinite(values).any():

@@ -91,9 +91,7 @@ def interpolation_picture(
     if originals is not None:
         ends = image_batch(originals, "originals", axes=5)
         if ends.shape != (len(tiles), 2, *tiles.shape[2:]):
-            raise InputError(
-                f"originals: expected {len(tiles)} pairs of the images' size, got {np.shape(originals)}"
-            )
+            raise InputError(f"originals: expected {len(tiles)} pairs of the images' size, got {np.shape(originals)}")
         tiles = np.concatenate([ends[:, :1], tiles, ends[:, 1:]], axis=1)
         names = ["original", *names, "original"]
         wide_after = frozenset({0, steps})
@@ -168,9 +166,7 @@ def traversal_picture(
         InputError: when the shapes do not match.
     """
     tiles = image_batch(images, "images", axes=5)
-    names = (
-        [latent_name(dimension) for dimension in range(len(tiles))] if row_names is None else list(row_names)
-    )
+    names = [latent_name(dimension) for dimension in range(len(tiles))] if row_names is None else list(row_names)
     if len(names) != len(tiles):
         raise InputError(f"row_names: expected {len(tiles)} names, got {len(names)}")
     return Mosaic(

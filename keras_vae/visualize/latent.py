@@ -115,9 +115,7 @@ def latent_plot(
     outside = _count_outside(points, limits)
     if outside:
         text = f"{outside:,} of {len(points):,} points outside"
-        add_text(
-            figure, text, _LEFT + _SIDE, height - 12, size=SMALLEST_SIZE, colour=SOFT_INK, horizontal="right"
-        )
+        add_text(figure, text, _LEFT + _SIDE, height - 12, size=SMALLEST_SIZE, colour=SOFT_INK, horizontal="right")
     return render(figure)
 
 

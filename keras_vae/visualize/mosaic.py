@@ -149,13 +149,9 @@ class Mosaic:
             names_top = top + table_height + 12 if self.names_below else top - 12
             for name, tile_left in list(zip(self.column_names, lefts, strict=True))[::every]:
                 middle = left + tile_left + tile_width / 2
-                add_text(
-                    figure, name, middle, names_top, size=TICK_SIZE, colour=SOFT_INK, horizontal="center"
-                )
+                add_text(figure, name, middle, names_top, size=TICK_SIZE, colour=SOFT_INK, horizontal="center")
         if self.column_axis:
-            add_text(
-                figure, self.column_axis, left + table_width / 2, height - MARGIN - 2, horizontal="center"
-            )
+            add_text(figure, self.column_axis, left + table_width / 2, height - MARGIN - 2, horizontal="center")
         if self.row_axis:
             middle = top + table_height / 2
             add_text(

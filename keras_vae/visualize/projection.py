@@ -76,9 +76,7 @@ class DensityProjection:
     because that place depends on its index alone.
     """
 
-    axis_names: tuple[str, str] = field(
-        default=(latent_name(0), "density (points spread at random within it)")
-    )
+    axis_names: tuple[str, str] = field(default=(latent_name(0), "density (points spread at random within it)"))
     is_metric: bool = False
 
     def transform(self, means: ArrayLike) -> Points:
@@ -116,9 +114,7 @@ def fit_projection(means: ArrayLike) -> Projection:
     components = np.asarray(pca.components_, np.float64)
     largest = np.take_along_axis(components, np.abs(components).argmax(axis=1)[:, None], axis=1)
     first, second = (float(ratio) for ratio in pca.explained_variance_ratio_)
-    return PrincipalProjection(
-        np.asarray(pca.mean_, np.float64), components * np.sign(largest), (first, second)
-    )
+    return PrincipalProjection(np.asarray(pca.mean_, np.float64), components * np.sign(largest), (first, second))
 
 
 def latent_codes(means: ArrayLike, latent_dim: int | None = None) -> Points:

@@ -38,9 +38,7 @@ def draw_points(axes: Axes, points: Points, classes: Classes | None) -> ScalarMa
     if count > 2 * len(CLASS_COLOURS):
         scale = BoundaryNorm(np.arange(count + 1) - 0.5, 256 if count <= 256 else count)
         colours = matplotlib.colormaps["viridis"].resampled(max(256, count))
-        return axes.scatter(
-            points[order, 0], points[order, 1], c=classes[order], cmap=colours, norm=scale, **drawn
-        )
+        return axes.scatter(points[order, 0], points[order, 1], c=classes[order], cmap=colours, norm=scale, **drawn)
     palette = to_rgba_array(CLASS_COLOURS)
     for marker in ("o", "^"):
         chosen = order[(classes[order] >= len(CLASS_COLOURS)) == (marker == "^")]
@@ -93,6 +91,4 @@ def checked_labels(labels: ArrayLike | None, count: int, names: Sequence[str] | 
 
 
 def _handle(name: str, colour: str, marker: str) -> Line2D:
-    return Line2D(
-        [], [], linestyle="", marker=marker, markersize=8, color=colour, markeredgewidth=0, label=name
-    )
+    return Line2D([], [], linestyle="", marker=marker, markersize=8, color=colour, markeredgewidth=0, label=name)

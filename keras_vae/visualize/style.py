@@ -80,9 +80,7 @@ def text_width(text: str, size: float, *, is_bold: bool = False) -> float:
     """Width of one line of text in pixels at ``size`` points."""
     with _drawing:
         figure = new_figure(10, 10)
-        drawn = figure.text(
-            0, 0, text, fontsize=size, fontweight="bold" if is_bold else "normal", parse_math=False
-        )
+        drawn = figure.text(0, 0, text, fontsize=size, fontweight="bold" if is_bold else "normal", parse_math=False)
         return float(drawn.get_window_extent().width)
 
 
@@ -102,9 +100,7 @@ def add_title(figure: Figure, text: str, *, left: float, top: float, width: floa
     size = TITLE_SIZE
     while size > SMALLEST_SIZE and text_width(text, size, is_bold=True) > width:
         size -= 0.5
-    add_text(
-        figure, shorten(text, size, width, is_bold=True), left, top, size=size, weight="bold", vertical="top"
-    )
+    add_text(figure, shorten(text, size, width, is_bold=True), left, top, size=size, weight="bold", vertical="top")
 
 
 def add_text(

@@ -150,9 +150,7 @@ def test_a_data_set_of_text_is_refused_before_anything_is_downloaded(tmp_path, n
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: data + data]
-)
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: data + data])
 def test_damaged_files_give_one_line_that_names_the_file(tmp_path, damage):
     store(tmp_path)
     file = next(tmp_path.rglob("tiny_shapes-train.tfrecord*"))
@@ -310,9 +308,7 @@ def test_data_beyond_the_memory_limit_is_streamed_and_equal_to_what_is_read_into
     assert streamed.describe()["sha256"] == {"train": None, "test": None}
     for ours, theirs in zip(streamed.train.first(13), in_memory.train.first(13), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    batches = zip(
-        evaluation_batches(streamed.train, 16), evaluation_batches(in_memory.train, 16), strict=True
-    )
+    batches = zip(evaluation_batches(streamed.train, 16), evaluation_batches(in_memory.train, 16), strict=True)
     for (ours, our_labels), (theirs, their_labels) in batches:
         np.testing.assert_array_equal(ours, theirs)
         np.testing.assert_array_equal(our_labels, their_labels)
@@ -321,9 +317,7 @@ def test_data_beyond_the_memory_limit_is_streamed_and_equal_to_what_is_read_into
 def stream_numbers(split, count, **options):
     """The numbers of the images in each batch, from their first pixel."""
     batches = training_batches(split, 6, seed=3, **options).take(count)
-    return [
-        np.rint(pixels[:, 0, 0, 0] * 255).astype(int).tolist() for pixels, _ in batches.as_numpy_iterator()
-    ]
+    return [np.rint(pixels[:, 0, 0, 0] * 255).astype(int).tolist() for pixels, _ in batches.as_numpy_iterator()]
 
 
 @pytest.mark.parametrize("shuffle_buffer", [4, 40])
@@ -354,6 +348,4 @@ def test_a_streamed_run_that_is_resumed_sees_exactly_the_batches_of_an_unbroken_
     split = dataclasses.replace(split, shuffle_buffer=shuffle_buffer)
     steps = steps_per_epoch(split, 6)
     unbroken = stream_numbers(split, 4 * steps)
-    assert (
-        stream_numbers(split, 2 * steps, first_epoch=1, first_step=2) == unbroken[steps + 2 : 3 * steps + 2]
-    )
+    assert stream_numbers(split, 2 * steps, first_epoch=1, first_step=2) == unbroken[steps + 2 : 3 * steps + 2]

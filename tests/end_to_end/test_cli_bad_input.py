@@ -44,7 +44,6 @@ def test_bad_options_are_refused_before_anything_is_written(arguments, words, tm
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--dataset", "mnits"), ("mnits", "mnist")),
         (("--dataset", "idx:empty"), ("empty",)),
         (("--dataset", "sample", "--batch-size", "4501"), ("batch-size must be at most the 4500 training images",)),
         (("--dataset", "sample", "--widths", "12,20"), ("groups=8", "12")),
@@ -76,8 +75,8 @@ def test_an_existing_run_is_not_overwritten(trained, workplace):
 
 def test_overwrite_keeps_the_old_run_when_the_new_one_cannot_start(trained, workplace):
     _, run = trained
-    done = run_command("train", "--dataset", "no_such_data", "--overwrite", "--run-dir", run, cwd=workplace)
-    assert_refused(done, "no_such_data")
+    done = run_command("train", "--dataset", "mnits", "--overwrite", "--run-dir", run, cwd=workplace)
+    assert_refused(done, "mnits", "mnist")
     assert (run / "model.keras").is_file()
 
 
@@ -100,13 +99,8 @@ def test_a_config_with_an_unknown_setting_names_the_nearest(tmp_path):
     assert_refused(run_command("train", "--config", "config.json", cwd=tmp_path), "epoch", "did you mean epochs?")
 
 
-@pytest.mark.parametrize("content", ["nothing", "text", "archive"])
-def test_a_file_that_is_no_model_is_refused(content, tmp_path):
-    path = tmp_path / "model.keras"
-    if content == "archive":
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("config.json", "{}")
-    else:
-        path.write_text("" if content == "nothing" else "no model")
+def test_a_file_that_is_no_model_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
     assert_refused(run_command("sample", "model.keras", cwd=tmp_path), "model.keras")
     assert not (tmp_path / "samples.png").exists()

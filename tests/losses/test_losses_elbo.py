@@ -104,9 +104,7 @@ def test_negative_free_bits_are_refused():
 def test_gaussian_nll_is_that_of_scipy(y_true, y_pred, variance):
     expected = -stats.norm.logpdf(y_true.astype("float64"), y_pred, np.sqrt(variance)).sum(axis=(1, 2, 3))
 
-    np.testing.assert_allclose(
-        numpy_of(gaussian_nll(y_true, y_pred, variance)), expected, rtol=RTOL, atol=ATOL
-    )
+    np.testing.assert_allclose(numpy_of(gaussian_nll(y_true, y_pred, variance)), expected, rtol=RTOL, atol=ATOL)
 
 
 def test_gaussian_nll_takes_a_variance_for_each_pixel():
@@ -212,9 +210,7 @@ def test_a_loss_is_the_mean_over_images_of_its_function(loss, function):
     rng = np.random.default_rng(0)
     y_true, y_pred = rng.random((2, 4, 6, 6, 1)).astype("float32")
 
-    np.testing.assert_allclose(
-        numpy_of(loss(y_true, y_pred)), numpy_of(function(y_true, y_pred)).mean(), rtol=RTOL
-    )
+    np.testing.assert_allclose(numpy_of(loss(y_true, y_pred)), numpy_of(function(y_true, y_pred)).mean(), rtol=RTOL)
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,7 @@ def reference_features(images, arrays, taps):
 
 def reference_lpips(y_true, y_pred, arrays, taps):
     total = 0
-    pairs = zip(
-        reference_features(y_true, arrays, taps), reference_features(y_pred, arrays, taps), strict=True
-    )
+    pairs = zip(reference_features(y_true, arrays, taps), reference_features(y_pred, arrays, taps), strict=True)
     for block, (true, pred) in enumerate(pairs, start=1):
         true = true / (np.linalg.norm(true, axis=-1, keepdims=True) + 1e-10)
         pred = pred / (np.linalg.norm(pred, axis=-1, keepdims=True) + 1e-10)
@@ -165,9 +163,7 @@ def test_half_precision_convolutions_keep_the_distance_in_float32_within_a_perce
 def test_the_loss_is_the_mean_over_images(lpips):
     y_true, y_pred = random_images(2, 2, 16, 16, 1)
 
-    np.testing.assert_allclose(
-        numpy_of(lpips(y_true, y_pred)), numpy_of(lpips.call(y_true, y_pred)).mean(), rtol=1e-6
-    )
+    np.testing.assert_allclose(numpy_of(lpips(y_true, y_pred)), numpy_of(lpips.call(y_true, y_pred)).mean(), rtol=1e-6)
 
 
 def test_the_config_names_the_weights_and_brings_the_loss_back(lpips):

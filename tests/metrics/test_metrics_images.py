@@ -74,9 +74,7 @@ def test_ssim_of_a_photograph_is_that_of_scikit_image():
     photograph = np.stack([astronaut, 1.0 - astronaut])
     blurred = (photograph + np.roll(photograph, 1, axis=1) + np.roll(photograph, 1, axis=2)) / 3
 
-    np.testing.assert_allclose(
-        numpy_of(ssim(photograph, blurred)), reference_ssim(photograph, blurred), atol=1e-4
-    )
+    np.testing.assert_allclose(numpy_of(ssim(photograph, blurred)), reference_ssim(photograph, blurred), atol=1e-4)
 
 
 def test_ssim_of_black_and_white_strokes_is_that_of_scikit_image():
@@ -97,9 +95,7 @@ def test_ssim_of_equal_images_is_one():
 def test_images_smaller_than_the_window_are_refused():
     image = np.zeros((1, 10, 28, 1), "float32")
 
-    with pytest.raises(
-        InputError, match=r"SSIM needs images of at least 11×11 pixels, got shape \(1, 10, 28, 1\)"
-    ):
+    with pytest.raises(InputError, match=r"SSIM needs images of at least 11×11 pixels, got shape \(1, 10, 28, 1\)"):
         ssim(image, image)
 
 
@@ -141,16 +137,12 @@ def test_the_lpips_metric_is_the_mean_of_the_loss():
 def test_the_loss_and_the_metric_called_lpips_are_registered_apart():
     loss, metric = LPIPS_LOSS(), LPIPS()
 
-    copies = [
-        keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(x)) for x in (loss, metric)
-    ]
+    copies = [keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(x)) for x in (loss, metric)]
 
     assert [type(copy) for copy in copies] == [LPIPS_LOSS, LPIPS]
 
 
-@pytest.mark.parametrize(
-    "metric", [MSE(), PSNR(name="decibels"), SSIM(), LPIPS(taps=2, dtype="mixed_bfloat16")]
-)
+@pytest.mark.parametrize("metric", [MSE(), PSNR(name="decibels"), SSIM(), LPIPS(taps=2, dtype="mixed_bfloat16")])
 def test_a_metric_survives_serialisation(metric):
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric), safe_mode=True)
 

@@ -47,6 +47,7 @@ def fit(trainer, folder=None, first_epoch=0, epochs=3):
         steps_per_epoch=STEPS,
         validation_data=evaluation_batches(SPLIT, 8),
         callbacks=[CheckpointCallback(folder)] if folder else [],
+        shuffle=False,
         verbose=0,
     )
     return {name: values[-1] for name, values in history.history.items()}

@@ -54,7 +54,7 @@ def train_on(trainer, *batch):
 
 
 def values_of(variables):
-    return [ops.convert_to_numpy(variable).copy() for variable in variables]
+    return [variable.numpy().copy() for variable in variables]
 
 
 def are_equal(first, second):

@@ -38,9 +38,7 @@ def is_coloured(picture, colour):
 
 
 def test_quality_stands_over_the_parts_of_the_objective(drawn):
-    metrics = {
-        name: [1.0, 2.0, 3.0] for name in ("kl", "elbo", "psnr", "ssim", "mse", "nll", "learning_rate")
-    }
+    metrics = {name: [1.0, 2.0, 3.0] for name in ("kl", "elbo", "psnr", "ssim", "mse", "nll", "learning_rate")}
     picture = metric_curves([1, 2, 3], metrics, title="Test")
     assert titles(drawn[0]) == ["MSE", "SSIM", "PSNR [dB]", "ELBO [nats]", "NLL [nats]", "KL [nats]"]
     tops = [round(axes.get_position().y1, 6) for axes in drawn[0].axes]
@@ -51,9 +49,7 @@ def test_quality_stands_over_the_parts_of_the_objective(drawn):
 
 def test_metrics_without_a_finite_value_have_no_panel(drawn):
     nan = float("nan")
-    metric_curves(
-        [1, 2], {"mse": [0.1, 0.05], "ssim": [nan, nan], "kl": ["", None], "elbo": [nan, float("inf")]}
-    )
+    metric_curves([1, 2], {"mse": [0.1, 0.05], "ssim": [nan, nan], "kl": ["", None], "elbo": [nan, float("inf")]})
     assert titles(drawn[0]) == ["MSE"]
 
 

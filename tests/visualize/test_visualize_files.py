@@ -132,9 +132,7 @@ def test_twenty_epochs_of_reconstructions_stay_under_three_megabytes(tmp_path):
     assert (tmp_path / "rec.gif").stat().st_size < 3_000_000
 
 
-@pytest.mark.parametrize(
-    "write", [lambda path: write_png(path, solid(1)), lambda path: write_gif(path, [solid(1)])]
-)
+@pytest.mark.parametrize("write", [lambda path: write_png(path, solid(1)), lambda path: write_gif(path, [solid(1)])])
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, write):
     target = tmp_path / "plot.png"
     target.write_bytes(b"before")

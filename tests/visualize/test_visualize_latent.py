@@ -17,9 +17,7 @@ from keras_vae.visualize.style import CLASS_COLOURS
 def clusters(count=300, latent_dim=2, classes=10, seed=0):
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % classes
-    return (
-        rng.normal(size=(classes, latent_dim))[labels] * 2 + rng.normal(size=(count, latent_dim)) * 0.2
-    ), labels
+    return (rng.normal(size=(classes, latent_dim))[labels] * 2 + rng.normal(size=(count, latent_dim)) * 0.2), labels
 
 
 def has_colour(picture, colour):
@@ -57,9 +55,7 @@ def test_the_projection_is_pca_as_numpy_computes_it():
 def test_the_sign_of_a_component_does_not_depend_on_the_order_of_the_images():
     means, _ = clusters(latent_dim=6)
     order = np.random.default_rng(1).permutation(len(means))
-    np.testing.assert_allclose(
-        fit_projection(means).components, fit_projection(means[order]).components, atol=1e-9
-    )
+    np.testing.assert_allclose(fit_projection(means).components, fit_projection(means[order]).components, atol=1e-9)
 
 
 def test_one_dimension_is_spread_within_its_density():

@@ -85,9 +85,7 @@ def test_slerp_has_exact_ends_and_never_exceeds_the_larger_norm(start, end):
 def test_slerp_keeps_the_norm_of_ends_of_equal_norm(start, end):
     if min(np.linalg.norm(start), np.linalg.norm(end)) < 1e-3:
         return
-    start, end = (
-        2 * vector.astype(np.float64) / np.linalg.norm(vector.astype(np.float64)) for vector in (start, end)
-    )
+    start, end = (2 * vector.astype(np.float64) / np.linalg.norm(vector.astype(np.float64)) for vector in (start, end))
     walk = slerp(start[None], end[None], 9)[0]
     # float32 codes; a chord taken for an arc below 1e-4 rad is off by the square of that.
     np.testing.assert_allclose(np.linalg.norm(walk, axis=1), 2, rtol=1e-5)
@@ -95,9 +93,7 @@ def test_slerp_keeps_the_norm_of_ends_of_equal_norm(start, end):
 
 def test_slerp_is_whites_formula_for_ends_of_equal_norm():
     rng = np.random.default_rng(0)
-    start, end = (
-        3 * ends / np.linalg.norm(ends, axis=1, keepdims=True) for ends in rng.normal(size=(2, 20, 8))
-    )
+    start, end = (3 * ends / np.linalg.norm(ends, axis=1, keepdims=True) for ends in rng.normal(size=(2, 20, 8)))
     omega = np.arccos((start * end).sum(axis=1) / 9)[:, None, None]
     t = np.linspace(0, 1, 6)[None, :, None]
     expected = (np.sin((1 - t) * omega) * start[:, None] + np.sin(t * omega) * end[:, None]) / np.sin(omega)
@@ -127,9 +123,7 @@ def test_slerp_in_one_dimension_is_the_straight_line():
 def test_each_walk_depends_on_its_own_ends_alone():
     rng = np.random.default_rng(0)
     start, end = rng.normal(size=(2, 4, 3))
-    one_by_one = np.concatenate(
-        [slerp(first[None], last[None], 5) for first, last in zip(start, end, strict=True)]
-    )
+    one_by_one = np.concatenate([slerp(first[None], last[None], 5) for first, last in zip(start, end, strict=True)])
     np.testing.assert_array_equal(slerp(start, end, 5), one_by_one)
 
 
