@@ -15,5 +15,5 @@ _MODULES = {
     "RunConfig": "keras_vae.config",
 }
 
-__all__ = [*_MODULES]  # noqa: PLE0604
+__all__ = [*_MODULES]
 __getattr__, __dir__ = lazy_attributes(__name__, _MODULES)
