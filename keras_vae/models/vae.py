@@ -6,10 +6,26 @@ from typing import Any
 
 import keras
 
-from keras_vae.config import ModelConfig, preset
+from keras_vae.config import LIKELIHOODS, ModelConfig, preset
 from keras_vae.layers import GaussianSampling
 from keras_vae.models.decoder import Decoder
 from keras_vae.models.encoder import Encoder
+
+# The arguments that go on to the decoder, which keeps them.
+ARCHITECTURE = (
+    "image_shape",
+    "latent_dim",
+    "widths",
+    "stem_stride",
+    "num_layers",
+    "attention_resolution",
+    "num_heads",
+    "groups",
+    "num_classes",
+    "generative_skips",
+    "context_tokens",
+    "output_width",
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
@@ -34,7 +50,8 @@ class VAE(keras.Model):
 
     Raises:
         ValueError: when ``groups`` or ``num_heads`` does not divide a width (the message names both numbers), when
-            ``stem_stride`` is neither 1 nor 2, or when a conditional model is called without labels.
+            ``stem_stride`` is neither 1 nor 2, when ``likelihood`` is unknown, or when a conditional model is called
+            without labels.
 
     Example:
         ```python
@@ -73,6 +90,8 @@ class VAE(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if likelihood not in LIKELIHOODS:
+            raise ValueError(f"likelihood must be one of {', '.join(LIKELIHOODS)}, got {likelihood!r}")
         self.variational = variational
         self.seed = seed
         mirrored = {
@@ -163,12 +182,9 @@ class VAE(keras.Model):
         return (images_shape[0], *self.image_shape)
 
     def get_config(self) -> dict[str, Any]:
-        decoder = self.decoder.get_config()
-        base = super().get_config()
-        architecture = {key: value for key, value in decoder.items() if key not in base}
         return {
-            **base,
-            **architecture,
+            **super().get_config(),
+            **{name: getattr(self.decoder, name) for name in ARCHITECTURE},
             "variational": self.variational,
             "likelihood": self.likelihood,
             "scale": self.scale,

@@ -1,33 +1,7 @@
-"""What the tests of the layers share: gradients on either backend, random weights, and references in NumPy."""
+"""What the tests of the layers share: random weights, and references in NumPy."""
 
-import keras
 import numpy as np
 import pytest
-
-
-def _gradients(loss, variables):
-    """NumPy gradients of ``loss()`` by ``variables``; zeros where it does not depend on one."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        with tf.GradientTape() as tape:
-            value = loss()
-        found = tape.gradient(value, [variable.value for variable in variables], unconnected_gradients="zero")
-    else:
-        import jax
-
-        def stateless_loss(values):
-            with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
-                return loss()
-
-        found = jax.grad(stateless_loss)([variable.value for variable in variables])
-    return [keras.ops.convert_to_numpy(gradient) for gradient in found]
-
-
-@pytest.fixture(scope="session")
-def gradients():
-    """``gradients(loss, variables)``."""
-    return _gradients
 
 
 def _randomize(layer, seed=0):
