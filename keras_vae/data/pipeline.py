@@ -61,9 +61,8 @@ def training_batches(
 
     if isinstance(split, ArraySplit):
         batches = _gather(split, endless(partial(_array_order, split.count)))
-    else:  # shuffled and skipped as records, decoded one by one on all cores
-        records = endless(partial(_stream_order, split)).unbatch()
-        batches = _parallel_map(records, split.decode).batch(batch_size, drop_remainder=True)
+    else:  # shuffled and skipped as records, decoded after that
+        batches = _parallel_map(endless(partial(_stream_order, split)), split.decode)
         batches = _parallel_map(batches, _on_images(_to_float))
     if augment is not None:
         # In sequence, so that the random state of a layer advances in order.
@@ -94,7 +93,8 @@ def evaluation_batches(split: Split, batch_size: int) -> tf.data.Dataset:
     if isinstance(split, ArraySplit):
         batches = _gather(split, tf.data.Dataset.range(split.count).batch(batch_size))
     else:
-        batches = _parallel_map(split.examples().batch(batch_size), _on_images(_to_float))
+        batches = _parallel_map(split.records().batch(batch_size), split.decode)
+        batches = _parallel_map(batches, _on_images(_to_float))
         batches = batches.apply(tf.data.experimental.assert_cardinality(-(-split.count // batch_size)))
     return batches.prefetch(tf.data.AUTOTUNE)
 

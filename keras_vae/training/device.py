@@ -30,7 +30,7 @@ def choose_precision(requested: str) -> Choice:
         return Choice(requested, "as asked")
     found = gpus()
     if not found:
-        return Choice("float32", "no GPU: half precision gains nothing at these widths on CPU")
+        return Choice("float32", "no GPU: mixed_bfloat16 was measured no faster on CPU")
     name, capability = found[0]
     if capability is not None and capability >= (8, 0):
         return Choice("mixed_bfloat16", f"{name} computes in bfloat16")
