@@ -273,3 +273,16 @@ def test_fit_takes_arrays_and_validates():
 def test_calling_the_trainer_calls_the_model():
     trainer, images = make_trainer(), random_images()
     assert are_equal([numpy_of(trainer(images))], [numpy_of(trainer.vae.reconstruct(images))])
+
+
+def test_the_whole_step_compiles_with_xla_in_mixed_precision():
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    trainer = make_trainer(total_steps=10, ema=0.9)
+    trainer.compile(FusedAdamW(1e-2), FusedAdamW(1e-2), jit_compile=True)
+    before = values_of(trainer.vae.trainable_variables)
+
+    logs = train_on(trainer, random_images())
+
+    assert logs["skipped_steps"] == 0
+    assert np.isfinite(list(logs.values())).all()
+    assert not are_equal(before, values_of(trainer.vae.trainable_variables))
