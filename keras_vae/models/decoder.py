@@ -7,14 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_vae.layers import MidBlock, UpBlock
-from keras_vae.layers.normalization import GroupNorm
-from keras_vae.models.geometry import Geometry
-from keras_vae.models.labels import label_tokens
+from keras_vae.layers import UpBlock
+from keras_vae.models.pyramid import Pyramid
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
-class Decoder(keras.Model):
+class Decoder(Pyramid):
     """Latent → `MidBlock` → an `UpBlock` for each width → image.
 
     Takes ``z`` (N, latent_dim), float32, and for a conditional model labels (N,), int32. Gives images
@@ -40,7 +38,6 @@ class Decoder(keras.Model):
     """
 
     up_block_class: type[keras.layers.Layer] = UpBlock
-    mid_block_class: type[keras.layers.Layer] = MidBlock
 
     def __init__(
         self,
@@ -59,49 +56,37 @@ class Decoder(keras.Model):
         output_width: int = 16,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        height, width, channels = image_shape
-        self.image_shape = (height, width, channels)
-        self.latent_dim = latent_dim
-        self.widths = tuple(widths)
-        self.stem_stride = stem_stride
-        self.num_layers = num_layers
-        self.attention_resolution = attention_resolution
-        self.num_heads = num_heads
-        self.groups = groups
-        self.num_classes = num_classes
+        super().__init__(
+            image_shape,
+            latent_dim,
+            widths,
+            stem_stride=stem_stride,
+            num_layers=num_layers,
+            attention_resolution=attention_resolution,
+            num_heads=num_heads,
+            groups=groups,
+            num_classes=num_classes,
+            **kwargs,
+        )
         self.generative_skips = generative_skips
         self.context_tokens = context_tokens
         self.output_width = output_width
-        self.geometry = Geometry(height, width, levels=len(widths), stem_stride=stem_stride)
 
         has_context = generative_skips or num_classes is not None
         policy = self.dtype_policy
-        shared = {"num_heads": num_heads, "groups": groups, "cross_attention": has_context, "dtype": policy}
-        attends = [max(self.geometry.grid(level)) <= attention_resolution for level in range(len(widths))]
-        grid = self.geometry.grid(len(widths) - 1)
+        last = len(widths) - 1
+        grid = self.geometry.grid(last)
         self.stem = keras.layers.Dense(grid[0] * grid[1] * widths[-1], dtype=policy, name="stem")
         self.latent_tokens = (
             keras.layers.Dense(context_tokens * widths[-1], dtype=policy, name="latent_tokens")
             if generative_skips
             else None
         )
-        self.label_token = (
-            None if num_classes is None else keras.layers.Embedding(num_classes, widths[-1], dtype=policy)
-        )
-        self.mid_block = self.mid_block_class(widths[-1], num_layers, self_attention=attends[-1], name="mid", **shared)
+        self.mid_block = self.make_level(self.mid_block_class, last, has_context=has_context, name="mid")
         self.up_blocks = [
-            self.up_block_class(
-                widths[level],
-                num_layers,
-                upsample=level > 0,
-                self_attention=attends[level],
-                name=f"up_{level}",
-                **shared,
-            )
+            self.make_level(self.up_block_class, level, has_context=has_context, upsample=level > 0, name=f"up_{level}")
             for level in reversed(range(len(widths)))
         ]
-        self.norm = GroupNorm(groups, dtype=policy, name="norm")
         self.unstem = (
             keras.layers.Conv2DTranspose(
                 output_width, 4, strides=2, padding="same", activation="silu", dtype=policy, name="unstem"
@@ -145,7 +130,7 @@ class Decoder(keras.Model):
         if self.latent_tokens is not None:
             tokens.append(ops.reshape(self.latent_tokens(z), (-1, self.context_tokens, width)))
         if self.label_token is not None:
-            tokens.append(label_tokens(self, labels))
+            tokens.append(self.label_tokens(labels))
         return ops.concatenate(tokens, axis=1) if tokens else None
 
     def call(self, z: Any, labels: Any = None) -> Any:
@@ -164,15 +149,6 @@ class Decoder(keras.Model):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "image_shape": self.image_shape,
-            "latent_dim": self.latent_dim,
-            "widths": self.widths,
-            "stem_stride": self.stem_stride,
-            "num_layers": self.num_layers,
-            "attention_resolution": self.attention_resolution,
-            "num_heads": self.num_heads,
-            "groups": self.groups,
-            "num_classes": self.num_classes,
             "generative_skips": self.generative_skips,
             "context_tokens": self.context_tokens,
             "output_width": self.output_width,

@@ -7,17 +7,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_vae.layers import DownBlock, MidBlock
-from keras_vae.layers.normalization import GroupNorm
-from keras_vae.models.geometry import Geometry
-from keras_vae.models.labels import label_tokens
+from keras_vae.layers import DownBlock
+from keras_vae.models.pyramid import Pyramid
 
 # Bounds of log σ²: outside of them exp() leaves what float32 training can use (as in Rombach et al. 2022).
 LOG_VAR_MIN, LOG_VAR_MAX = -30.0, 20.0
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
-class Encoder(keras.Model):
+class Encoder(Pyramid):
     """Stem → a `DownBlock` for each width → `MidBlock` → posterior heads.
 
     Takes images (N, H, W, C), float32 in [0, 1], and for a conditional model labels (N,), int32. Gives ``mean``
@@ -42,7 +40,6 @@ class Encoder(keras.Model):
     """
 
     down_block_class: type[keras.layers.Layer] = DownBlock
-    mid_block_class: type[keras.layers.Layer] = MidBlock
 
     def __init__(
         self,
@@ -58,44 +55,31 @@ class Encoder(keras.Model):
         num_classes: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        height, width, channels = image_shape
-        self.image_shape = (height, width, channels)
-        self.latent_dim = latent_dim
-        self.widths = tuple(widths)
-        self.stem_stride = stem_stride
-        self.num_layers = num_layers
-        self.attention_resolution = attention_resolution
-        self.num_heads = num_heads
-        self.groups = groups
-        self.num_classes = num_classes
-        self.geometry = Geometry(height, width, levels=len(widths), stem_stride=stem_stride)
-
-        policy = self.dtype_policy
-        is_conditional = num_classes is not None
-        shared = {"num_heads": num_heads, "groups": groups, "cross_attention": is_conditional, "dtype": policy}
-        attends = [max(self.geometry.grid(level)) <= attention_resolution for level in range(len(widths))]
-        last = len(widths) - 1
-        self.label_token = (
-            None if num_classes is None else keras.layers.Embedding(num_classes, widths[-1], dtype=policy)
+        super().__init__(
+            image_shape,
+            latent_dim,
+            widths,
+            stem_stride=stem_stride,
+            num_layers=num_layers,
+            attention_resolution=attention_resolution,
+            num_heads=num_heads,
+            groups=groups,
+            num_classes=num_classes,
+            **kwargs,
         )
+        has_context = num_classes is not None
+        last = len(widths) - 1
         stem_kernel = 4 if stem_stride == 2 else 3
         self.stem = keras.layers.Conv2D(
-            widths[0], stem_kernel, strides=stem_stride, padding="same", dtype=policy, name="stem"
+            widths[0], stem_kernel, strides=stem_stride, padding="same", dtype=self.dtype_policy, name="stem"
         )
         self.down_blocks = [
-            self.down_block_class(
-                width,
-                num_layers,
-                downsample=level < last,
-                self_attention=attends[level],
-                name=f"down_{level}",
-                **shared,
+            self.make_level(
+                self.down_block_class, level, has_context=has_context, downsample=level < last, name=f"down_{level}"
             )
-            for level, width in enumerate(widths)
+            for level in range(len(widths))
         ]
-        self.mid_block = self.mid_block_class(widths[-1], num_layers, self_attention=attends[-1], name="mid", **shared)
-        self.norm = GroupNorm(groups, dtype=policy, name="norm")
+        self.mid_block = self.make_level(self.mid_block_class, last, has_context=has_context, name="mid")
         # The posterior stays in float32 whatever the policy: KL and exp(log_var) need its range.
         self.mean_head = keras.layers.Dense(latent_dim, dtype="float32", name="mean")
         self.log_var_head = keras.layers.Dense(latent_dim, dtype="float32", name="log_var")
@@ -120,7 +104,7 @@ class Encoder(keras.Model):
         self.log_var_head.build((None, features))
 
     def call(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
-        context = None if self.label_token is None else label_tokens(self, labels)
+        context = None if self.label_token is None else self.label_tokens(labels)
         hidden = self.stem(self.geometry.pad(images))
         for block in (*self.down_blocks, self.mid_block):
             hidden = block(hidden, context)
@@ -131,17 +115,3 @@ class Encoder(keras.Model):
     def compute_output_shape(self, images_shape: Any, labels_shape: Any = None) -> Any:
         shape = (images_shape[0], self.latent_dim)
         return shape, shape
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "image_shape": self.image_shape,
-            "latent_dim": self.latent_dim,
-            "widths": self.widths,
-            "stem_stride": self.stem_stride,
-            "num_layers": self.num_layers,
-            "attention_resolution": self.attention_resolution,
-            "num_heads": self.num_heads,
-            "groups": self.groups,
-            "num_classes": self.num_classes,
-        }

@@ -1,0 +1,89 @@
+"""What encoder and decoder share: levels of blocks over one geometry, and the token of a class label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras_vae.layers import MidBlock
+from keras_vae.layers.normalization import GroupNorm
+from keras_vae.models.geometry import Geometry
+
+
+class Pyramid(keras.Model):
+    """Base of `Encoder` and `Decoder`, which explain the arguments."""
+
+    mid_block_class: type[keras.layers.Layer] = MidBlock
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        latent_dim: int,
+        widths: tuple[int, ...],
+        *,
+        stem_stride: int,
+        num_layers: int,
+        attention_resolution: int,
+        num_heads: int,
+        groups: int,
+        num_classes: int | None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        height, width, channels = image_shape
+        self.image_shape = (height, width, channels)
+        self.latent_dim = latent_dim
+        self.widths = tuple(widths)
+        self.stem_stride = stem_stride
+        self.num_layers = num_layers
+        self.attention_resolution = attention_resolution
+        self.num_heads = num_heads
+        self.groups = groups
+        self.num_classes = num_classes
+        self.geometry = Geometry(height, width, levels=len(widths), stem_stride=stem_stride)
+        self.norm = GroupNorm(groups, dtype=self.dtype_policy, name="norm")
+        self.label_token = (
+            None if num_classes is None else keras.layers.Embedding(num_classes, widths[-1], dtype=self.dtype_policy)
+        )
+
+    def make_level(
+        self, block_class: type[keras.layers.Layer], level: int, *, has_context: bool, **kwargs: Any
+    ) -> keras.layers.Layer:
+        """A block of the width at ``level``, 0 the finest, that attends to itself where its map is small enough."""
+        return block_class(
+            self.widths[level],
+            self.num_layers,
+            self_attention=max(self.geometry.grid(level)) <= self.attention_resolution,
+            cross_attention=has_context,
+            num_heads=self.num_heads,
+            groups=self.groups,
+            dtype=self.dtype_policy,
+            **kwargs,
+        )
+
+    def label_tokens(self, labels: Any) -> Any:
+        """One context token for each of ``labels`` (N,): (N, 1, D).
+
+        Raises:
+            ValueError: when there are no labels.
+        """
+        if labels is None:
+            owner = type(self).__name__
+            raise ValueError(f"{owner}: a model of {self.num_classes} classes needs labels (N,), got none")
+        assert self.label_token is not None
+        return self.label_token(labels)[:, None, :]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "image_shape": self.image_shape,
+            "latent_dim": self.latent_dim,
+            "widths": self.widths,
+            "stem_stride": self.stem_stride,
+            "num_layers": self.num_layers,
+            "attention_resolution": self.attention_resolution,
+            "num_heads": self.num_heads,
+            "groups": self.groups,
+            "num_classes": self.num_classes,
+        }
