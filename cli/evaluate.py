@@ -3,40 +3,167 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .options import json_option, run_argument, with_data_options
-from .runtime import open_dataset, open_model
+from keras_vae.training.run_directory import RunDirectory
 
-UNITS = {"elbo": "nats", "nll": "nats", "kl": "nats", "psnr": "dB"}
+from .options import json_option, run_argument, with_data_options
+from .runtime import open_dataset, open_model, say
+
+# Of a larger latent space the table shows the dimensions with the largest KL; JSON has all of them.
+DIMENSIONS_SHOWN = 8
 
 
 @click.command("evaluate")
 @run_argument
 @with_data_options
 @click.option("--batch-size", type=click.IntRange(min=1), default=256, show_default=True, help="Images at a time.")
+@click.option(
+    "--importance-samples",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    help="Draws of z an image for the importance-sampled likelihood; 0 leaves it out.",
+)
+@click.option(
+    "--importance-images",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Of how many test images that is.",
+)
+@click.option(
+    "--components",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Components of the Gaussian mixture over the training posteriors.",
+)
 @json_option
-def command(run: Path, dataset: str | None, data_dir: str | None, batch_size: int, as_json: bool) -> None:
+def command(
+    run: Path,
+    dataset: str | None,
+    data_dir: str | None,
+    batch_size: int,
+    importance_samples: int,
+    importance_images: int,
+    components: int,
+    as_json: bool,
+) -> None:
     """Measure RUN (a run directory or a .keras file) on the whole test set.
 
     MSE, PSNR, SSIM and LPIPS (VGG16, three taps) are of the reconstruction through the posterior mean; the ELBO is
-    estimated with one sampled z an image.
+    estimated with one sampled z an image, the likelihood by importance sampling with many. Samples are compared with
+    test images by the Fréchet distance of their VGG16 features. Measured on the run's own data, the figures are also
+    kept in RUN/evaluation.json.
 
     \b
     Examples:
       keras-vae evaluate runs/mnist-latent2
+      keras-vae evaluate runs/mnist-latent2 --importance-samples 0
       keras-vae evaluate runs/mnist-latent2 --dataset sample --json
     """
-    vae, config = open_model(run)
-    images = open_dataset(config, dataset, data_dir, vae)
-    from keras_vae.training.evaluation import evaluate_model
+    report = evaluate_run(
+        run,
+        importance_samples=importance_samples,
+        importance_images=importance_images,
+        components=components,
+        batch_size=batch_size,
+        dataset=dataset,
+        data_dir=data_dir,
+    )
+    click.echo(json.dumps(report, indent=2) if as_json else "\n".join(_table(report)))
 
-    metrics = evaluate_model(vae, images.test, batch_size)
-    if as_json:
-        click.echo(json.dumps({"model": str(run), "data": images.describe(), "metrics": metrics}, indent=2))
-        return
-    click.echo(f"{run} on the {images.test.count:,} test images of {images.name}")
-    for name, value in metrics.items():
-        click.echo(f"  {name:<6}{value:>10.4f} {UNITS.get(name, '')}".rstrip())
+
+def evaluate_run(
+    path: Path,
+    *,
+    importance_samples: int = 100,
+    importance_images: int = 1000,
+    components: int = 10,
+    batch_size: int = 256,
+    dataset: str | None = None,
+    data_dir: str | None = None,
+) -> dict[str, Any]:
+    """Measure a run directory's model or a ``.keras`` file: ``{"model", "data", "settings", "metrics"}``.
+
+    The report is also written to the run's evaluation.json when the data are those that the run recorded. For the
+    other arguments see `keras_vae.training.evaluation.evaluation_report`.
+
+    Raises:
+        InputError: when the model or the data cannot be opened, do not fit each other, or cannot be measured.
+    """
+    vae, config = open_model(path)
+    images = open_dataset(config, dataset, data_dir, vae)
+    from keras_vae.training.evaluation import evaluation_report  # deferred: it imports TensorFlow
+
+    measured = evaluation_report(
+        vae,
+        images,
+        batch_size=batch_size,
+        importance_samples=importance_samples,
+        importance_images=importance_images,
+        components=components,
+        say=say,
+    )
+    report = {"model": str(path), "data": images.describe(), **measured}
+    run = RunDirectory(path)
+    if run.is_run() and run.read_recorded().get("data") == report["data"]:
+        try:
+            run.write_evaluation(report)
+            say(f"wrote {run.evaluation}")
+        except OSError as error:
+            say(f"{run.evaluation}: cannot be written ({error.strerror or error}); the figures are not kept")
+    return report
+
+
+def _table(report: dict[str, Any]) -> Iterator[str]:
+    data, settings, metrics = report["data"], report["settings"], report["metrics"]
+    yield f"{report['model']} on the {data['counts']['test']:,} test images of {data['name']}"
+
+    yield "reconstruction"
+    yield _row("mse", metrics["mse"])
+    yield _row("psnr", metrics["psnr"], "dB")
+    yield _row("ssim", metrics["ssim"])
+    yield _row("lpips", metrics["lpips"])
+
+    yield "likelihood (nats an image)"
+    yield _row("elbo", metrics["elbo"])
+    yield _row("nll given z", metrics["nll"])
+    yield _row("kl", metrics["kl"])
+    if metrics["importance_nll"] is not None:
+        note = f"of {settings['importance_images']:,} images, {settings['importance_samples']:,} samples each"
+        yield _row("importance nll", metrics["importance_nll"], note)
+
+    yield "latent space"
+    yield _row("active units", metrics["active_units"], f"of {len(metrics['kl_per_dimension'])}")
+    if metrics["knn_accuracy"] is not None:
+        yield _row(
+            "knn accuracy", metrics["knn_accuracy"], f"share of the test images, {settings['neighbours']} neighbours"
+        )
+    yield from _kl_lines(metrics["kl_per_dimension"])
+
+    yield f"samples (Fréchet distance of VGG16 features to {settings['frechet_images']:,} test images)"
+    yield _row("reconstructions", metrics["frechet_reconstructions"])
+    yield _row("prior", metrics["frechet_prior"])
+    yield _row("mixture", metrics["frechet_gmm"], f"of {settings['components']} Gaussians")
+
+
+def _row(name: str, value: float, note: str = "") -> str:
+    number = f"{value:>12,}" if isinstance(value, int) else f"{value:>12,.4f}"
+    return f"  {name:<16}{number} {note}".rstrip()
+
+
+def _kl_lines(kl: list[float]) -> Iterator[str]:
+    """The KL of each dimension with its number; of many the largest."""
+    shown = list(range(len(kl)))
+    title = "kl of each dimension, nats"
+    if len(kl) > DIMENSIONS_SHOWN:
+        shown = sorted(shown, key=lambda dimension: -kl[dimension])[:DIMENSIONS_SHOWN]
+        title += f": the largest {DIMENSIONS_SHOWN} of {len(kl)}"
+    yield f"  {title}"
+    yield "  " + "".join(f"  z{dimension} {kl[dimension]:.3f}" for dimension in shown)

@@ -1,4 +1,4 @@
-"""``keras-vae sample``: new images from the prior."""
+"""``keras-vae sample``: new images from the prior, or from a mixture fitted to the latents of the training images."""
 
 from __future__ import annotations
 
@@ -6,24 +6,59 @@ from pathlib import Path
 
 import click
 
-from .options import picture_option, run_argument, seed_option
-from .runtime import open_model, write_picture
+from keras_vae.errors import InputError
+
+from .options import picture_option, run_argument, seed_option, with_data_options
+from .runtime import open_dataset, open_model, write_picture
+
+COMPONENTS = 10
 
 
 @click.command("sample")
 @run_argument
 @click.option("--count", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many images.")
+@click.option(
+    "--sampler",
+    type=click.Choice(("prior", "gmm")),
+    default="prior",
+    show_default=True,
+    help="Where z is drawn from: N(0, I), or a Gaussian mixture fitted to the training images' latents.",
+)
+@click.option("--components", type=click.IntRange(min=1), help=f"Components of the mixture.  [default: {COMPONENTS}]")
+@with_data_options
 @seed_option
 @picture_option("samples.png")
-def command(run: Path, count: int, seed: int, out: Path) -> None:
-    """Decode draws of the prior N(0, I) with RUN (a run directory or a .keras file) into one picture.
+def command(
+    run: Path,
+    count: int,
+    sampler: str,
+    components: int | None,
+    dataset: str | None,
+    data_dir: str | None,
+    seed: int,
+    out: Path,
+) -> None:
+    """Decode draws of the prior with RUN (a run directory or a .keras file) into one picture.
+
+    With --sampler gmm they are draws of a Gaussian mixture, which is fitted to one draw of each training image's
+    posterior.
 
     \b
     Examples:
       keras-vae sample runs/mnist-latent2
       keras-vae sample runs/mnist-latent2 --count 400 --seed 7 --out digits.png
+      keras-vae sample runs/mnist-latent2 --sampler gmm --components 20
     """
-    vae, _ = open_model(run)
-    from keras_vae.callbacks.pictures import samples_picture
+    fitting = {"--components": components, "--dataset": dataset, "--data-dir": data_dir}
+    given = [name for name, value in fitting.items() if value is not None]
+    if sampler == "prior" and given:
+        raise InputError(f"{' and '.join(given)}: the prior is fitted to nothing; choose --sampler gmm")
+    vae, config = open_model(run)
+    from keras_vae.callbacks.model_pictures import samples_picture
+    from keras_vae.training.posteriors import fit_mixture
 
-    write_picture(out, samples_picture(vae, count, seed))
+    mixture = None
+    if sampler == "gmm":
+        images = open_dataset(config, dataset, data_dir, vae)
+        mixture = fit_mixture(vae, images.train, components or COMPONENTS, seed)
+    write_picture(out, samples_picture(vae, count, seed, mixture))

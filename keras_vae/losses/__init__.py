@@ -20,6 +20,7 @@ from keras_vae.losses.elbo import (
     kl_divergence,
     kl_per_dimension,
     laplace_nll,
+    likelihood_nll,
 )
 from keras_vae.losses.perceptual import LPIPS, lpips_distance
 from keras_vae.losses.vgg16 import VGG16Features
@@ -44,5 +45,6 @@ __all__ = [
     "kl_divergence",
     "kl_per_dimension",
     "laplace_nll",
+    "likelihood_nll",
     "lpips_distance",
 ]

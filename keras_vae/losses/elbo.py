@@ -106,6 +106,18 @@ def bernoulli_nll(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return -_sum_per_image(y_true * ops.log(probability) + (1.0 - y_true) * ops.log1p(-probability))
 
 
+def likelihood_nll(likelihood: str, y_true: Tensor, y_pred: Tensor, scale: Tensor | float) -> Tensor:
+    """``-log p(y_true | z)`` under the distribution that ``likelihood`` names: (N,) nats, float32.
+
+    ``scale`` is σ of "gaussian" or b of "laplace"; "bernoulli" has none.
+    """
+    if likelihood == "bernoulli":
+        return bernoulli_nll(y_true, y_pred)
+    if likelihood == "laplace":
+        return laplace_nll(y_true, y_pred, scale)
+    return gaussian_nll(y_true, y_pred, ops.square(scale))
+
+
 @keras.saving.register_keras_serializable(package="keras_vae")
 class GaussianNLL(keras.losses.Loss):
     """`gaussian_nll` as a Keras loss: (N, H, W, C) images to (N,) nats per image.

@@ -1,7 +1,22 @@
-"""How good images are: metrics per image, and their means over images as Keras metrics."""
+"""How good images are: metrics per image, and their means over images as Keras metrics; distances between sets of
+images; how a model uses its latent space."""
 
+from keras_vae.metrics.frechet import frechet_distance, frechet_features
+from keras_vae.metrics.latent import active_units, knn_accuracy
 from keras_vae.metrics.perceptual import LPIPS
 from keras_vae.metrics.pixel import MSE, PSNR, mse, psnr
 from keras_vae.metrics.structural import SSIM, ssim
 
-__all__ = ["LPIPS", "MSE", "PSNR", "SSIM", "mse", "psnr", "ssim"]
+__all__ = [
+    "LPIPS",
+    "MSE",
+    "PSNR",
+    "SSIM",
+    "active_units",
+    "frechet_distance",
+    "frechet_features",
+    "knn_accuracy",
+    "mse",
+    "psnr",
+    "ssim",
+]

@@ -1,8 +1,9 @@
-"""The models: encoder, decoder, variational autoencoder, patch discriminator."""
+"""The models: encoder, decoder, variational autoencoder, patch discriminator; and what new latents are drawn from."""
 
 from keras_vae.models.decoder import Decoder
 from keras_vae.models.discriminator import PatchDiscriminator
 from keras_vae.models.encoder import Encoder
+from keras_vae.models.samplers import GaussianMixtureSampler, PriorSampler, Sampler
 from keras_vae.models.vae import VAE
 
-__all__ = ["VAE", "Decoder", "Encoder", "PatchDiscriminator"]
+__all__ = ["VAE", "Decoder", "Encoder", "GaussianMixtureSampler", "PatchDiscriminator", "PriorSampler", "Sampler"]

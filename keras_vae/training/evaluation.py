@@ -1,25 +1,215 @@
-"""How good a model is on a whole split, measured as `VAETrainer` measures it each epoch."""
+"""How good a model is on a data set: reconstructions, likelihood, latent space, and samples."""
 
 from __future__ import annotations
 
-import keras
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from keras_vae.config import ObjectiveConfig
-from keras_vae.data import Split, evaluation_batches
-from keras_vae.losses import LPIPS
-from keras_vae.models import VAE
-from keras_vae.training.trainer import VAETrainer
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
 
-REPORTED = ("mse", "psnr", "ssim", "lpips", "elbo", "nll", "kl")
+from keras_vae.data import ImageDataset
+from keras_vae.errors import InputError
+from keras_vae.losses import VGG16Features, kl_per_dimension
+from keras_vae.metrics import active_units, frechet_distance, knn_accuracy
+from keras_vae.metrics.frechet import TAPS, position_means
+from keras_vae.models import VAE, GaussianMixtureSampler, PriorSampler, Sampler
+from keras_vae.training.likelihood import importance_sampled_nll
+from keras_vae.training.posteriors import TRAINING_POSTERIORS, posterior_draws
+from keras_vae.training.reconstruction import ReconstructionFigures, measure_reconstructions
+
+FRECHET_IMAGES = 5000
+NEIGHBOURS = 5
 
 
-def evaluate_model(vae: VAE, split: Split, batch_size: int = 256, *, seed: int = 0) -> dict[str, float]:
-    """``mse psnr ssim lpips`` and ``elbo nll kl`` (nats an image) of all of ``split``; ``seed`` is of the ELBO's z.
+def evaluate_model(
+    vae: VAE,
+    dataset: ImageDataset,
+    *,
+    batch_size: int = 256,
+    importance_samples: int = 100,
+    importance_images: int = 1000,
+    components: int = 10,
+    seed: int = 0,
+    say: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """The ``metrics`` of `evaluation_report`, whose arguments these are."""
+    report = evaluation_report(
+        vae,
+        dataset,
+        batch_size=batch_size,
+        importance_samples=importance_samples,
+        importance_images=importance_images,
+        components=components,
+        seed=seed,
+        say=say,
+    )
+    return report["metrics"]
 
-    LPIPS is the bundled one of three taps, on all images (during training it is taken on a part).
+
+def evaluation_report(
+    vae: VAE,
+    dataset: ImageDataset,
+    *,
+    batch_size: int = 256,
+    importance_samples: int = 100,
+    importance_images: int = 1000,
+    components: int = 10,
+    seed: int = 0,
+    say: Callable[[str], None] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Everything that is measured of a model, ready for JSON: ``{"settings": {…}, "metrics": {…}}``.
+
+    The settings are those that were used: a data set may have fewer images than were asked for. The metrics:
+
+    - ``mse psnr ssim lpips``: of all test images' reconstructions through the posterior mean; LPIPS is the bundled one
+      of three taps.
+    - ``elbo nll kl``: nats a test image; the NLL is of one z drawn for each.
+    - ``kl_per_dimension``: list, nats, means over the test images.
+    - ``importance_nll``: `importance_sampled_nll` in nats, the mean over the first test images, or None where it was
+      left out or the model is not variational.
+    - ``active_units``: of the test images.
+    - ``knn_accuracy``: in [0, 1], of the test images among the training images; None without labels.
+    - ``frechet_reconstructions frechet_prior frechet_gmm``: `frechet_distance` from the first test images to their
+      reconstructions, and to as many decoded draws of the prior and of a Gaussian mixture over training latents.
+
+    Args:
+        vae: the model.
+        dataset: measured on its test split; the classifier and the mixture are fitted to its training split.
+        batch_size: images at a time.
+        importance_samples: draws of z for each image; 0 leaves importance sampling out.
+        importance_images: of how many test images, at most.
+        components: of the Gaussian mixture.
+        seed: of everything that is drawn.
+        say: is told, in a line, what is being measured.
+
+    Raises:
+        InputError: when a number is out of range, a conditional model gets images without labels or with unknown ones,
+            there are fewer than two test images, or the model's values are not finite.
     """
-    vae.sampling.seed_generator.state.assign(keras.random.SeedGenerator(seed).state)
-    trainer = VAETrainer(vae, perceptual_loss=LPIPS(reduction=None), config=ObjectiveConfig(perceptual_fraction=1.0))
-    trainer.compile()
-    measured = trainer.evaluate(evaluation_batches(split, batch_size), verbose=0, return_dict=True)
-    return {name: float(measured[name]) for name in REPORTED}
+    if importance_samples < 0 or importance_images < 1 or components < 1:
+        raise InputError(
+            "importance-samples must be at least 0, importance-images and components at least 1, got "
+            f"{importance_samples}, {importance_images} and {components}"
+        )
+    _check_labels(vae, dataset)
+    is_sampled = vae.variational and importance_samples > 0
+    training_posteriors = min(TRAINING_POSTERIORS, dataset.train.count)
+    settings = _Settings(
+        batch_size=batch_size,
+        importance_samples=importance_samples if is_sampled else 0,
+        importance_images=min(importance_images, dataset.test.count) if is_sampled else 0,
+        frechet_images=min(FRECHET_IMAGES, dataset.test.count),
+        training_posteriors=training_posteriors,
+        components=min(components, training_posteriors),
+        neighbours=min(NEIGHBOURS, training_posteriors),
+        seed=seed,
+    )
+    return {"settings": asdict(settings), "metrics": _measure(vae, dataset, settings, say or (lambda line: None))}
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What was used; `evaluation_report` says of what."""
+
+    batch_size: int
+    importance_samples: int
+    importance_images: int
+    frechet_images: int
+    training_posteriors: int
+    components: int
+    neighbours: int
+    seed: int
+
+
+def _check_labels(vae: VAE, dataset: ImageDataset) -> None:
+    if vae.num_classes is None:
+        return
+    if not (dataset.train.has_labels and dataset.test.has_labels):
+        raise InputError(f"{dataset.name}: has no labels, and the model is conditional on {vae.num_classes} classes")
+    if dataset.num_classes is not None and dataset.num_classes > vae.num_classes:
+        raise InputError(
+            f"{dataset.name}: has {dataset.num_classes} classes, and the model is conditional on {vae.num_classes}"
+        )
+
+
+def _measure(vae: VAE, dataset: ImageDataset, settings: _Settings, say: Callable[[str], None]) -> dict[str, Any]:
+    network = VGG16Features("bundled", TAPS, dtype="float32")
+    batch_size, seed = settings.batch_size, settings.seed
+
+    say(f"reconstructing {dataset.test.count:,} test images")
+    figures = measure_reconstructions(
+        vae,
+        dataset.test,
+        network,
+        frechet_images=settings.frechet_images,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    metrics = _image_and_posterior_metrics(vae, figures)
+
+    metrics["importance_nll"] = None
+    if settings.importance_samples:
+        say(f"drawing {settings.importance_samples:,} z for each of {settings.importance_images:,} test images")
+        images, labels = dataset.test.first(settings.importance_images)
+        metrics["importance_nll"] = float(
+            importance_sampled_nll(
+                vae,
+                images,
+                settings.importance_samples,
+                labels=labels,
+                batch_size=batch_size,
+                seed=seed,
+            ).mean()
+        )
+
+    say(f"encoding {settings.training_posteriors:,} training images")
+    means, draws, labels = posterior_draws(vae, dataset.train, settings.training_posteriors, batch_size, seed)
+    metrics["knn_accuracy"] = None
+    if labels is not None and figures.labels is not None:
+        metrics["knn_accuracy"] = knn_accuracy(means, labels, figures.means, figures.labels, settings.neighbours)
+
+    samplers = (PriorSampler(vae.latent_dim), GaussianMixtureSampler.fit(draws, settings.components, seed))
+    for sampler in samplers:
+        say(f"decoding {settings.frechet_images:,} draws ({sampler.name})")
+        features = _features_of_draws(vae, network, sampler, figures.labels, settings)
+        metrics[f"frechet_{sampler.name}"] = frechet_distance(figures.features, features)
+    return metrics
+
+
+def _image_and_posterior_metrics(vae: VAE, figures: ReconstructionFigures) -> dict[str, Any]:
+    metrics: dict[str, Any] = {name: float(values.mean(dtype="float64")) for name, values in figures.per_image.items()}
+    kl = np.zeros(vae.latent_dim)
+    if vae.variational:
+        kl = np.asarray(kl_per_dimension(figures.means, figures.log_vars)).mean(axis=0, dtype="float64")
+    metrics |= {"kl": float(kl.sum()), "elbo": -(metrics["nll"] + float(kl.sum())), "kl_per_dimension": kl.tolist()}
+    if not np.isfinite([metrics["elbo"], metrics["mse"]]).all():
+        raise InputError("the model's reconstructions are not finite: it diverged in training")
+    metrics["active_units"] = active_units(figures.means)
+    metrics["frechet_reconstructions"] = frechet_distance(figures.features, figures.reconstruction_features)
+    return metrics
+
+
+def _features_of_draws(
+    vae: VAE,
+    network: VGG16Features,
+    sampler: Sampler,
+    labels: npt.NDArray[np.int32] | None,
+    settings: _Settings,
+) -> npt.NDArray[np.float32]:
+    """`frechet_features` of decoded draws; a conditional model's have the test images' labels."""
+    signature = [tf.TensorSpec((None, vae.latent_dim), tf.float32)]
+    signature += [] if labels is None else [tf.TensorSpec((None,), tf.int32)]
+
+    @tf.function(input_signature=signature)
+    def features_of(z: Any, labels: Any = None) -> Any:
+        return position_means(network(vae.decode(z, labels))[-1])
+
+    drawn: list[npt.NDArray[Any]] = [sampler.sample(settings.frechet_images, settings.seed)]
+    drawn += [] if labels is None else [labels[: settings.frechet_images]]
+    starts = range(0, settings.frechet_images, settings.batch_size)
+    return np.concatenate(
+        [features_of(*(array[start : start + settings.batch_size] for array in drawn)) for start in starts]
+    )

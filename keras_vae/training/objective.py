@@ -14,14 +14,12 @@ from keras import ops
 from keras_vae.config import ObjectiveConfig
 from keras_vae.losses import (
     AdversarialLoss,
-    bernoulli_nll,
     calibrated_scale,
     calibrated_variance,
     free_bits_kl,
-    gaussian_nll,
     get_adversarial_loss,
     kl_divergence,
-    laplace_nll,
+    likelihood_nll,
 )
 
 # Bounds of the adaptive weight (Esser et al. 2021, section 3.1; the upper one is their code's).
@@ -55,11 +53,7 @@ class Objective:
 
     def nll(self, images: Any, reconstructions: Any, scale: Any) -> Any:
         """``-log p(x | z)`` in nats an image; ``scale`` is σ of a Gaussian or b of a Laplace distribution."""
-        if self.likelihood == "bernoulli":
-            return ops.mean(bernoulli_nll(images, reconstructions))
-        if self.likelihood == "laplace":
-            return ops.mean(laplace_nll(images, reconstructions, scale))
-        return ops.mean(gaussian_nll(images, reconstructions, ops.square(scale)))
+        return ops.mean(likelihood_nll(self.likelihood, images, reconstructions, scale))
 
     def kl(self, mean: Any, log_var: Any) -> Any:
         """KL of the posterior to N(0, I), nats an image."""

@@ -19,6 +19,8 @@ from keras_vae.files import write_text
 class RunDirectory:
     """``runs/<name>/``: config.json, metrics.csv, summary.json, model.keras, checkpoints/, tensorboard/, plots/.
 
+    Once the model was measured there is evaluation.json too.
+
     Importing this module imports neither Keras nor TensorFlow.
     """
 
@@ -28,6 +30,7 @@ class RunDirectory:
         self.metrics = self.path / "metrics.csv"
         self.summary = self.path / "summary.json"
         self.model = self.path / "model.keras"
+        self.evaluation = self.path / "evaluation.json"
         self.checkpoints = self.path / "checkpoints"
         self.frames = self.checkpoints / "frames"
         self.tensorboard = self.path / "tensorboard"
@@ -144,6 +147,26 @@ class RunDirectory:
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json: the run's outcome."""
         write_text(self.summary, json.dumps(summary, indent=2) + "\n")
+
+    def read_summary(self) -> dict[str, Any]:
+        """What `write_summary` wrote.
+
+        Raises:
+            InputError: when the file cannot be read or is no JSON object.
+        """
+        return _read_json(self.summary)
+
+    def write_evaluation(self, report: Mapping[str, Any]) -> None:
+        """Write evaluation.json: what was measured of the model, on which data."""
+        write_text(self.evaluation, json.dumps(report, indent=2, allow_nan=False) + "\n")
+
+    def read_evaluation(self) -> dict[str, Any] | None:
+        """What `write_evaluation` wrote, or None when the model has not been measured.
+
+        Raises:
+            InputError: when the file cannot be read or is no JSON object.
+        """
+        return _read_json(self.evaluation) if self.evaluation.is_file() else None
 
 
 def read_config(path: Path) -> RunConfig:

@@ -1,18 +1,42 @@
-"""Figures of a whole split against NumPy on the model's own reconstructions."""
+"""The figures of a whole data set against NumPy and the metrics on the model's own images."""
+
+import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import stats
-from tiny_training import make_vae, random_images
+from tiny_training import SHAPE, random_images
 
 from keras_vae import metrics
-from keras_vae.data import ArraySplit
+from keras_vae.data import ArraySplit, ImageDataset
+from keras_vae.errors import InputError
 from keras_vae.losses import LPIPS
-from keras_vae.training.evaluation import evaluate_model
+from keras_vae.models import VAE, GaussianMixtureSampler
+from keras_vae.training.evaluation import evaluate_model, evaluation_report
+from keras_vae.training.likelihood import importance_sampled_nll
+from keras_vae.training.posteriors import posterior_draws
 
-SPLIT = ArraySplit((255 * random_images(9)).astype(np.uint8))
-IMAGES = SPLIT.images.astype("float32") / np.float32(255)
+
+def make_vae(scale=0.3, **options):
+    """One level and no attention: eager steps take the time of their operations' number."""
+    return VAE(SHAPE, 2, (8,), groups=4, attention_resolution=0, generative_skips=False, scale=scale, **options)
+
+
+def make_split(count, seed, *, labelled=True):
+    labels = np.arange(count, dtype=np.int32) % 3 if labelled else None
+    return ArraySplit((255 * random_images(count, seed)).astype(np.uint8), labels)
+
+
+def make_dataset(*, labelled=True):
+    splits = {"train": make_split(12, 1, labelled=labelled), "test": make_split(9, 0, labelled=labelled)}
+    return ImageDataset("noise", "test", **splits, class_names=("a", "b", "c") if labelled else None)
+
+
+DATASET = make_dataset()
+IMAGES = DATASET.test.images.astype("float32") / np.float32(255)
+# Small numbers: what is measured is compared, not how well it is estimated.
+SMALL = {"importance_samples": 4, "importance_images": 5, "components": 2}
 
 
 @pytest.fixture(autouse=True)
@@ -25,53 +49,119 @@ def _step_by_step():
 
 def test_the_figures_are_those_of_the_reconstructions_whatever_the_batches():
     vae = make_vae()
-    vae.likelihood_scale.assign(0.3)
     reconstructions = np.asarray(vae.reconstruct(IMAGES))
     mean, log_var = (np.asarray(part, "float64") for part in vae.encode(IMAGES))
+    kl = 0.5 * (mean**2 + np.exp(log_var) - 1 - log_var)
+    features = metrics.frechet_features(IMAGES)
     expected = {
-        "kl": 0.5 * (mean**2 + np.exp(log_var) - 1 - log_var).sum(axis=1).mean(),
+        "kl": kl.sum(axis=1).mean(),
+        "kl_per_dimension": kl.mean(axis=0),
         "mse": np.square(IMAGES - reconstructions).mean(),
         "psnr": np.asarray(metrics.psnr(IMAGES, reconstructions)).mean(),
         "ssim": np.asarray(metrics.ssim(IMAGES, reconstructions)).mean(),
         "lpips": np.asarray(LPIPS(reduction=None)(IMAGES, reconstructions)).mean(),
+        "active_units": (mean.var(axis=0) > 0.01).sum(),
+        "frechet_reconstructions": metrics.frechet_distance(features, metrics.frechet_features(reconstructions)),
+        "frechet_prior": metrics.frechet_distance(features, metrics.frechet_features(vae.sample(9, seed=0))),
     }
 
-    in_two = evaluate_model(vae, SPLIT, batch_size=5)
-    in_one = evaluate_model(vae, SPLIT, batch_size=32)
+    in_two = evaluate_model(vae, DATASET, batch_size=5, **SMALL)
+    in_one = evaluate_model(vae, DATASET, batch_size=32, **SMALL)
 
     for measured in (in_two, in_one):
-        assert measured.keys() == expected.keys() | {"nll", "elbo"}
+        assert measured.keys() == expected.keys() | {"nll", "elbo", "importance_nll", "knn_accuracy", "frechet_gmm"}
         for name, value in expected.items():
             # float32 sums over a hundred pixels, in convolutions of another batch size for LPIPS
-            assert measured[name] == pytest.approx(value, rel=1e-4), name
+            assert measured[name] == pytest.approx(value, rel=1e-4, abs=1e-7), name
         assert measured["elbo"] == pytest.approx(-(measured["nll"] + measured["kl"]), rel=1e-6)
-    # The ELBO is estimated with one draw an image, and the draws fall otherwise in other batches: an untrained decoder
-    # hardly moves with z.
-    assert in_one["nll"] == pytest.approx(in_two["nll"], rel=0.05)
+    for name in ("nll", "importance_nll", "frechet_gmm", "knn_accuracy"):
+        # Each image has its own draws, in batches of any size.
+        assert in_two[name] == pytest.approx(in_one[name], rel=1e-4), name
+
+
+def test_latent_space_and_mixture_are_those_of_the_training_posteriors():
+    vae = make_vae()
+    means, draws, labels = posterior_draws(vae, DATASET.train, seed=3)
+    test_means = np.asarray(vae.encode(IMAGES)[0])
+    decoded = vae.decode(GaussianMixtureSampler.fit(draws, components=2, seed=3).sample(9, seed=3))
+
+    measured = evaluate_model(vae, DATASET, seed=3, **SMALL)
+
+    assert measured["knn_accuracy"] == metrics.knn_accuracy(means, labels, test_means, DATASET.test.labels)
+    expected = metrics.frechet_distance(metrics.frechet_features(IMAGES), metrics.frechet_features(decoded))
+    assert measured["frechet_gmm"] == pytest.approx(expected, rel=1e-4)
+    importance_nll = importance_sampled_nll(vae, IMAGES[:5], 4, seed=3).mean()
+    assert measured["importance_nll"] == pytest.approx(importance_nll, rel=1e-5)
 
 
 def test_the_likelihood_is_that_of_draws_of_the_posterior_and_the_seed_repeats_them():
     vae = make_vae()
-    vae.likelihood_scale.assign(0.3)
-    first = evaluate_model(vae, SPLIT, seed=3)
-    again = evaluate_model(vae, SPLIT, seed=3)
+    first = evaluate_model(vae, DATASET, seed=3, importance_samples=0, components=2)
+    again = evaluate_model(vae, DATASET, seed=3, importance_samples=0, components=2)
     assert first == again
 
-    mean, log_var = vae.encode(IMAGES)
-    draws = [
-        -stats.norm(np.asarray(vae.decode(vae.sampling(mean, log_var))), 0.3).logpdf(IMAGES).sum() / 9
-        for _ in range(20)
-    ]
+    mean, log_var = (np.tile(parameter, (20, 1)) for parameter in vae.encode(IMAGES))
+    decoded = np.asarray(vae.decode(vae.sampling(mean, log_var))).reshape(20, *IMAGES.shape)
+    draws = -stats.norm(decoded, 0.3).logpdf(IMAGES).sum(axis=(2, 3, 4)).mean(axis=1)
     # One more draw of what these are draws of: within five of their standard deviations.
     assert abs(first["nll"] - np.mean(draws)) < 5 * np.std(draws) + 1e-3
 
 
 def test_a_plain_autoencoder_has_one_likelihood():
     vae = make_vae(variational=False)
-    vae.likelihood_scale.assign(0.3)
     expected = -stats.norm(np.asarray(vae.reconstruct(IMAGES)), 0.3).logpdf(IMAGES).sum(axis=(1, 2, 3)).mean()
 
-    measured = evaluate_model(vae, SPLIT, batch_size=4)
+    measured = evaluate_model(vae, DATASET, batch_size=4, **SMALL)
 
     assert measured["kl"] == 0
+    assert measured["kl_per_dimension"] == [0, 0]
+    assert measured["importance_nll"] is None
     assert measured["nll"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_report_has_the_settings_that_a_small_data_set_allows_and_is_json():
+    said = []
+
+    report = evaluation_report(
+        make_vae(), make_dataset(labelled=False), importance_samples=2, components=20, say=said.append
+    )
+
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert report["metrics"]["knn_accuracy"] is None
+    assert report["settings"] == {
+        "batch_size": 256,
+        "importance_samples": 2,
+        "importance_images": 9,
+        "frechet_images": 9,
+        "training_posteriors": 12,
+        "components": 12,
+        "neighbours": 5,
+        "seed": 0,
+    }
+    assert [line.split()[0] for line in said] == ["reconstructing", "drawing", "encoding", "decoding", "decoding"]
+
+
+def test_a_conditional_model_is_measured_with_the_images_own_labels():
+    vae = make_vae(num_classes=3)
+    labels = DATASET.test.labels
+    samples = vae.sample(9, seed=0, labels=labels)
+
+    measured = evaluate_model(vae, DATASET, **SMALL)
+
+    assert measured["mse"] == pytest.approx(np.square(IMAGES - vae.reconstruct(IMAGES, labels)).mean(), rel=1e-5)
+    expected = metrics.frechet_distance(metrics.frechet_features(IMAGES), metrics.frechet_features(samples))
+    # The labels move the samples of an untrained model little: other labels would be 5e-5 off.
+    assert measured["frechet_prior"] == pytest.approx(expected, rel=1e-6)
+    expected = importance_sampled_nll(vae, IMAGES[:5], 4, labels=labels[:5]).mean()
+    assert measured["importance_nll"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_cannot_be_measured_is_refused():
+    with pytest.raises(InputError, match="noise: has no labels, and the model is conditional on 3 classes"):
+        evaluate_model(make_vae(num_classes=3), make_dataset(labelled=False))
+    with pytest.raises(InputError, match="noise: has 3 classes, and the model is conditional on 2"):
+        evaluate_model(make_vae(num_classes=2), DATASET)
+    with pytest.raises(InputError, match="importance-images and components at least 1, got 0, 1 and 0"):
+        evaluate_model(make_vae(), DATASET, importance_samples=0, importance_images=1, components=0)
+    with pytest.raises(InputError, match="it diverged in training"):
+        evaluate_model(make_vae(scale=float("nan")), DATASET)

@@ -1,0 +1,110 @@
+"""Where z comes from when new images are made: the prior, or a density fitted to the training images' latents.
+
+Ghosh et al. 2020, "From Variational to Deterministic Autoencoders" (RAE), section 4: ex-post density estimation.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from keras_vae.errors import InputError
+
+Array = npt.NDArray[np.float32]
+
+
+class Sampler(Protocol):
+    """Anything with a ``name`` and a ``sample``.
+
+    Example:
+        ```python
+        class UniformSampler:
+            name = "uniform"
+
+            def sample(self, count, seed):
+                return np.random.default_rng(seed).uniform(-2, 2, (count, 2)).astype("float32")
+        ```
+    """
+
+    @property
+    def name(self) -> str:
+        """A short name, for titles and reports."""
+
+    def sample(self, count: int, seed: int | None) -> Array:
+        """``count`` latents, float32 (count, latent_dim); the same for the same seed, in random order."""
+
+
+@dataclass(frozen=True)
+class PriorSampler:
+    """``z ~ N(0, I)``: the draws that `VAE.sample` decodes for the same seed.
+
+    Args:
+        latent_dim: size of the latent vector.
+    """
+
+    name: ClassVar[str] = "prior"
+    latent_dim: int
+
+    def sample(self, count: int, seed: int | None) -> Array:
+        return keras.ops.convert_to_numpy(keras.random.normal((count, self.latent_dim), dtype="float32", seed=seed))
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianMixtureSampler:
+    """``z ~ Σ_k w_k N(μ_k, Σ_k)``, full covariances.
+
+    Args:
+        weights: (K,), positive, with sum 1.
+        means: (K, latent_dim).
+        covariances: (K, latent_dim, latent_dim), positive definite.
+    """
+
+    name: ClassVar[str] = "gmm"
+    weights: npt.NDArray[np.float64]
+    means: npt.NDArray[np.float64]
+    covariances: npt.NDArray[np.float64]
+
+    @classmethod
+    def fit(cls, z: npt.ArrayLike, components: int = 10, seed: int = 0) -> GaussianMixtureSampler:
+        """The mixture under which ``z`` is (locally) most likely, by expectation maximisation.
+
+        Args:
+            z: latents (N, latent_dim). Of a variational model one draw ``z ~ q(z|x)`` of each training image: their
+                density is the aggregate posterior, which the decoder has learnt to decode. Of a plain autoencoder, its
+                codes.
+            components: K.
+            seed: of the initialisation.
+
+        Raises:
+            InputError: when there are fewer latents than components.
+        """
+        z = np.asarray(z, np.float64)
+        if len(z) < components:
+            raise InputError(f"a mixture of {components} components needs at least as many latents, got {len(z)}")
+        # Deferred: it would make every import of the models a sixth of a second slower.
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.mixture import GaussianMixture
+
+        mixture = GaussianMixture(components, covariance_type="full", random_state=seed)
+        with warnings.catch_warnings():
+            # Short of convergence, or with fewer distinct points than components, it is still a density to draw from.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            mixture.fit(z)
+        return cls(mixture.weights_, mixture.means_, mixture.covariances_)
+
+    def sample(self, count: int, seed: int | None) -> Array:
+        # scikit-learn's own draws come component by component, so that a part of them would not be a sample.
+        rng = np.random.default_rng(seed)
+        components = rng.choice(len(self.weights), count, p=self.weights)
+        noise = rng.standard_normal((count, self.means.shape[1]))
+        factors = np.linalg.cholesky(self.covariances)
+        draws: Array = np.empty(noise.shape, np.float32)
+        for component, (mean, factor) in enumerate(zip(self.means, factors, strict=True)):
+            chosen = components == component
+            draws[chosen] = mean + noise[chosen] @ factor.T
+        return draws

@@ -1,0 +1,101 @@
+"""One pass over a split: what can be measured of an image and its reconstruction, in batches."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from keras_vae.data import Split
+from keras_vae.losses import VGG16Features, lpips_distance
+from keras_vae.losses.vgg16 import read_heads
+from keras_vae.metrics import mse, psnr, ssim
+from keras_vae.metrics.frechet import position_means
+from keras_vae.models import VAE
+from keras_vae.training.likelihood import nll_per_image
+from keras_vae.training.posteriors import tuple_batches
+
+Array = npt.NDArray[np.float32]
+
+PER_IMAGE = ("mse", "psnr", "ssim", "lpips", "nll")
+FEATURES = ("features", "reconstruction_features")
+
+
+@dataclass(frozen=True)
+class ReconstructionFigures:
+    """What `measure_reconstructions` found of N images.
+
+    Args:
+        per_image: ``mse psnr ssim lpips`` of the reconstructions through the posterior mean, and ``nll`` (nats) of one
+            sampled z: each (N,).
+        means: of the posteriors (N, latent_dim).
+        log_vars: of the posteriors (N, latent_dim).
+        labels: int32 (N,), or None.
+        features: what `frechet_features` gives of the first M images (M, 256).
+        reconstruction_features: and of their reconstructions (M, 256).
+    """
+
+    per_image: dict[str, Array]
+    means: Array
+    log_vars: Array
+    labels: npt.NDArray[np.int32] | None
+    features: Array
+    reconstruction_features: Array
+
+
+def measure_reconstructions(
+    vae: VAE, split: Split, network: VGG16Features, *, frechet_images: int, batch_size: int, seed: int
+) -> ReconstructionFigures:
+    """Measure all of ``split``; one pass of each image through ``network`` serves LPIPS and the Fréchet features.
+
+    Args:
+        vae: the model; a conditional one needs a split with labels.
+        split: the images.
+        network: the bundled VGG16.
+        frechet_images: M, of how many images to keep features.
+        batch_size: images at a time; it does not change the draws.
+        seed: of the draws of z.
+    """
+    heads = read_heads(network.weights_source, network.taps)
+    batches = tuple_batches(split, batch_size)
+    images_spec, *labels_spec = batches.element_spec
+    noise_spec = tf.TensorSpec((None, vae.latent_dim), tf.float32)
+
+    @tf.function(input_signature=(images_spec, noise_spec, *labels_spec))
+    def measure(images: Any, noise: Any, labels: Any = None) -> Any:
+        mean, log_var = vae.encode(images, labels)
+        reconstructions = vae.decode(mean, labels)
+        sampled = vae.decode(mean + tf.exp(0.5 * log_var) * noise, labels) if vae.variational else reconstructions
+        activations, reconstructed = network(images), network(reconstructions)
+        return {
+            "mse": mse(images, reconstructions),
+            "psnr": psnr(images, reconstructions),
+            "ssim": ssim(images, reconstructions),
+            "lpips": lpips_distance(activations, reconstructed, heads),
+            "nll": nll_per_image(vae, images, sampled),
+            "means": mean,
+            "log_vars": log_var,
+            "features": position_means(activations[-1]),
+            "reconstruction_features": position_means(reconstructed[-1]),
+        }
+
+    rng = np.random.default_rng(seed)
+    measured = defaultdict(list)
+    seen = 0
+    for images, *labels in batches:
+        noise = rng.standard_normal((len(images), vae.latent_dim), np.float32)
+        found = {**measure(images, noise, *labels), **({"labels": labels[0]} if labels else {})}
+        for name in FEATURES:
+            # 256 numbers an image: of a large split no more than is needed is kept.
+            found[name] = found[name][: max(frechet_images - seen, 0)]
+        for name, value in found.items():
+            measured[name].append(value)
+        seen += len(images)
+    arrays = {name: np.concatenate(parts) for name, parts in measured.items()}
+    return ReconstructionFigures(
+        per_image={name: arrays.pop(name) for name in PER_IMAGE}, labels=arrays.pop("labels", None), **arrays
+    )
