@@ -31,7 +31,7 @@ def command(run: Path, dataset: str | None, data_dir: str | None, pairs: int, st
     images, labels = open_dataset(config, dataset, data_dir, vae).test.first(CANDIDATES)
     import numpy as np
 
-    from keras_vae.callbacks.pictures import interpolation_picture
+    from keras_vae.callbacks.model_pictures import interpolation_picture
 
     means = np.asarray(vae.encode(images.astype(np.float32) / 255, labels)[0])
     write_picture(out, interpolation_picture(vae, images, means, pairs, steps, seed, labels))

@@ -33,6 +33,20 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in newer re
             self.fail(f"{value!r} is not whole numbers joined by commas", param, context)
 
 
+class StepWindow(click.ParamType):  # type: ignore[type-arg]  # as above
+    """Two training steps: ``10:20``."""
+
+    name = "FIRST:LAST"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        first, _, last = value.partition(":")
+        if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+            self.fail(f"{value!r} is not two steps FIRST:LAST, counted from 1", param, context)
+        return int(first), int(last)
+
+
 def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for every setting of `RunConfig`; those given arrive together in the argument ``changes``."""
     settings = _settings()

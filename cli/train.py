@@ -11,7 +11,7 @@ from keras_vae.config import RunConfig, preset
 from keras_vae.errors import InputError
 from keras_vae.training.run_directory import RunDirectory, read_config
 
-from .options import preset_option, setting_options
+from .options import StepWindow, preset_option, setting_options
 from .runtime import say, start_tensorflow
 
 if TYPE_CHECKING:
@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 @click.option("--run-dir", type=click.Path(path_type=Path), help="Where to write; default runs/PRESET-latentN.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --run-dir from its last checkpoint.")
 @click.option("--overwrite", is_flag=True, help="Delete the run in --run-dir and start again.")
+@click.option(
+    "--profile",
+    type=StepWindow(),
+    is_flag=False,
+    flag_value="10:20",
+    metavar="[FIRST:LAST]",
+    help="Trace these training steps (10:20 when not given) for TensorBoard's profile dashboard.",
+)
 @setting_options
 def command(
     preset: str,
@@ -32,6 +40,7 @@ def command(
     run_dir: Path | None,
     resume: bool,
     overwrite: bool,
+    profile: tuple[int, int] | None,
     changes: dict[str, Any],
 ) -> None:  # TensorFlow is imported below, once the options are known to be good
     """Train a VAE, with PatchGAN and VGG16 perceptual loss, and write its run directory.
@@ -45,19 +54,32 @@ def command(
     """
     if resume and overwrite:
         raise InputError("--resume and --overwrite exclude each other")
-    if resume:
-        _resume(run_dir, config_path, changes)
-    else:
-        _start(_describe(preset, config_path, changes), run_dir, overwrite)
+    if not resume:
+        config = describe_run(preset, config_path, changes)
+        run_dir = run_dir or Path("runs") / f"{config.preset}-latent{config.model.latent_dim}"
+        start_run(config, run_dir, overwrite=overwrite, profile=profile)
+        return
+    if run_dir is None:
+        raise InputError("--resume needs --run-dir, the run to go on with")
+    if config_path is not None or changes:
+        raise InputError("--resume goes on with the run as it was described; it takes no other settings")
+    resume_run(run_dir, profile=profile)
 
 
-def _describe(name: str, config_path: Path | None, changes: dict[str, Any]) -> RunConfig:
+def describe_run(name: str, config_path: Path | None, changes: dict[str, Any]) -> RunConfig:
+    """The preset of that ``name``, or what ``config_path`` describes, with ``changes``."""
     config = read_config(config_path) if config_path else preset(name)
     return config.replace(**changes)
 
 
-def _start(config: RunConfig, run_dir: Path | None, overwrite: bool) -> None:
-    run_dir = run_dir or Path("runs") / f"{config.preset}-latent{config.model.latent_dim}"
+def start_run(
+    config: RunConfig, run_dir: Path, *, overwrite: bool = False, profile: tuple[int, int] | None = None
+) -> None:
+    """Train what ``config`` describes into a new run directory.
+
+    Raises:
+        InputError: when the place is taken, the data are not to be had, or the settings do not fit together.
+    """
     RunDirectory(run_dir).check_free(overwrite=overwrite)
     start_tensorflow()
     from keras_vae.training.checkpoints import list_checkpoints
@@ -70,7 +92,7 @@ def _start(config: RunConfig, run_dir: Path | None, overwrite: bool) -> None:
     run = RunDirectory.create(run_dir, overwrite=overwrite)
     try:
         run.write_config(config, {"data": dataset.describe(), "environment": describe_environment(config)})
-        _fit(run, config, dataset, trainer, first_epoch=0)
+        _fit(run, config, dataset, trainer, 0, profile)
     except BaseException:
         # What has no checkpoint cannot be resumed, and would only be in the way of the next try.
         if list_checkpoints(run.checkpoints):
@@ -80,11 +102,12 @@ def _start(config: RunConfig, run_dir: Path | None, overwrite: bool) -> None:
         raise
 
 
-def _resume(run_dir: Path | None, config_path: Path | None, changes: dict[str, Any]) -> None:
-    if run_dir is None:
-        raise InputError("--resume needs --run-dir, the run to go on with")
-    if config_path is not None or changes:
-        raise InputError("--resume goes on with the run as it was described; it takes no other settings")
+def resume_run(run_dir: Path, *, profile: tuple[int, int] | None = None) -> None:
+    """Go on with a run from its last checkpoint.
+
+    Raises:
+        InputError: when it is no run, has no checkpoint that fits, or its data are not to be had.
+    """
     run = RunDirectory.open(run_dir)
     config = run.read_config()
     start_tensorflow()
@@ -94,7 +117,7 @@ def _resume(run_dir: Path | None, config_path: Path | None, changes: dict[str, A
     if dataset.describe() != run.read_recorded().get("data"):
         raise InputError(f"{dataset.name}: is not the data that {run_dir} was trained on; find that with TFDS_DATA_DIR")
     trainer = _build(config, dataset)
-    _fit(run, config, dataset, trainer, first_epoch=restore_checkpoint(trainer, run.checkpoints))
+    _fit(run, config, dataset, trainer, restore_checkpoint(trainer, run.checkpoints), profile)
 
 
 def _load_dataset(config: RunConfig) -> ImageDataset:
@@ -120,11 +143,18 @@ def _build(config: RunConfig, dataset: ImageDataset) -> VAETrainer:
         raise InputError(str(error)) from error
 
 
-def _fit(run: RunDirectory, config: RunConfig, dataset: ImageDataset, trainer: VAETrainer, first_epoch: int) -> None:
+def _fit(
+    run: RunDirectory,
+    config: RunConfig,
+    dataset: ImageDataset,
+    trainer: VAETrainer,
+    first_epoch: int,
+    profile: tuple[int, int] | None,
+) -> None:
     from keras_vae.callbacks import fit_run
 
     click.echo(_introduction(run, config, dataset, trainer))
-    fit_run(run, config, dataset, trainer, first_epoch=first_epoch)
+    fit_run(run, config, dataset, trainer, first_epoch=first_epoch, profile=profile)
     click.echo(f"model, metrics and pictures are in {run.path}; next: keras-vae evaluate {run.path}")
 
 

@@ -13,7 +13,10 @@ IMAGE_METRICS = ("mse", "psnr", "ssim", "lpips")
 
 
 class TrainEvaluation(keras.callbacks.Callback):
-    """After each epoch, replaces ``mse psnr ssim lpips`` in the logs by an evaluation on ``batches``."""
+    """After each epoch, replaces ``mse psnr ssim lpips`` in the logs by an evaluation on ``batches``.
+
+    The training step's own LPIPS, which is what was minimised, stays as ``perceptual``.
+    """
 
     def __init__(self, batches: tf.data.Dataset) -> None:
         super().__init__()
@@ -21,5 +24,8 @@ class TrainEvaluation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         evaluated = self.model.evaluate(self.batches, verbose=0, return_dict=True, callbacks=[])
-        if logs is not None:
-            logs.update({name: evaluated[name] for name in IMAGE_METRICS if name in evaluated})
+        if logs is None:
+            return
+        if "lpips" in logs:
+            logs["perceptual"] = logs["lpips"]
+        logs.update({name: evaluated[name] for name in IMAGE_METRICS if name in evaluated})

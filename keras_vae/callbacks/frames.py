@@ -8,54 +8,37 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
+from keras_vae.callbacks.posteriors import EpochPosteriors
 from keras_vae.files import written_beside
 
 _NAME = re.compile(r"epoch_(\d+)\.npz")
 
 
 class LatentFrames(keras.callbacks.Callback):
-    """Writes ``epoch_0001.npz`` …: ``means`` (N, latent_dim), ``reconstructions`` uint8 (M, H, W, C), ``kl``, ``mse``.
+    """Writes ``epoch_0001.npz`` …, each with arrays as `EpochPosteriors` has them, and with the epoch's test metrics.
+
+    ``means`` (N, latent_dim), ``reconstructions`` uint8 (M, H, W, C), ``kl_per_dimension`` (latent_dim,); ``kl``,
+    ``mse`` ().
 
     Args:
         folder: where the files go.
-        images: float32 (N, H, W, C) in [0, 1], the test images whose posterior means are kept.
-        labels: int32 (N,), for a conditional model.
-        shown: how many of them, from the front, are reconstructed.
-        batch_size: images encoded at a time.
+        posteriors: what is written; comes before this callback in the list.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        images: npt.NDArray[np.float32],
-        labels: npt.NDArray[np.int32] | None,
-        shown: int,
-        batch_size: int,
-    ) -> None:
+    def __init__(self, folder: Path, posteriors: EpochPosteriors) -> None:
         super().__init__()
         self.folder = folder
-        self.images = images
-        self.labels = labels
-        self.shown = shown
-        self.batch_size = batch_size
+        self.posteriors = posteriors
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
-        vae = self.model.inference_vae
-        labels = self.labels if vae.num_classes is not None else None
-        means = []
-        for start in range(0, len(self.images), self.batch_size):
-            part = slice(start, start + self.batch_size)
-            mean, _ = vae.encode(self.images[part], None if labels is None else labels[part])
-            means.append(keras.ops.convert_to_numpy(mean))
-        shown = vae.reconstruct(self.images[: self.shown], None if labels is None else labels[: self.shown])
         with written_beside(self.folder / f"epoch_{epoch + 1:04d}.npz") as beside:
             np.savez_compressed(
                 beside,
-                means=np.concatenate(means),
-                reconstructions=np.round(keras.ops.convert_to_numpy(shown) * 255).astype(np.uint8),
+                means=self.posteriors.means,
+                reconstructions=np.round(self.posteriors.reconstructions * 255).astype(np.uint8),
+                kl_per_dimension=self.posteriors.kl_per_dimension,
                 kl=np.float32(logs.get("val_kl", np.nan)),
                 mse=np.float32(logs.get("val_mse", np.nan)),
             )

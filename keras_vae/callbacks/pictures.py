@@ -10,35 +10,55 @@ import numpy.typing as npt
 
 from keras_vae import visualize
 from keras_vae.callbacks.frames import read_frames
-from keras_vae.models import VAE
+from keras_vae.callbacks.model_pictures import (
+    interpolation_picture,
+    manifold_picture_of,
+    samples_picture,
+    traversal_picture_of,
+)
+from keras_vae.data import ImageDataset
+from keras_vae.models import VAE, Sampler
+from keras_vae.training.posteriors import fit_mixture
 from keras_vae.training.run_directory import RunDirectory
-from keras_vae.visualize.style import Picture
 
-MANIFOLD_STEPS = 20
 SAMPLES = 100
+MIXTURE_COMPONENTS = 10
 INTERPOLATIONS, INTERPOLATION_STEPS = 10, 11
 
 
 class Pictures(keras.callbacks.Callback):
-    """Writes every picture of the run when training ends; arguments as `write_pictures`."""
+    """Writes every picture of the run when training ends.
+
+    Args:
+        run: where they go, and where the metrics and frames are.
+        dataset: whose training images the Gaussian mixture is fitted to.
+        images: uint8 (N, H, W, C), the test images that `EpochPosteriors` was given.
+        labels: int32 (N,), their classes, or None.
+        seed: of what is drawn at random.
+    """
 
     def __init__(
         self,
         run: RunDirectory,
+        dataset: ImageDataset,
         images: npt.NDArray[np.uint8],
         labels: npt.NDArray[np.int32] | None,
-        class_names: tuple[str, ...] | None,
         seed: int,
     ) -> None:
         super().__init__()
         self.run = run
+        self.dataset = dataset
         self.images = images
         self.labels = labels
-        self.class_names = class_names
         self.seed = seed
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        write_pictures(self.run, self.model.inference_vae, self.images, self.labels, self.class_names, seed=self.seed)
+        vae = self.model.inference_vae
+        components = min(MIXTURE_COMPONENTS, self.dataset.train.count)
+        mixture = fit_mixture(vae, self.dataset.train, components, self.seed)
+        write_pictures(
+            self.run, vae, self.images, self.labels, self.dataset.class_names, mixture=mixture, seed=self.seed
+        )
 
 
 def write_pictures(
@@ -48,26 +68,32 @@ def write_pictures(
     labels: npt.NDArray[np.int32] | None,
     class_names: tuple[str, ...] | None,
     *,
+    mixture: Sampler | None = None,
     seed: int,
 ) -> None:
-    """Write ``plots/``: metric curves, both GIFs and their last frames, samples, interpolation, manifold.
+    """Write ``plots/``: metric curves, both GIFs and their last frames, samples, interpolation, manifold, traversal.
 
     Args:
         run: whose metrics.csv and frames are drawn.
         vae: the model to sample from.
-        images: uint8 (N, H, W, C), the test images that `LatentFrames` was given.
+        images: uint8 (N, H, W, C), the test images that `EpochPosteriors` was given.
         labels: int32 (N,), their classes, or None.
         class_names: one name a label.
-        seed: of the samples.
+        mixture: fitted to the training posteriors, for ``samples_gmm.png``; None leaves that out.
+        seed: of what is drawn at random.
     """
     write_curves(run)
-    means = write_gifs(run, images, labels, class_names)
-    visualize.write_png(run.plots / "samples.png", samples_picture(vae, SAMPLES, seed))
-    visualize.write_png(
-        run.plots / "interpolation.png",
-        interpolation_picture(vae, images, means, INTERPOLATIONS, INTERPOLATION_STEPS, seed, labels),
-    )
-    visualize.write_png(run.plots / "latent_manifold.png", manifold_picture_of(vae, means))
+    means, kl_per_dimension = write_gifs(run, images, labels, class_names)
+    pictures = {
+        "samples": samples_picture(vae, SAMPLES, seed),
+        "interpolation": interpolation_picture(vae, images, means, INTERPOLATIONS, INTERPOLATION_STEPS, seed, labels),
+        "latent_manifold": manifold_picture_of(vae, means),
+        "traversal": traversal_picture_of(vae, kl_per_dimension),
+    }
+    if mixture is not None:
+        pictures["samples_gmm"] = samples_picture(vae, SAMPLES, seed, mixture)
+    for name, picture in pictures.items():
+        visualize.write_png(run.plots / f"{name}.png", picture)
 
 
 def write_curves(run: RunDirectory) -> None:
@@ -86,8 +112,8 @@ def write_gifs(
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int32] | None,
     class_names: tuple[str, ...] | None,
-) -> npt.NDArray[np.float32]:
-    """Both GIFs and their last frames as PNG; returns the posterior means of the last epoch, (N, latent_dim)."""
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Both GIFs and their last frames as PNG; returns the last epoch's posterior means and KL of each dimension."""
     epochs, frames = read_frames(run.frames, up_to_epoch=run.read_metrics()[-1]["epoch"])
     kl, mse = ([float(value) for value in frames[name]] for name in ("kl", "mse"))
     shown = len(frames["reconstructions"][0])
@@ -100,46 +126,4 @@ def write_gifs(
     for name, pictures in gifs.items():
         visualize.write_gif(run.plots / f"{name}.gif", pictures)
         visualize.write_png(run.plots / f"{name}.png", pictures[-1])
-    return frames["means"][-1]
-
-
-def samples_picture(vae: VAE, count: int, seed: int) -> Picture:
-    """Decoded draws of the prior; of a conditional model the classes in turn."""
-    labels = None if vae.num_classes is None else np.arange(count, dtype=np.int32) % vae.num_classes
-    images = keras.ops.convert_to_numpy(vae.sample(count, seed=seed, labels=labels))
-    return visualize.image_grid(images, title=f"Samples of the prior · latent {vae.latent_dim}")
-
-
-def interpolation_picture(
-    vae: VAE,
-    images: npt.NDArray[Any],
-    means: npt.NDArray[np.float32],
-    rows: int,
-    steps: int,
-    seed: int,
-    labels: npt.NDArray[np.int32] | None = None,
-) -> Picture:
-    """Spherical walks between the posterior means of pairs of images, drawn at random by ``seed``.
-
-    A conditional model needs the images' ``labels``: a walk keeps to the class that it starts in.
-    """
-    pairs = np.random.default_rng(seed).permutation(len(means))[: 2 * min(rows, len(means) // 2)].reshape(2, -1)
-    walks = visualize.slerp(means[pairs[0]], means[pairs[1]], steps)
-    classes = None if vae.num_classes is None or labels is None else np.repeat(labels[pairs[0]], steps)
-    decoded = keras.ops.convert_to_numpy(vae.decode(walks.reshape(-1, vae.latent_dim), classes))
-    return visualize.interpolation_picture(
-        decoded.reshape(*walks.shape[:2], *vae.image_shape), images[pairs].swapaxes(0, 1)
-    )
-
-
-def manifold_picture_of(vae: VAE, means: npt.NDArray[np.float32]) -> Picture:
-    """The prior's quantiles through the decoder: both dimensions of a latent of 2, the two most active of a larger one.
-
-    Of a conditional model it shows the first class.
-    """
-    # The variance of the posterior means measures activity (Burda et al. 2016, appendix C).
-    most_active = np.sort(np.argsort(-means.var(axis=0), kind="stable")[: min(2, vae.latent_dim)])
-    dimensions = tuple(int(dimension) for dimension in most_active)
-    z = visualize.manifold_latents(vae.latent_dim, steps=MANIFOLD_STEPS, dimensions=dimensions)
-    classes = None if vae.num_classes is None else np.zeros(len(z), np.int32)
-    return visualize.manifold_picture(keras.ops.convert_to_numpy(vae.decode(z, classes)), dimensions=dimensions)
+    return frames["means"][-1], frames["kl_per_dimension"][-1]

@@ -8,11 +8,16 @@ import keras
 import numpy as np
 
 from keras_vae.callbacks.evaluation import TrainEvaluation
+from keras_vae.callbacks.figures import StepFigures
 from keras_vae.callbacks.frames import LatentFrames
 from keras_vae.callbacks.history import MetricsHistory
 from keras_vae.callbacks.pictures import Pictures
+from keras_vae.callbacks.posteriors import EpochPosteriors
+from keras_vae.callbacks.profiler import Profiler
 from keras_vae.callbacks.progress import Progress
-from keras_vae.callbacks.tensorboard import TensorBoardScalars
+from keras_vae.callbacks.projector import EmbeddingProjector
+from keras_vae.callbacks.tensorboard import TensorBoardSummaries
+from keras_vae.callbacks.tensorboard_images import EpochImages
 from keras_vae.config import RunConfig
 from keras_vae.data import ArraySplit, ImageDataset, evaluation_batches, steps_per_epoch, training_batches
 from keras_vae.training.checkpoints import CheckpointCallback
@@ -24,31 +29,43 @@ from keras_vae.training.trainer import VAETrainer
 EVALUATED, PLOTTED, RECONSTRUCTED = 1000, 5000, 20
 
 
-def run_callbacks(run: RunDirectory, config: RunConfig, dataset: ImageDataset) -> list[keras.callbacks.Callback]:
-    """Progress, metrics.csv, TensorBoard, GIF frames, checkpoints and, at the end, pictures; in the order they need."""
+def run_callbacks(
+    run: RunDirectory, config: RunConfig, dataset: ImageDataset, *, profile: tuple[int, int] | None = None
+) -> list[keras.callbacks.Callback]:
+    """Progress, metrics.csv, TensorBoard, GIF frames, checkpoints and, at the end, pictures; in the order they need.
+
+    ``profile``: first and last training step to trace, counted from 1.
+    """
     batch_size = config.data.batch_size
     test_images, test_labels = dataset.test.first(PLOTTED)
     train_images = ArraySplit(*dataset.train.first(EVALUATED))
+    posteriors = EpochPosteriors(test_images, test_labels, RECONSTRUCTED, batch_size)
+    images = EpochImages(posteriors, dataset.class_names, config.seed)
     return [
+        *([Profiler(run.tensorboard / "train", *profile)] if profile else []),
+        # Those that measure, and add to the epoch's logs; those that write the logs down; those that draw.
+        StepFigures(batch_size),
         TrainEvaluation(evaluation_batches(train_images, batch_size)),
-        MetricsHistory(run, batch_size),
+        posteriors,
+        MetricsHistory(run),
         Progress(batch_size),
-        TensorBoardScalars(run.tensorboard),
-        LatentFrames(
-            run.frames,
-            test_images.astype(np.float32) / np.float32(255),
-            test_labels,
-            shown=RECONSTRUCTED,
-            batch_size=batch_size,
-        ),
+        TensorBoardSummaries(run.tensorboard, posteriors, images, config, run.path.name),
+        EmbeddingProjector(run.tensorboard / "test", posteriors, dataset.class_names),
+        LatentFrames(run.frames, posteriors),
         # After everything else of the epoch: what a checkpoint says is done has been written.
         CheckpointCallback(run.checkpoints),
-        Pictures(run, test_images, test_labels, dataset.class_names, config.seed),
+        Pictures(run, dataset, test_images, test_labels, config.seed),
     ]
 
 
 def fit_run(
-    run: RunDirectory, config: RunConfig, dataset: ImageDataset, trainer: VAETrainer, *, first_epoch: int = 0
+    run: RunDirectory,
+    config: RunConfig,
+    dataset: ImageDataset,
+    trainer: VAETrainer,
+    *,
+    first_epoch: int = 0,
+    profile: tuple[int, int] | None = None,
 ) -> None:
     """Train up to ``config.epochs``, then write the model and the summary.
 
@@ -58,6 +75,7 @@ def fit_run(
         dataset: the images.
         trainer: from `build_trainer` with the same ``config``; for a resumed run, with its checkpoint restored.
         first_epoch: epochs that are done.
+        profile: first and last training step to trace, counted from 1.
     """
     batch_size = config.data.batch_size
     trainer.fit(
@@ -66,12 +84,13 @@ def fit_run(
         initial_epoch=first_epoch,
         steps_per_epoch=steps_per_epoch(dataset.train, batch_size),
         validation_data=evaluation_batches(dataset.test, batch_size),
-        callbacks=run_callbacks(run, config, dataset),
+        callbacks=run_callbacks(run, config, dataset, profile=profile),
         shuffle=False,  # the batches are shuffled already
         verbose=0,
     )
+    run.evaluation.unlink(missing_ok=True)  # it was of another model
     save_model(trainer.inference_vae, run.model)
-    run.write_summary(_summarise(run.read_metrics()))
+    run.write_summary({"parameters": trainer.vae.count_params(), **_summarise(run.read_metrics())})
 
 
 def _summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,34 +1,185 @@
-"""Scalars for TensorBoard, training and test side by side in the same charts."""
+"""A run in TensorBoard: scalars of training and test side by side, images, hyperparameters and the configuration."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from keras_vae.callbacks.figures import learning_rates
 from keras_vae.callbacks.history import TEST_PREFIX
+from keras_vae.callbacks.posteriors import EpochPosteriors
+from keras_vae.callbacks.run_summaries import configuration_text, hyperparameter_callback
+from keras_vae.callbacks.tensorboard_images import EpochImages
+from keras_vae.config import RunConfig
+from keras_vae.training.trainer import ADVERSARIAL_PARTS, PARTS
+
+# Training curves have a point for this many steps, and one at the end of every epoch.
+STEPS_PER_POINT = 50
+# Drawing takes at most this share of the time: of short epochs some go without images.
+DRAWING_SHARE = 0.05
+# Above this many latent dimensions a curve for each is a wall; the histogram stays.
+MOST_DIMENSIONS = 64
+
+# The dashboard has one section for each of these; a metric of no group has a section of its own.
+GROUPS = {
+    "objective": ("loss", "elbo", "nll", "kl", "beta", "perceptual", "adversarial"),
+    "reconstruction": ("mse", "psnr", "ssim", "lpips"),
+    "discriminator": ("discriminator", "real_accuracy", "fake_accuracy", "adversarial_weight"),
+    "optimizer": (
+        "learning_rate",
+        "discriminator_learning_rate",
+        "gradient_norm",
+        "discriminator_gradient_norm",
+        "skipped_steps",
+        "images_per_second",
+    ),
+    "latent": ("active_units",),
+}
+DESCRIPTIONS = {
+    "loss": "NLL + beta·KL + weighted perceptual and adversarial parts: what the autoencoder minimises",
+    "elbo": "evidence lower bound, -(NLL + KL), nats an image",
+    "nll": "-log p(x | z) at one sampled z, nats an image",
+    "kl": "KL of the posterior to N(0, I), nats an image",
+    "beta": "weight of the KL",
+    "perceptual": "LPIPS of the reconstruction through a sampled z, as the step minimises it, before its weight",
+    "adversarial": "the autoencoder's side of the adversarial loss, before its weight",
+    "mse": "mean squared error over pixels in [0, 1], reconstructed through the posterior mean",
+    "psnr": "peak signal-to-noise ratio, dB",
+    "ssim": "structural similarity (Wang et al. 2004)",
+    "lpips": "LPIPS with VGG16 (Zhang et al. 2018), reconstructed through the posterior mean",
+    "discriminator": "the discriminator's loss",
+    "real_accuracy": "share of patches of real images that the discriminator takes for real",
+    "fake_accuracy": "share of patches of reconstructions that the discriminator takes for reconstructions",
+    "adversarial_weight": "weight of the adversarial loss: 0 before its start; adaptive if so configured",
+    "gradient_norm": "global norm of the autoencoder's gradient, before clipping",
+    "discriminator_gradient_norm": "global norm of the discriminator's gradient, before clipping",
+    "skipped_steps": "steps left out because a gradient was not finite",
+    "images_per_second": "speed of the training steps alone",
+    "active_units": "latent dimensions whose posterior mean varies by more than 0.01 over the test images "
+    "(Burda et al. 2016)",
+}
+_TAGS = {name: f"{group}/{name}" for group, names in GROUPS.items() for name in names}
+# What the step reports as means over the epoch so far, less what an evaluation measures better, and its name here.
+_STEP_METRICS = {name: name for name in (*PARTS, *ADVERSARIAL_PARTS) if name != "mse"} | {"lpips": "perceptual"}
+_WRITTEN_BY_STEPS = {*_STEP_METRICS.values(), "skipped_steps", "learning_rate", "discriminator_learning_rate"}
 
 
-class TensorBoardScalars(keras.callbacks.Callback):
-    """Writes every metric of the epoch under ``<folder>/train`` and ``<folder>/test``, at the epoch's number."""
+class TensorBoardSummaries(keras.callbacks.Callback):
+    """Writes ``<folder>/train`` and ``<folder>/test``; the x axis of every chart is the training step.
 
-    def __init__(self, folder: Path) -> None:
+    Training scalars are means over the last ``STEPS_PER_POINT`` steps; test scalars and images are written after each
+    epoch (images after the first, the last, and others while drawing takes no more than ``DRAWING_SHARE`` of the time),
+    the configuration and the hyperparameters when training begins. One writer a folder: TensorBoard follows the newest
+    event file of a folder alone.
+
+    Args:
+        folder: where both folders go.
+        posteriors: of the test images; comes before this callback in the list.
+        images: draws an epoch; None writes no images.
+        config: of the run, for the text and the hyperparameters; None leaves both out.
+        name: of the run, among other runs.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        posteriors: EpochPosteriors,
+        images: EpochImages | None = None,
+        config: RunConfig | None = None,
+        name: str = "run",
+    ) -> None:
         super().__init__()
         self.folder = folder
+        self.posteriors = posteriors
+        self.images = images
+        self.config = config
+        self.name = name
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._writers = {side: tf.summary.create_file_writer(str(self.folder / side)) for side in ("train", "test")}
+        self._train, self._test = (tf.summary.create_file_writer(str(self.folder / side)) for side in ("train", "test"))
+        if self.config is not None:
+            with self._test.as_default():
+                tf.summary.text("configuration", configuration_text(self.config), step=0)
+            self._hyperparameters = hyperparameter_callback(self._test, self.config, _TAGS, self.name)
+            self._hyperparameters.on_train_begin()
+        self._flush()
+        self._begin = time.perf_counter()
+        self._drawing = 0.0  # seconds
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._steps_written = self._last_step = 0
+        self._last_logs: dict[str, Any] = {}
+        self._totals: dict[str, float] = {}
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if batch + 1 - self._steps_written >= STEPS_PER_POINT:
+            self._write_training(batch + 1, logs or {})
+        self._last_step, self._last_logs = batch + 1, logs or {}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        step = int(self.model.step)
+        if self._last_step > self._steps_written:
+            self._write_training(self._last_step, self._last_logs)
         for name, value in (logs or {}).items():
             is_test = name.startswith(TEST_PREFIX)
-            with self._writers["test" if is_test else "train"].as_default():
-                tf.summary.scalar(name.removeprefix(TEST_PREFIX), value, step=epoch + 1)
-        for writer in self._writers.values():
-            writer.flush()
+            if is_test or name not in _WRITTEN_BY_STEPS:
+                with (self._test if is_test else self._train).as_default():
+                    _write_scalar(name.removeprefix(TEST_PREFIX), value, step)
+        with self._test.as_default():
+            self._write_latent(step)
+            if self.images is not None and self._may_draw(epoch):
+                self._write_images(self.images, epoch, step, logs or {})
+        self._flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        for writer in self._writers.values():
+        if self.config is not None:
+            self._hyperparameters.on_train_end()
+        for writer in (self._train, self._test):
             writer.close()
+
+    def _write_training(self, steps: int, means: dict[str, Any]) -> None:
+        """The means over the steps since the last point, from the ``means`` over the ``steps`` of the epoch so far."""
+        step = int(self.model.step)
+        with self._train.as_default():
+            for name, value in means.items():
+                total = float(value) * (1 if name == "skipped_steps" else steps)
+                since = total - self._totals.get(name, 0.0)
+                self._totals[name] = total
+                if name == "skipped_steps":
+                    _write_scalar(name, since, step)
+                elif name in _STEP_METRICS:
+                    _write_scalar(_STEP_METRICS[name], since / (steps - self._steps_written), step)
+            for name, value in learning_rates(self.model).items():
+                _write_scalar(name, value, step)
+        self._steps_written = steps
+
+    def _may_draw(self, epoch: int) -> bool:
+        is_last = epoch + 1 == self.params.get("epochs")
+        return is_last or self._drawing <= DRAWING_SHARE * (time.perf_counter() - self._begin)
+
+    def _write_images(self, images: EpochImages, epoch: int, step: int, logs: dict[str, Any]) -> None:
+        begin = time.perf_counter()
+        for name, picture in images.draw(self.model.inference_vae, epoch, logs).items():
+            tf.summary.image(name, picture[None], step=step)
+        self._drawing += time.perf_counter() - begin
+
+    def _write_latent(self, step: int) -> None:
+        kl = self.posteriors.kl_per_dimension
+        if len(kl) <= MOST_DIMENSIONS:
+            digits = len(str(len(kl) - 1))  # names sort as numbers
+            for dimension, value in enumerate(kl):
+                tf.summary.scalar(f"kl_per_dimension/z{dimension:0{digits}}", value, step=step)
+        tf.summary.histogram("latent/kl_per_dimension", kl, step=step)
+        tf.summary.histogram("latent/posterior_means", self.posteriors.means, step=step)
+
+    def _flush(self) -> None:
+        for writer in (self._train, self._test):
+            writer.flush()
+
+
+def _write_scalar(name: str, value: Any, step: int) -> None:
+    tf.summary.scalar(_TAGS.get(name, name), value, step=step, description=DESCRIPTIONS.get(name))

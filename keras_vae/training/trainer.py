@@ -57,8 +57,9 @@ class VAETrainer(keras.Model):
     Reported (means over the epoch; likelihoods in nats an image): ``loss elbo nll kl beta mse gradient_norm
     skipped_steps``; with a perceptual loss ``lpips``; with a discriminator ``adversarial discriminator real_accuracy
     fake_accuracy adversarial_weight discriminator_gradient_norm``. Testing reports ``elbo nll kl mse psnr ssim
-    [lpips]`` of the averaged weights; image metrics are of the reconstruction through the posterior mean, the ELBO is
-    estimated with one sampled z an image.
+    [lpips]`` of the averaged weights and, with a discriminator, ``adversarial discriminator real_accuracy
+    fake_accuracy``; image metrics are of the reconstruction through the posterior mean, the ELBO and what the
+    discriminator sees of one sampled z an image.
     """
 
     def __init__(
@@ -148,7 +149,7 @@ class VAETrainer(keras.Model):
             reconstruction_loss = self.objective.reconstruction(parts)
             loss = reconstruction_loss + parts["beta"] * parts.pop("punished_kl")
             if self.discriminator is not None:
-                parts |= self._adversarial_parts(images, reconstructions)
+                parts |= self._adversarial_parts(images, reconstructions, training=True)
                 with tape.stop_recording():
                     parts["adversarial_weight"] = self._adversarial_weight(
                         tape, reconstruction_loss, parts["adversarial"]
@@ -187,6 +188,8 @@ class VAETrainer(keras.Model):
         parts = {"nll": nll, "kl": kl, "elbo": -(nll + kl), "mse": ops.mean(ops.square(images - reconstructions))}
         if self.objective.perceptual_loss is not None:
             parts["lpips"] = self.objective.perceptual(images, reconstructions)
+        if self.discriminator is not None:
+            parts |= self._adversarial_parts(images, sampled, training=False)
         count = ops.shape(images)[0]
         for name, value in parts.items():
             self.means[name].update_state(value, sample_weight=count)
@@ -231,11 +234,11 @@ class VAETrainer(keras.Model):
         self.vae.likelihood_scale.assign(ops.where(ops.isfinite(running), running, self.vae.likelihood_scale))
         return scale
 
-    def _adversarial_parts(self, images: Any, reconstructions: Any) -> dict[str, Any]:
+    def _adversarial_parts(self, images: Any, reconstructions: Any, *, training: bool) -> dict[str, Any]:
         """Both players' adversarial losses from one pass of the discriminator over each kind."""
         assert self.discriminator is not None
-        real_logits = self.discriminator(images, training=True)
-        fake_logits = self.discriminator(reconstructions, training=True)
+        real_logits = self.discriminator(images, training=training)
+        fake_logits = self.discriminator(reconstructions, training=training)
         threshold = self.objective.adversarial_loss.threshold
         return {
             "adversarial": self.objective.adversarial(fake_logits),

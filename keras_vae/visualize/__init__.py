@@ -5,7 +5,7 @@ TensorBoard. Images are float in [0, 1] or uint8, (N, H, W, C), C of 1 or 3. Not
 nothing touches pyplot's global state.
 """
 
-from keras_vae.visualize.comparison import beside, frames_beside
+from keras_vae.visualize.comparison import beside, frames_beside, scaled
 from keras_vae.visualize.curves import compare_curves, metric_curves
 from keras_vae.visualize.files import write_gif, write_png
 from keras_vae.visualize.grids import image_grid, reconstruction_frames, reconstruction_grid
@@ -19,12 +19,15 @@ from keras_vae.visualize.interpolation import (
 from keras_vae.visualize.latent import axis_limits, latent_frames, latent_plot
 from keras_vae.visualize.manifold import manifold_latents, manifold_picture, manifold_quantiles
 from keras_vae.visualize.projection import Projection, fit_projection
+from keras_vae.visualize.reading import count_gif_frames, read_gif, read_png
+from keras_vae.visualize.sprite import sprite_sheet
 
 __all__ = [
     "Projection",
     "axis_limits",
     "beside",
     "compare_curves",
+    "count_gif_frames",
     "fit_projection",
     "frames_beside",
     "image_grid",
@@ -36,9 +39,13 @@ __all__ = [
     "manifold_picture",
     "manifold_quantiles",
     "metric_curves",
+    "read_gif",
+    "read_png",
     "reconstruction_frames",
     "reconstruction_grid",
+    "scaled",
     "slerp",
+    "sprite_sheet",
     "traversal_latents",
     "traversal_picture",
     "write_gif",

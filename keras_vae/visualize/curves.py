@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from keras_vae.errors import InputError
 from keras_vae.visualize.style import (
     CLASS_COLOURS,
+    DPI,
     INK,
     LABEL_SIZE,
     PLOT_WIDTH,
@@ -31,13 +32,18 @@ from keras_vae.visualize.style import (
 Metrics = Mapping[str, Sequence[float | str | None]]
 """Metric → its value for each epoch; None, an empty text and NaN mean "no value"."""
 
-QUALITY_PANELS: Mapping[str, str] = {"mse": "MSE", "ssim": "SSIM", "psnr": "PSNR [dB]", "lpips": "LPIPS"}
+QUALITY_PANELS: Mapping[str, str] = {
+    "mse": "MSE",
+    "ssim": "SSIM",
+    "psnr": "PSNR [dB]",
+    "lpips": "LPIPS (perceptual)",
+}
 """First row: the metrics that are shown there, and their titles."""
 OBJECTIVE_PANELS: Mapping[str, str] = {
     "elbo": "ELBO [nats]",
     "nll": "NLL [nats]",
     "kl": "KL [nats]",
-    "perceptual": "Perceptual",
+    "perceptual": "Perceptual loss",
     "adversarial": "Adversarial",
     "discriminator": "Discriminator",
 }
@@ -45,6 +51,8 @@ OBJECTIVE_PANELS: Mapping[str, str] = {
 
 _ROW_HEIGHT = 300
 _HEADER, _FOOTER = 52, 20
+# The title of a panel, and the line below it that holds the last value of a single run.
+_TITLE_HEIGHT, _LAST_HEIGHT = 34, 20
 
 
 @dataclass(frozen=True)
@@ -102,14 +110,16 @@ def _draw(runs: Sequence[_Series], title: str, width: int) -> Picture:
     names = [shorten(run.name, LABEL_SIZE, 260) for run in runs if run.name]
     columns = int((width - 40) // (max((text_width(name, LABEL_SIZE) for name in names), default=0) + 70))
     header = _HEADER + 22 * -(-len(names) // columns)
-    height = header + _ROW_HEIGHT * max(len(rows), 1) + _FOOTER
+    last_height = _LAST_HEIGHT if len(runs) == 1 else 0
+    row_height = _ROW_HEIGHT + last_height
+    height = header + row_height * max(len(rows), 1) + _FOOTER
     figure = new_figure(width, height)
     add_title(figure, title, left=24, top=16, width=width - 48)
     if names:
         _add_legend(figure, names, columns)
     longest = max((len(row) for row in rows), default=0)
     if not rows:
-        middle = header + _ROW_HEIGHT / 2
+        middle = header + row_height / 2
         add_text(
             figure,
             "No finite value of a known metric yet",
@@ -121,11 +131,11 @@ def _draw(runs: Sequence[_Series], title: str, width: int) -> Picture:
     for index, row in enumerate(rows):
         # One lone metric does not stretch over the whole width when other rows have more panels.
         pitch = (width - 24) / max(len(row), min(longest, 3))
-        top = header + index * _ROW_HEIGHT
+        top = header + index * row_height
         for column, (name, label) in enumerate(row.items()):
             # Left room for tick labels, above for the title, below for the axis name.
             left, panel_width, panel_height = column * pitch + 72, pitch - 88, _ROW_HEIGHT - 92
-            bottom = height - (top + 34 + panel_height)
+            bottom = height - (top + _TITLE_HEIGHT + last_height + panel_height)
             axes = figure.add_axes((left / width, bottom / height, panel_width / width, panel_height / height))
             _draw_panel(axes, name, label, runs, panel_width)
     return render(figure)
@@ -146,12 +156,22 @@ def _draw_panel(axes: Axes, name: str, label: str, runs: Sequence[_Series], widt
             markersize=marker,
             clip_on=False,
         )
-    axes.set_title(label, fontsize=LABEL_SIZE + 0.5, color=INK, loc="left", fontweight="bold", pad=8)
+    # Fixed heights: Matplotlib would move a title above the exponent of the axis, which has its place on the left.
+    gap = 8.0
     if len(runs) == 1:
         values = shown[0][1].values[name]
         last = f"last {_short(values[np.isfinite(values)][-1])}"
-        if text_width(label, LABEL_SIZE + 0.5, is_bold=True) + text_width(last, TICK_SIZE) + 12 < width:
-            axes.set_title(last, fontsize=TICK_SIZE, color=SOFT_INK, loc="right", pad=8)
+        axes.annotate(
+            last,
+            (0, 1),
+            (0, 6),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            fontsize=TICK_SIZE,
+            color=SOFT_INK,
+        )
+        gap += _LAST_HEIGHT * 72 / DPI
+    axes.set_title(label, fontsize=LABEL_SIZE + 0.5, color=INK, loc="left", fontweight="bold", y=1, pad=gap)
     numbers = np.concatenate([run.epochs for run in runs])
     first, final = int(numbers.min()), int(numbers.max())
     margin = max((final - first) * 0.03, 0.02 if final > first else 0.5)
@@ -163,7 +183,7 @@ def _draw_panel(axes: Axes, name: str, label: str, runs: Sequence[_Series], widt
     plain = ScalarFormatter(useOffset=False)
     plain.set_powerlimits((-4, 7))
     axes.yaxis.set_major_formatter(plain)
-    axes.yaxis.get_offset_text().set(fontsize=TICK_SIZE, color=SOFT_INK)
+    axes.yaxis.get_offset_text().set(fontsize=TICK_SIZE, color=SOFT_INK, x=-0.02, horizontalalignment="right")
     axes.set_xlabel("epoch")
 
 

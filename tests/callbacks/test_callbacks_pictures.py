@@ -5,11 +5,25 @@ import pytest
 from PIL import Image
 
 from keras_vae.callbacks import write_pictures
-from keras_vae.callbacks.pictures import interpolation_picture, manifold_picture_of, samples_picture
-from keras_vae.models import VAE
+from keras_vae.callbacks.model_pictures import (
+    interpolation_picture,
+    manifold_picture_of,
+    samples_picture,
+    traversal_picture_of,
+)
+from keras_vae.models import VAE, GaussianMixtureSampler
 
 GIFS = ("test_latent_visualization", "sample_test_reconstruction")
-PICTURES = ("train_plots", "test_plots", "latent_manifold", "samples", "interpolation", *GIFS)
+PICTURES = (
+    "train_plots",
+    "test_plots",
+    "latent_manifold",
+    "samples",
+    "samples_gmm",
+    "interpolation",
+    "traversal",
+    *GIFS,
+)
 
 
 def test_a_finished_run_has_every_picture(finished):
@@ -72,7 +86,7 @@ def test_samples_are_the_same_for_the_same_seed_alone():
 
 @pytest.mark.parametrize("latent_dim", [1, 2, 5])
 @pytest.mark.parametrize("num_classes", [None, 3])
-def test_every_latent_size_has_a_manifold_and_walks(latent_dim, num_classes):
+def test_every_latent_size_has_a_manifold_walks_and_traversals(latent_dim, num_classes):
     vae = make_vae(latent_dim=latent_dim, num_classes=num_classes)
     rng = np.random.default_rng(0)
     means = rng.standard_normal((6, latent_dim), "float32")
@@ -82,6 +96,7 @@ def test_every_latent_size_has_a_manifold_and_walks(latent_dim, num_classes):
     for picture in (
         manifold_picture_of(vae, means),
         interpolation_picture(vae, images, means, rows=10, steps=4, seed=0, labels=labels),
+        traversal_picture_of(vae, means.var(axis=0)),
     ):
         assert picture.dtype == np.uint8
         assert picture.shape[-1] == 3
@@ -96,3 +111,24 @@ def test_the_manifold_of_a_large_latent_spans_its_two_most_active_dimensions(mon
     manifold_picture_of(vae, means)
 
     assert (np.ptp(seen[0], axis=0) > 0).tolist() == [False, True, False, True]
+
+
+def test_the_traversal_of_a_very_large_latent_shows_the_dimensions_with_the_largest_kl(monkeypatch):
+    vae, seen = make_vae(latent_dim=40), []
+    original = vae.decode
+    monkeypatch.setattr(vae, "decode", lambda z, labels=None: seen.append(z) or original(z, labels))
+
+    traversal_picture_of(vae, np.arange(40, dtype="float32"))
+
+    assert np.flatnonzero(np.ptp(seen[0], axis=0)).tolist() == list(range(8, 40))
+
+
+def test_samples_of_a_mixture_decode_its_draws(monkeypatch):
+    vae, seen = make_vae(latent_dim=2), []
+    original = vae.decode
+    monkeypatch.setattr(vae, "decode", lambda z, labels=None: seen.append(z) or original(z, labels))
+    mixture = GaussianMixtureSampler(np.ones(1), np.array([[5.0, -3.0]]), 1e-6 * np.eye(2)[None])
+
+    samples_picture(vae, 4, seed=0, sampler=mixture)
+
+    np.testing.assert_allclose(seen[0], np.tile([5.0, -3.0], (4, 1)), atol=0.01)

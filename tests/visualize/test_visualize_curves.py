@@ -47,6 +47,18 @@ def test_quality_stands_over_the_parts_of_the_objective(drawn):
     assert 1200 <= picture.shape[1] <= 1500
 
 
+def test_every_panel_of_one_run_has_its_last_value_below_its_title(drawn):
+    names = (*curves.QUALITY_PANELS, *curves.OBJECTIVE_PANELS)
+    metric_curves([1, 2], {name: [0.5, -1.25e-5] for name in names})
+    last = [text for axes in drawn[0].axes for text in axes.texts]
+    assert [text.get_text() for text in last] == ["last −1.25e−05"] * len(names)
+    for axes, text in zip(drawn[0].axes, last, strict=True):
+        title = axes._left_title.get_window_extent()
+        below = text.get_window_extent()
+        assert below.y1 <= title.y0 + 1  # boxes of text have a pixel of air
+        assert max(title.x1, below.x1) <= axes.get_window_extent().x1 + 5
+
+
 def test_metrics_without_a_finite_value_have_no_panel(drawn):
     nan = float("nan")
     metric_curves([1, 2], {"mse": [0.1, 0.05], "ssim": [nan, nan], "kl": ["", None], "elbo": [nan, float("inf")]})

@@ -11,6 +11,7 @@ from keras_vae.visualize import (
     image_grid,
     reconstruction_frames,
     reconstruction_grid,
+    scaled,
 )
 
 
@@ -134,6 +135,30 @@ def test_pictures_of_any_size_are_set_side_by_side():
     assert (page[3:, 6:] == 255).all()
 
 
+def test_each_picture_stands_under_its_name():
+    pictures = [noise(20, 120, 3), noise(30, 150, 3, seed=1)]
+    page = beside(pictures, names=["first", "a name that is far too long " * 9], gap=10)
+    heading = page.shape[0] - 30
+    assert page.shape[1] == 280
+    np.testing.assert_array_equal(page[heading : heading + 20, :120], pictures[0])
+    np.testing.assert_array_equal(page[heading:, 130:], pictures[1])
+    assert (page[:heading, :120] < 128).any()
+    assert (page[:heading, -10:] == 255).all()
+
+
+def test_many_pictures_stand_in_rows():
+    pictures = [noise(5, 4, 3, seed=seed) for seed in range(3)]
+    page = beside(pictures, columns=2, gap=1)
+    assert page.shape == (11, 9, 3)
+    np.testing.assert_array_equal(page[6:, :4], pictures[2])
+    assert (page[6:, 4:] == 255).all()
+
+
+def test_pictures_are_made_smaller_and_never_larger():
+    assert scaled(noise(100, 200, 3), 50).shape == (25, 50, 3)
+    assert scaled(noise(10, 20, 3), 50).shape == (10, 20, 3)
+
+
 def test_a_shorter_animation_stands_still_at_its_last_frame():
     first, second = noise(3, 4, 4, 3), noise(2, 4, 4, 3, seed=1)
     frames = frames_beside([list(first), list(second)], gap=0)
@@ -156,6 +181,8 @@ def test_a_shorter_animation_stands_still_at_its_last_frame():
         ),
         (lambda: beside([]), "no pictures"),
         (lambda: frames_beside([[]]), "at least one frame"),
+        (lambda: beside([np.zeros((2, 2, 3), np.uint8)], names=["a", "b"]), "2 for 1"),
+        (lambda: beside([np.zeros((2, 2, 3), np.uint8)], columns=0), "at least 1"),
     ],
 )
 def test_what_is_no_grid_is_refused(draw, message):

@@ -1,0 +1,60 @@
+"""The share of a run's time that drawing pictures for TensorBoard takes, measured in that run; the bound is 5%.
+
+Trains the default preset for a few epochs, as ``keras-vae train`` does. Run: python benchmarks/image_logging.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import tensorflow as tf
+
+from keras_vae.callbacks import EpochImages, fit_run
+from keras_vae.config import preset
+from keras_vae.data import load_dataset, steps_per_epoch
+from keras_vae.training import RunDirectory, build_trainer
+
+draw = EpochImages.draw
+seconds: list[float] = []
+
+
+def timed_draw(*arguments: Any) -> Any:
+    """`EpochImages.draw`, with a note of what it took."""
+    begin = time.perf_counter()
+    pictures = draw(*arguments)
+    seconds.append(time.perf_counter() - begin)
+    return pictures
+
+
+def main() -> None:
+    """Train, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", default="sample")
+    parser.add_argument("--epochs", type=int, default=6)
+    arguments = parser.parse_args()
+    if not tf.config.list_physical_devices("GPU"):
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as the command does
+    dataset = load_dataset(arguments.dataset)
+    config = preset("mnist").replace(epochs=arguments.epochs, model__image_shape=dataset.image_shape)
+    trainer = build_trainer(config, steps_per_epoch(dataset.train, config.data.batch_size))
+    EpochImages.draw = timed_draw  # type: ignore[method-assign,assignment]
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
+        run = RunDirectory.create(Path(folder) / "run")
+        fit_run(run, config, dataset, trainer)
+        epochs = [row["seconds"] for row in run.read_metrics()]
+    total = sum(epochs) + sum(seconds)
+    print(f"{dataset.name}: {len(epochs)} epochs in {total:.1f} s, of which {sum(seconds):.2f} s drew pictures")
+    print(f"share {sum(seconds) / total:.1%}; without the first epoch {sum(seconds[1:]) / (total - epochs[0]):.1%}")
+    print(f"{len(seconds)} of {len(epochs)} epochs have pictures")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Pictures that show what a model has learned: samples, walks, traversals, the manifold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from keras_vae import visualize
+from keras_vae.models import VAE, GaussianMixtureSampler, PriorSampler, Sampler
+from keras_vae.visualize.style import PLOT_WIDTH, Picture, latent_name
+
+MANIFOLD_STEPS = 20
+TRAVERSAL_STEPS, MOST_TRAVERSED = 13, 32
+
+
+def samples_picture(
+    vae: VAE, count: int, seed: int, sampler: Sampler | None = None, *, width: int = PLOT_WIDTH
+) -> Picture:
+    """Decoded draws of ``sampler``, by default of the prior; of a conditional model the classes in turn."""
+    sampler = sampler or PriorSampler(vae.latent_dim)
+    labels = None if vae.num_classes is None else np.arange(count, dtype=np.int32) % vae.num_classes
+    images = keras.ops.convert_to_numpy(vae.decode(sampler.sample(count, seed), labels))
+    return visualize.image_grid(images, title=f"Samples of {_name_of(sampler)} · latent {vae.latent_dim}", width=width)
+
+
+def interpolation_picture(
+    vae: VAE,
+    images: npt.NDArray[Any],
+    means: npt.NDArray[np.float32],
+    rows: int,
+    steps: int,
+    seed: int,
+    labels: npt.NDArray[np.int32] | None = None,
+) -> Picture:
+    """Spherical walks between the posterior means of pairs of images, drawn at random by ``seed``.
+
+    A conditional model needs the images' ``labels``: a walk keeps to the class that it starts in.
+    """
+    pairs = np.random.default_rng(seed).permutation(len(means))[: 2 * min(rows, len(means) // 2)].reshape(2, -1)
+    walks = visualize.slerp(means[pairs[0]], means[pairs[1]], steps)
+    classes = None if vae.num_classes is None or labels is None else np.repeat(labels[pairs[0]], steps)
+    decoded = keras.ops.convert_to_numpy(vae.decode(walks.reshape(-1, vae.latent_dim), classes))
+    return visualize.interpolation_picture(
+        decoded.reshape(*walks.shape[:2], *vae.image_shape), images[pairs].swapaxes(0, 1)
+    )
+
+
+def manifold_picture_of(vae: VAE, means: npt.NDArray[np.float32], *, width: int = PLOT_WIDTH) -> Picture:
+    """The prior's quantiles through the decoder: both dimensions of a latent of 2, the two most active of a larger one.
+
+    Of a conditional model it shows the first class.
+    """
+    # The variance of the posterior means measures activity (Burda et al. 2016, appendix C).
+    most_active = np.sort(np.argsort(-means.var(axis=0), kind="stable")[: min(2, vae.latent_dim)])
+    dimensions = tuple(int(dimension) for dimension in most_active)
+    z = visualize.manifold_latents(vae.latent_dim, steps=MANIFOLD_STEPS, dimensions=dimensions)
+    decoded = keras.ops.convert_to_numpy(vae.decode(z, _first_class(vae, len(z))))
+    return visualize.manifold_picture(decoded, dimensions=dimensions, width=width)
+
+
+def traversal_picture_of(vae: VAE, kl_per_dimension: npt.NDArray[np.float32]) -> Picture:
+    """Each latent dimension from -3 to 3 through the decoder, the others at 0, with its KL in nats.
+
+    Of more than 32 dimensions those with the largest KL. Of a conditional model it shows the first class.
+    """
+    chosen = np.sort(np.argsort(-kl_per_dimension, kind="stable")[:MOST_TRAVERSED])
+    z = visualize.traversal_latents(vae.latent_dim, steps=TRAVERSAL_STEPS, dimensions=chosen.tolist())
+    decoded = keras.ops.convert_to_numpy(
+        vae.decode(z.reshape(-1, vae.latent_dim), _first_class(vae, len(chosen) * TRAVERSAL_STEPS))
+    )
+    names = [f"{latent_name(dimension)}, KL {kl_per_dimension[dimension]:.2f} nats" for dimension in chosen]
+    left_out = len(kl_per_dimension) - len(chosen)
+    which = f" · the {len(chosen)} of {len(kl_per_dimension)} with the largest KL" if left_out else ""
+    return visualize.traversal_picture(
+        decoded.reshape(*z.shape[:2], *vae.image_shape),
+        row_names=names,
+        title=f"Latent traversal: one dimension at a time, the others at 0{which}",
+    )
+
+
+def _first_class(vae: VAE, count: int) -> npt.NDArray[np.int32] | None:
+    return None if vae.num_classes is None else np.zeros(count, np.int32)
+
+
+def _name_of(sampler: Sampler) -> str:
+    if isinstance(sampler, PriorSampler):
+        return "the prior"
+    if isinstance(sampler, GaussianMixtureSampler):
+        return f"a Gaussian mixture fitted to the training posteriors, {len(sampler.weights)} components"
+    return sampler.name

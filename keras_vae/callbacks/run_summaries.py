@@ -1,0 +1,64 @@
+"""A run's description for TensorBoard: its configuration as text, its hyperparameters for the HParams dashboard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hp
+
+from keras_vae.config import RunConfig
+
+# Test metrics that runs are compared by, and their names in the dashboard.
+COMPARED = {
+    "mse": "MSE",
+    "psnr": "PSNR [dB]",
+    "ssim": "SSIM",
+    "lpips": "LPIPS",
+    "elbo": "ELBO [nats]",
+    "kl": "KL [nats]",
+    "active_units": "active units",
+}
+# A name is not a hyperparameter, nor is a place.
+_LEFT_OUT = {"preset", "data.data_dir", "data.memory_limit"}
+
+
+def configuration_text(config: RunConfig) -> str:
+    """Markdown: the configuration as JSON."""
+    return f"```json\n{json.dumps(config.as_dict(), indent=2)}\n```"
+
+
+def hyperparameter_callback(
+    writer: tf.summary.SummaryWriter, config: RunConfig, tags: Mapping[str, str], name: str
+) -> hp.KerasCallback:
+    """TensorBoard's own callback for hyperparameters, once it knows by what to compare.
+
+    Args:
+        writer: of the folder that has the test metrics.
+        config: of the run.
+        tags: metric → its tag in that folder.
+        name: of the run; the dashboard's trial ID.
+    """
+    values = hyperparameters(config)
+    with writer.as_default():
+        hp.hparams_config(
+            hparams=[hp.HParam(name) for name in values],
+            metrics=[hp.Metric(tags[metric], display_name=title) for metric, title in COMPARED.items()],
+        )
+    return hp.KerasCallback(writer, values, trial_id=name)
+
+
+def hyperparameters(config: RunConfig) -> dict[str, bool | int | float | str]:
+    """``section.name`` → value for every setting; what is no number, truth value or text becomes text."""
+    flat: dict[str, Any] = {}
+    for name, value in config.as_dict().items():
+        flat |= {f"{name}.{key}": inner for key, inner in value.items()} if isinstance(value, dict) else {name: value}
+    return {name: _plain(value) for name, value in flat.items() if name not in _LEFT_OUT}
+
+
+def _plain(value: Any) -> bool | int | float | str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "none" if value is None else value
