@@ -13,7 +13,18 @@ from typing import NoReturn
 
 import click
 
-COMMANDS = ("train", "evaluate", "reconstruct", "sample", "interpolate", "encode", "presets", "doctor")
+COMMANDS = (
+    "train",
+    "evaluate",
+    "reconstruct",
+    "sample",
+    "interpolate",
+    "encode",
+    "compare",
+    "experiment",
+    "presets",
+    "doctor",
+)
 
 
 class _CommandGroup(click.Group):

@@ -21,7 +21,9 @@ ROOMS_BELOW = {
     "visualize": set(),
     "training": {"models", "losses", "metrics", "data", "layers"},
     "callbacks": {"training", "visualize", "models", "losses", "metrics", "data", "layers"},
-    "cli": {"callbacks", "training", "visualize", "models", "losses", "metrics", "data", "layers"},
+    # Comparing reads finished runs: of training it needs the run directory alone.
+    "reports": {"training", "visualize"},
+    "cli": {"reports", "callbacks", "training", "visualize", "models", "losses", "metrics", "data", "layers"},
 }
 TENSORFLOW_ROOMS = {"training", "data", "callbacks", "cli"}
 

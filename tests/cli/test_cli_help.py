@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 COMMAND = Path(sys.executable).with_name("keras-vae")
-COMMANDS = ("train", "evaluate", "reconstruct", "sample", "interpolate", "encode", "presets", "doctor")
+COMMANDS = (
+    "train",
+    "evaluate",
+    "reconstruct",
+    "sample",
+    "interpolate",
+    "encode",
+    "compare",
+    "experiment",
+    "presets",
+    "doctor",
+)
 
 
 def output_of(*arguments):

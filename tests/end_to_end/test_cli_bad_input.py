@@ -32,6 +32,8 @@ def assert_refused(done, *words):
         (("train", "--latnt", "2"), ("--latnt", "--latent")),
         (("train", "--resume"), ("--run-dir",)),
         (("train", "--config", "missing.json"), ("missing.json",)),
+        (("train", "--profile", "20:10"), ("--profile", "FIRST:LAST")),
+        (("sample", "nowhere", "--components", "5"), ("--components", "choose --sampler gmm")),
         (("evaluate", "nowhere"), ("nowhere: no such run directory or .keras file",)),
         (("trian",), ("trian",)),
     ],

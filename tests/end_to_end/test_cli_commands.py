@@ -14,7 +14,9 @@ PICTURES = (
     "test_plots.png",
     "latent_manifold.png",
     "samples.png",
+    "samples_gmm.png",
     "interpolation.png",
+    "traversal.png",
     "test_latent_visualization.png",
     "sample_test_reconstruction.png",
 )
@@ -97,25 +99,33 @@ def test_resume_gives_the_same_weights_as_an_unbroken_run(trained, workplace):
         assert animation.n_frames == 2
 
 
-def test_evaluate_prints_figures_as_json(trained, workplace):
+def test_evaluate_prints_figures_as_json_and_keeps_them_with_the_run(trained, workplace):
     _, run = trained
-    done = run_command("evaluate", run, "--json", cwd=workplace)
+    done = run_command("evaluate", run, "--importance-samples", 5, "--json", cwd=workplace)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
+    assert report == json.loads((run / "evaluation.json").read_text())
     assert report["data"]["counts"]["test"] == 500
-    assert report["metrics"].keys() == {"elbo", "nll", "kl", "mse", "psnr", "ssim", "lpips"}
+    assert report["settings"]["importance_images"] == report["settings"]["frechet_images"] == 500
+    metrics = report["metrics"]
+    assert metrics.keys() == {
+        *("mse", "psnr", "ssim", "lpips", "elbo", "nll", "kl", "importance_nll", "kl_per_dimension", "active_units"),
+        *("knn_accuracy", "frechet_reconstructions", "frechet_prior", "frechet_gmm"),
+    }
+    assert sum(metrics["kl_per_dimension"]) == pytest.approx(metrics["kl"])
+    # A tighter bound than the ELBO, on other draws of z.
+    assert metrics["importance_nll"] < 1 - metrics["elbo"]
     # The last epoch's test MSE is of the same weights and images; only the batches differ.
-    assert report["metrics"]["mse"] == pytest.approx(
-        json.loads((run / "summary.json").read_text())["test"]["mse"], rel=1e-4
-    )
+    assert metrics["mse"] == pytest.approx(json.loads((run / "summary.json").read_text())["test"]["mse"], rel=1e-4)
 
 
 def test_a_keras_file_serves_as_well_as_its_run(trained, workplace):
     _, run = trained
-    done = run_command("evaluate", run / "model.keras", "--dataset", "sample", cwd=workplace)
+    done = run_command("evaluate", run / "model.keras", "--dataset", "sample", "--importance-samples", 0, cwd=workplace)
     assert done.returncode == 0, done.stderr
     assert "500 test images" in done.stdout
     assert "psnr" in done.stdout
+    assert "importance nll" not in done.stdout
 
 
 def test_reconstruct_draws_files_under_their_originals(trained, workplace):
@@ -135,6 +145,14 @@ def test_sample_gives_the_same_picture_for_the_same_seed(trained, workplace):
         done = run_command("sample", run, "--count", 9, "--seed", 1, "--out", out, cwd=workplace)
         assert done.returncode == 0, done.stderr
     assert (workplace / "first.png").read_bytes() == (workplace / "second.png").read_bytes()
+
+
+def test_sample_draws_from_a_mixture_fitted_to_the_training_images(trained, workplace):
+    _, run = trained
+    done = run_command("sample", run, "--sampler", "gmm", "--count", 9, "--out", "mixture.png", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    with Image.open(workplace / "mixture.png") as picture:
+        assert min(picture.size) > 100
 
 
 def test_interpolate_draws_walks(trained, workplace):

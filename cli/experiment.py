@@ -1,0 +1,170 @@
+"""``keras-vae experiment``: the same run at several latent sizes, trained, evaluated and compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keras_vae.config import RunConfig
+from keras_vae.errors import InputError
+from keras_vae.files import write_text
+from keras_vae.training.run_directory import RunDirectory
+
+from .compare import compare_runs
+from .evaluate import evaluate_run
+from .options import Numbers, preset_option, setting_options
+from .runtime import say
+from .train import describe_run, resume_run, start_run
+
+DESCRIPTION = "experiment.json"
+
+
+@click.command("experiment")
+@click.option("--latents", type=Numbers(), help="Latent sizes to compare.  [default: 2,4,16]")
+@preset_option
+@click.option("--config", "config_path", type=click.Path(path_type=Path), help="Run what a config.json describes.")
+@click.option("--run-dir", type=click.Path(path_type=Path), help="Where to write; default runs/PRESET-experiment.")
+@click.option("--resume", is_flag=True, help="Go on with the experiment in --run-dir; what is done stays as it is.")
+@click.option("--overwrite", is_flag=True, help="Delete the experiment in --run-dir and start again.")
+@setting_options
+def command(
+    latents: tuple[int, ...] | None,
+    preset: str,
+    config_path: Path | None,
+    run_dir: Path | None,
+    resume: bool,
+    overwrite: bool,
+    changes: dict[str, Any],
+) -> None:
+    """Train, evaluate and compare one run at several latent sizes.
+
+    Each run is latentN in --run-dir, and comparison/report.html there shows them side by side. All other options are
+    those of train, and hold for every run.
+
+    \b
+    Examples:
+      keras-vae experiment --latents 2,4,16
+      keras-vae experiment --latents 2,4,16 --dataset sample --epochs 3
+      keras-vae experiment --resume --run-dir runs/mnist-experiment
+    """
+    if resume and overwrite:
+        raise InputError("--resume and --overwrite exclude each other")
+    if resume:
+        if run_dir is None:
+            raise InputError("--resume needs --run-dir, the experiment to go on with")
+        if latents or config_path or changes:
+            raise InputError("--resume goes on with the experiment as it was described; it takes no other settings")
+        _carry_out(run_dir, *_read_description(run_dir))
+        return
+    if "model__latent_dim" in changes:
+        raise InputError("--latents names the latent sizes; an experiment takes no --latent")
+    latents = latents or (2, 4, 16)
+    config = describe_run(preset, config_path, changes)
+    _check_latents(latents, config)
+    run_dir = run_dir or Path("runs") / f"{config.preset}-experiment"
+    with _new_experiment(run_dir, latents, config, overwrite=overwrite):
+        _carry_out(run_dir, latents, config)
+
+
+def _carry_out(folder: Path, latents: tuple[int, ...], config: RunConfig) -> None:
+    """Do what is not done yet: train and evaluate each run, and compare them."""
+    runs = [RunDirectory(folder / f"latent{latent}") for latent in latents]
+    try:
+        _train_and_evaluate(runs, latents, config)
+        compare_runs([run.path for run in runs], folder / "comparison")
+    except BaseException:
+        if any(run.is_run() for run in runs):
+            say(f"go on with: keras-vae experiment --resume --run-dir {folder}")
+        raise
+
+
+def _train_and_evaluate(runs: list[RunDirectory], latents: tuple[int, ...], config: RunConfig) -> None:
+    for number, (latent, run) in enumerate(zip(latents, runs, strict=True), start=1):
+        click.echo(f"latent {latent} ({number} of {len(runs)})")
+        _train(run, config.replace(model__latent_dim=latent))
+        if run.read_evaluation() is None:
+            click.echo(f"evaluating {run.path}")
+            evaluate_run(run.path)
+        # The first run decides what "auto" is for all of them.
+        config = config.replace(data__dataset=run.read_config().data.dataset)
+        _free_memory()
+
+
+def _train(run: RunDirectory, config: RunConfig) -> None:
+    if run.model.is_file():
+        return
+    if run.checkpoints.is_dir() and any(run.checkpoints.glob("*.weights.h5")):
+        resume_run(run.path)
+    else:
+        start_run(config, run.path, overwrite=run.is_run())
+
+
+def _free_memory() -> None:
+    import keras  # deferred: it takes seconds
+
+    keras.backend.clear_session()
+
+
+def _check_latents(latents: tuple[int, ...], config: RunConfig) -> None:
+    if len(set(latents)) < len(latents):
+        raise InputError(f"latents must differ from one another, got {','.join(map(str, latents))}")
+    for latent in latents:
+        config.replace(model__latent_dim=latent)  # checks its bounds
+
+
+@contextmanager
+def _new_experiment(folder: Path, latents: tuple[int, ...], config: RunConfig, *, overwrite: bool) -> Iterator[None]:
+    """Make the experiment's directory; if the block fails before a run has begun, leave the place as it was.
+
+    Raises:
+        InputError: when the place is taken, or cannot be written.
+    """
+    is_taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if is_taken and not os.path.isfile(folder / DESCRIPTION):
+        raise InputError(f"{folder}: exists and is no experiment; choose another --run-dir")
+    if is_taken and not overwrite:
+        raise InputError(
+            f"{folder}: there is an experiment already; go on with --resume, start again with --overwrite, "
+            "or choose another --run-dir"
+        )
+    old = folder.with_name(f".{uuid.uuid4().hex}.{folder.name}") if is_taken else None
+    try:
+        if old:
+            folder.rename(old)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / DESCRIPTION, json.dumps({"latents": latents, "config": config.as_dict()}, indent=2) + "\n")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot make the experiment's directory ({error.strerror or error})") from error
+    try:
+        yield
+    except BaseException:
+        if not any(RunDirectory(path).is_run() for path in folder.iterdir()):
+            shutil.rmtree(folder)
+            if old:
+                old.rename(folder)
+        raise
+    finally:
+        if old:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _read_description(folder: Path) -> tuple[tuple[int, ...], RunConfig]:
+    path = folder / DESCRIPTION
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        latents, config = tuple(map(int, values["latents"])), values["config"]
+    except FileNotFoundError as error:
+        raise InputError(f"{folder}: no experiment (there is no {DESCRIPTION} in it)") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise InputError(f"{path}: is no description of an experiment") from error
+    return latents, RunConfig.from_dict(config)

@@ -1,0 +1,137 @@
+"""The runs' pictures: read from ``plots/``, and set side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_vae import visualize
+from keras_vae.reports.runs import Run
+from keras_vae.visualize.style import Picture
+
+STILLS = {
+    "latent": "test_latent_visualization.png",
+    "reconstructions": "sample_test_reconstruction.png",
+    "manifolds": "latent_manifold.png",
+    "samples": "samples.png",
+    "samples_gmm": "samples_gmm.png",
+}
+"""A comparison's PNG without its suffix → the picture in a run's ``plots/``."""
+ANIMATIONS = ("test_latent_visualization", "sample_test_reconstruction")
+"""GIFs, without their suffix; of one name in a run's ``plots/`` and in a comparison."""
+
+GIF_WIDTH, PNG_WIDTH = 1600, 2400
+"""Pixels that pictures side by side are at most wide."""
+# Of longer runs this many epochs, evenly spread, are enough to see the movement, and keep file and memory small.
+_MOST_FRAMES = 100
+_GAP = 16
+# Plots and grey digits need no more, and each halving takes a tenth off the file.
+_GIF_COLOURS = 128
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A picture in a file, and its size in pixels."""
+
+    path: Path
+    width: int
+    height: int
+
+
+def write_stills(folder: Path, runs: Sequence[Run]) -> dict[str, list[PictureFile | None]]:
+    """Write each PNG of `STILLS` that a run has, side by side; returns where each run's own is, None where it has none.
+
+    Raises:
+        InputError: when a run's picture is damaged or too large.
+        OSError: when the folder cannot be written.
+    """
+    return {name: _write_still(folder / f"{name}.png", file, runs) for name, file in STILLS.items()}
+
+
+def write_animations(folder: Path, runs: Sequence[Run]) -> dict[str, list[PictureFile | None]]:
+    """Write each GIF of `ANIMATIONS` that a run has, side by side; as `write_stills`."""
+    return {name: _write_animation(folder / f"{name}.gif", f"{name}.gif", runs) for name in ANIMATIONS}
+
+
+def write_curves(folder: Path, runs: Sequence[Run]) -> dict[str, PictureFile]:
+    """Write ``test_curves.png`` and ``train_curves.png``, the runs over one another; returns both by their side."""
+    written = {}
+    for side in ("test", "train"):
+        curves = {}
+        for run in runs:
+            names = dict.fromkeys(name for row in run.rows for name in row if name.startswith(f"{side}_"))
+            values = {name.removeprefix(f"{side}_"): [row.get(name) for row in run.rows] for name in names}
+            curves[run.name] = ([row["epoch"] for row in run.rows], values)
+        title = f"Metrics by epoch · {side}"
+        picture, path = visualize.compare_curves(curves, title=title), folder / f"{side}_curves.png"
+        visualize.write_png(path, picture)
+        written[side] = PictureFile(path, picture.shape[1], picture.shape[0])
+    return written
+
+
+def columns_of(count: int) -> int:
+    """How many pictures stand in a row: with more than three they could not be read."""
+    return count if count <= 3 else 2 if count == 4 else 3
+
+
+def _write_still(target: Path, file: str, runs: Sequence[Run]) -> list[PictureFile | None]:
+    found = _having(file, runs)
+    if not found:
+        return [None] * len(runs)
+    pictures, sizes = [], {}
+    for run in found:
+        picture = visualize.read_png(run.plots / file)
+        sizes[run.name] = PictureFile(run.plots / file, picture.shape[1], picture.shape[0])
+        pictures.append(visualize.scaled(picture, _cell_width(len(found), PNG_WIDTH)))
+    names = [run.name for run in found]
+    visualize.write_png(target, visualize.beside(pictures, names=names, columns=columns_of(len(found)), gap=_GAP))
+    return [sizes.get(run.name) for run in runs]
+
+
+def _write_animation(target: Path, file: str, runs: Sequence[Run]) -> list[PictureFile | None]:
+    found = _having(file, runs)
+    if not found:
+        return [None] * len(runs)
+    counts = [visualize.count_gif_frames(run.plots / file) for run in found]
+    chosen = np.unique(np.linspace(0, max(counts) - 1, min(max(counts), _MOST_FRAMES)).round().astype(int))
+    animations, sizes = [], {}
+    for run, count in zip(found, counts, strict=True):
+        wanted = np.minimum(chosen, count - 1)
+        frames, (width, height) = _frames(run.plots / file, set(wanted.tolist()), _cell_width(len(found), GIF_WIDTH))
+        sizes[run.name] = PictureFile(run.plots / file, width, height)
+        animations.append([frames[index] for index in wanted.tolist()])
+    names = [run.name for run in found]
+    pages = visualize.frames_beside(animations, names=names, columns=columns_of(len(found)), gap=_GAP)
+    visualize.write_gif(target, pages, colours=_GIF_COLOURS)
+    return [sizes.get(run.name) for run in runs]
+
+
+def _frames(path: Path, wanted: set[int], width: int) -> tuple[dict[int, Picture], tuple[int, int]]:
+    """Index → frame made smaller to ``width``, of those wanted; and the size (width, height) that they had."""
+    frames, size = {}, (0, 0)
+    for index, frame in enumerate(visualize.read_gif(path)):
+        size = frame.shape[1], frame.shape[0]
+        if index in wanted:
+            frames[index] = visualize.scaled(frame, width)
+    return frames, size
+
+
+def _having(file: str, runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if (run.plots / file).is_file()]
+
+
+def _cell_width(count: int, width: int) -> int:
+    columns = columns_of(count)
+    return (width - _GAP * (columns - 1)) // columns
+
+
+def missing_pictures(found: dict[str, list[PictureFile | None]], runs: Sequence[Run]) -> Iterator[str]:
+    """A sentence for each picture that some runs have and others have not."""
+    for name, pictures in found.items():
+        without = [run.name for run, picture in zip(runs, pictures, strict=True) if picture is None]
+        if without and len(without) < len(runs):
+            file = STILLS.get(name, f"{name}.gif")
+            yield f"{file}: left out for {', '.join(without)}, where there is none."

@@ -1,0 +1,136 @@
+"""The settings in which runs differ, and the commands that repeat them."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_vae.config import PRESETS, RunConfig
+from keras_vae.reports.runs import Run
+from keras_vae.reports.table import MISSING
+
+# What the data decide, and what the command line has no option for.
+_FROM_DATA = {"model.image_shape"}
+_WITHOUT_OPTION = {"model.num_classes"}
+_OPTIONS = {"model.latent_dim": "--latent", "discriminator.widths": "--discriminator-widths"}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A setting that not all runs share.
+
+    Args:
+        name: ``section.setting``, or what was recorded.
+        help: what it is; empty where the name says it.
+        values: one a run.
+    """
+
+    name: str
+    help: str
+    values: tuple[Any, ...]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The values as they are read."""
+        return tuple(_text(value) for value in self.values)
+
+
+def differences(runs: Sequence[Run]) -> list[Difference]:
+    """The settings in which the runs differ, and then what differs of software and machine."""
+    helps = _helps(RunConfig)
+    found = [(name, helps[name], [_settings(run.config)[name] for run in runs]) for name in helps]
+    found += [(name, "", [_environment(run).get(name) for run in runs]) for name in _names(runs)]
+    return [
+        Difference(name, help, tuple(values))
+        for name, help, values in found
+        if len({repr(value) for value in values}) > 1
+    ]
+
+
+def training_command(run: Run) -> str:
+    """The command line that trains the run again, from its preset or else from its config.json."""
+    directory = ["--run-dir", str(run.path)]
+    config = RunConfig.from_dict(run.config.as_dict())
+    options = _options(config)
+    if options is None:
+        return shlex.join(["keras-vae", "train", "--config", str(run.path / "config.json"), *directory])
+    return shlex.join(["keras-vae", "train", *options, *directory])
+
+
+def other_commands(runs: Sequence[Run], folder: Path) -> list[str]:
+    """The command lines that measure the runs and compare them."""
+    paths = [str(run.path) for run in runs]
+    return [
+        *(shlex.join(["keras-vae", "evaluate", path]) for path in paths),
+        shlex.join(["keras-vae", "compare", *paths, "--to", str(folder)]),
+    ]
+
+
+def _options(config: RunConfig) -> list[str] | None:
+    """The options that make the preset this run; None where there is a setting that no option reaches."""
+    if config.preset not in PRESETS:
+        return None
+    before, after = _settings(PRESETS[config.preset][1]), _settings(config)
+    options = ["--preset", config.preset, "--latent", str(config.model.latent_dim)]
+    for name, value in after.items():
+        if value == before[name] or name in _FROM_DATA or name in ("model.latent_dim", "preset"):
+            continue
+        if value is None or name in _WITHOUT_OPTION:
+            return None
+        option = _OPTIONS.get(name, f"--{name.rpartition('.')[2].replace('_', '-')}")
+        if isinstance(value, bool):
+            options.append(option if value else f"--no-{option[2:]}")
+        else:
+            options += [option, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+    return options
+
+
+def _settings(config: RunConfig) -> dict[str, Any]:
+    """``section.setting`` → value."""
+    flat: dict[str, Any] = {}
+    for name, value in config.as_dict().items():
+        flat |= {f"{name}.{key}": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def _helps(section: type[Any], prefix: str = "") -> dict[str, str]:
+    """``section.setting`` → its help text, in the order of the description."""
+    hints = typing.get_type_hints(section)
+    helps: dict[str, str] = {}
+    for field in dataclasses.fields(section):
+        if dataclasses.is_dataclass(hints[field.name]):
+            helps |= _helps(hints[field.name], f"{field.name}.")
+        else:
+            helps[prefix + field.name] = str(field.metadata["help"])
+    return helps
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    return list(dict.fromkeys(name for run in runs for name in _environment(run)))
+
+
+def _environment(run: Run) -> dict[str, Any]:
+    """What was recorded of software and machine, as far as it is known here."""
+    recorded = run.recorded.get("environment")
+    if not isinstance(recorded, Mapping):
+        return {}
+    known = {name: recorded.get(name) for name in ("platform", "python", "git_revision")}
+    known["GPUs"] = recorded.get("gpus")
+    for name in ("precision", "jit"):
+        chosen = recorded.get(name)
+        known[f"{name} chosen"] = chosen.get("value") if isinstance(chosen, Mapping) else None
+    packages = recorded.get("packages")
+    return known | (dict(packages) if isinstance(packages, Mapping) else {})
+
+
+def _text(value: Any) -> str:
+    if value is None or value == []:
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,156 @@
+"""What an experiment does, in which order, and what it leaves alone; training itself is stood in for."""
+
+import json
+
+import pytest
+
+from keras_vae.config import RunConfig
+from keras_vae.errors import InputError
+from keras_vae.training import RunDirectory
+from keras_vae_cli import experiment
+
+
+@pytest.fixture
+def done(monkeypatch):
+    """What was asked for, in order; runs that "train" leave the files by which they are known."""
+    calls = []
+
+    def start_run(config, path, *, overwrite=False):
+        calls.append(("train", path.name, config.model.latent_dim, config.data.dataset, overwrite))
+        run = RunDirectory.create(path, overwrite=overwrite)
+        # What "auto" meant.
+        run.write_config(config.replace(data__dataset="sample"), {})
+        run.model.write_text("")
+
+    def resume_run(path):
+        calls.append(("resume", path.name))
+        RunDirectory(path).model.write_text("")
+
+    def evaluate_run(path):
+        calls.append(("evaluate", path.name))
+        RunDirectory(path).write_evaluation({})
+
+    monkeypatch.setattr(experiment, "start_run", start_run)
+    monkeypatch.setattr(experiment, "resume_run", resume_run)
+    monkeypatch.setattr(experiment, "evaluate_run", evaluate_run)
+    monkeypatch.setattr(experiment, "compare_runs", lambda runs, to: calls.append(("compare", len(runs), to.name)))
+    return calls
+
+
+def run_experiment(*arguments):
+    experiment.command.main([str(argument) for argument in arguments], standalone_mode=False)
+
+
+def test_each_size_is_trained_and_evaluated_and_all_are_compared(done, tmp_path):
+    run_experiment("--latents", "2,4", "--epochs", 3, "--run-dir", tmp_path / "sizes")
+
+    assert done == [
+        ("train", "latent2", 2, "auto", False),
+        ("evaluate", "latent2"),
+        # The data that "auto" meant for the first run.
+        ("train", "latent4", 4, "sample", False),
+        ("evaluate", "latent4"),
+        ("compare", 2, "comparison"),
+    ]
+    assert RunDirectory(tmp_path / "sizes" / "latent4").read_config().epochs == 3
+
+
+def test_three_sizes_are_compared_unless_others_are_named(done, tmp_path):
+    run_experiment("--run-dir", tmp_path / "sizes")
+    assert [call[1] for call in done if call[0] == "train"] == ["latent2", "latent4", "latent16"]
+
+
+def test_resuming_does_what_is_left_and_nothing_again(done, tmp_path):
+    folder = tmp_path / "sizes"
+    run_experiment("--latents", "2,3,4,5", "--run-dir", folder)
+    done.clear()
+    runs = {latent: RunDirectory(folder / f"latent{latent}") for latent in (2, 3, 4, 5)}
+    runs[3].evaluation.unlink()
+    for latent in (4, 5):
+        runs[latent].evaluation.unlink()
+        runs[latent].model.unlink()
+    (runs[4].checkpoints / "epoch_0001.weights.h5").write_text("")  # killed in its second epoch, the other in its first
+
+    run_experiment("--resume", "--run-dir", folder)
+
+    assert done == [
+        ("evaluate", "latent3"),
+        ("resume", "latent4"),
+        ("evaluate", "latent4"),
+        ("train", "latent5", 5, "sample", True),
+        ("evaluate", "latent5"),
+        ("compare", 4, "comparison"),
+    ]
+
+
+def test_an_experiment_is_not_overwritten_unless_asked(done, tmp_path):
+    folder = tmp_path / "sizes"
+    run_experiment("--latents", "2", "--run-dir", folder)
+    with pytest.raises(InputError, match="there is an experiment already"):
+        run_experiment("--latents", "2", "--run-dir", folder)
+    done.clear()
+
+    run_experiment("--latents", "3", "--run-dir", folder, "--overwrite")
+
+    assert done[0] == ("train", "latent3", 3, "auto", False)
+    assert sorted(path.name for path in folder.iterdir()) == ["experiment.json", "latent3"]
+    assert [path.name for path in tmp_path.iterdir()] == ["sizes"]
+
+
+def test_what_cannot_start_leaves_the_experiment_that_was_there(done, monkeypatch, tmp_path):
+    folder = tmp_path / "sizes"
+    run_experiment("--latents", "2", "--run-dir", folder)
+    before = json.loads((folder / "experiment.json").read_text())
+
+    def refuse(*arguments, **options):
+        raise InputError("mnits: no such data set")
+
+    monkeypatch.setattr(experiment, "start_run", refuse)
+    for name in ("sizes", "other"):
+        with pytest.raises(InputError, match="mnits"):
+            run_experiment("--latents", "3", "--dataset", "mnits", "--run-dir", tmp_path / name, "--overwrite")
+
+    assert json.loads((folder / "experiment.json").read_text()) == before
+    assert RunDirectory(folder / "latent2").model.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["sizes"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--latents", "2,2"), "latents must differ"),
+        (("--latents", "0"), "latent-dim must be at least 1, got 0"),
+        (("--latent", "2"), "--latents names the latent sizes"),
+        (("--resume",), "--resume needs --run-dir"),
+        (("--resume", "--overwrite"), "exclude each other"),
+        (("--resume", "--run-dir", "nowhere"), "no experiment"),
+        (("--resume", "--run-dir", "nowhere", "--epochs", "3"), "takes no other settings"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_is_written(arguments, message, done, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        run_experiment(*arguments)
+    assert not done
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"latents": [2]}', '{"latents": 2, "config": {}}'])
+def test_a_damaged_description_is_refused(text, done, tmp_path):
+    (tmp_path / "experiment.json").write_text(text)
+    with pytest.raises(InputError, match=r"experiment\.json: is no description"):
+        run_experiment("--resume", "--run-dir", tmp_path)
+
+
+def test_a_folder_that_is_no_experiment_is_not_taken(done, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="exists and is no experiment"):
+        run_experiment("--latents", "2", "--run-dir", tmp_path, "--overwrite")
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_the_description_holds_what_every_run_shares(done, tmp_path):
+    run_experiment("--latents", "2,4", "--beta", "0.5", "--run-dir", tmp_path / "sizes")
+    written = json.loads((tmp_path / "sizes" / "experiment.json").read_text())
+    assert written["latents"] == [2, 4]
+    assert RunConfig.from_dict(written["config"]).objective.beta == 0.5
