@@ -15,6 +15,8 @@ from keras_vae import visualize
 from keras_vae.callbacks.posteriors import EpochPosteriors
 from keras_vae.files import write_text, written_beside
 
+# Of more points the thumbnails hide one another, and the page's own projections (UMAP, t-SNE) take minutes.
+MOST_POINTS = 2000
 MEANS, CLASSES, SPRITE = "posterior_means.tsv", "classes.tsv", "sprite.png"
 CONFIG = "projector_config.pbtxt"
 
@@ -26,7 +28,7 @@ class EmbeddingProjector(keras.callbacks.Callback):
 
     Args:
         folder: of a run, as TensorBoard knows runs: ``<run directory>/tensorboard/test``.
-        posteriors: of the test images; comes before this callback in the list.
+        posteriors: of the test images, the first 2,000 of which are shown; comes before this callback in the list.
         class_names: one name a label.
     """
 
@@ -41,20 +43,20 @@ class EmbeddingProjector(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         with written_beside(self.folder / MEANS) as beside:
-            np.savetxt(beside, _at_least_three(self.posteriors.means), fmt="%.6g", delimiter="\t")
+            np.savetxt(beside, _at_least_three(self.posteriors.means[:MOST_POINTS]), fmt="%.6g", delimiter="\t")
         if not self._has_config:
             self._write_config()
             self._has_config = True
 
     def _write_config(self) -> None:
-        sheet, size = visualize.sprite_sheet(self.posteriors.images)
+        sheet, size = visualize.sprite_sheet(self.posteriors.images[:MOST_POINTS])
         visualize.write_png(self.folder / SPRITE, sheet)
         config = projector.ProjectorConfig()
         embedding = config.embeddings.add(tensor_name="posterior means", tensor_path=MEANS)
         embedding.sprite.image_path = SPRITE
         embedding.sprite.single_image_dim.extend(size)
         if self.posteriors.labels is not None:
-            write_text(self.folder / CLASSES, _table(self.posteriors.labels, self.class_names))
+            write_text(self.folder / CLASSES, _table(self.posteriors.labels[:MOST_POINTS], self.class_names))
             embedding.metadata_path = CLASSES
         # Last: it names the others.
         write_text(self.folder / CONFIG, text_format.MessageToString(config))
