@@ -171,10 +171,11 @@ def _measure(vae: VAE, dataset: ImageDataset, settings: _Settings, say: Callable
     if labels is not None and figures.labels is not None:
         metrics["knn_accuracy"] = knn_accuracy(means, labels, figures.means, figures.labels, settings.neighbours)
 
+    features_of = _compiled_features_of(vae, network, is_conditional=figures.labels is not None)
     samplers = (PriorSampler(vae.latent_dim), GaussianMixtureSampler.fit(draws, settings.components, seed))
     for sampler in samplers:
         say(f"decoding {settings.frechet_images:,} draws ({sampler.name})")
-        features = _features_of_draws(vae, network, sampler, figures.labels, settings)
+        features = _features_of_draws(features_of, sampler, figures.labels, settings)
         metrics[f"frechet_{sampler.name}"] = frechet_distance(figures.features, features)
     return metrics
 
@@ -192,21 +193,25 @@ def _image_and_posterior_metrics(vae: VAE, figures: ReconstructionFigures) -> di
     return metrics
 
 
-def _features_of_draws(
-    vae: VAE,
-    network: VGG16Features,
-    sampler: Sampler,
-    labels: npt.NDArray[np.int32] | None,
-    settings: _Settings,
-) -> npt.NDArray[np.float32]:
-    """`frechet_features` of decoded draws; a conditional model's have the test images' labels."""
+def _compiled_features_of(vae: VAE, network: VGG16Features, *, is_conditional: bool) -> Callable[..., Any]:
+    """`frechet_features` of decoded ``z`` (B, latent_dim), with labels (B,) of a conditional model: (B, 256)."""
     signature = [tf.TensorSpec((None, vae.latent_dim), tf.float32)]
-    signature += [] if labels is None else [tf.TensorSpec((None,), tf.int32)]
+    signature += [tf.TensorSpec((None,), tf.int32)] if is_conditional else []
 
     @tf.function(input_signature=signature)
     def features_of(z: Any, labels: Any = None) -> Any:
         return position_means(network(vae.decode(z, labels))[-1])
 
+    return features_of
+
+
+def _features_of_draws(
+    features_of: Callable[..., Any],
+    sampler: Sampler,
+    labels: npt.NDArray[np.int32] | None,
+    settings: _Settings,
+) -> npt.NDArray[np.float32]:
+    """The features of as many draws as test images; a conditional model's draws have the test images' labels."""
     drawn: list[npt.NDArray[Any]] = [sampler.sample(settings.frechet_images, settings.seed)]
     drawn += [] if labels is None else [labels[: settings.frechet_images]]
     starts = range(0, settings.frechet_images, settings.batch_size)
