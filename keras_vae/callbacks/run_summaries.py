@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hp
+from tensorboard.plugins.hparams import api_pb2, summary
 
 from keras_vae.config import RunConfig
 
@@ -21,6 +22,14 @@ COMPARED = {
     "kl": "KL [nats]",
     "active_units": "active units",
 }
+# The dashboard shows five hyperparameters until others are ticked: by name, but first those that are marked to differ.
+SHOWN_FIRST = (
+    "model.latent_dim",
+    "objective.beta",
+    "objective.perceptual_weight",
+    "objective.adversarial_weight",
+    "optimizer.learning_rate",
+)
 # A name is not a hyperparameter, nor is a place.
 _LEFT_OUT = {"preset", "data.data_dir", "data.memory_limit"}
 
@@ -42,11 +51,18 @@ def hyperparameter_callback(
         name: of the run; the dashboard's trial ID.
     """
     values = hyperparameters(config)
+    experiment = summary.experiment_pb(
+        hparam_infos=[
+            api_pb2.HParamInfo(name=setting, type=_type_of(value), differs=setting in SHOWN_FIRST)
+            for setting, value in values.items()
+        ],
+        metric_infos=[
+            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tags[metric]), display_name=title)
+            for metric, title in COMPARED.items()
+        ],
+    )
     with writer.as_default():
-        hp.hparams_config(
-            hparams=[hp.HParam(name) for name in values],
-            metrics=[hp.Metric(tags[metric], display_name=title) for metric, title in COMPARED.items()],
-        )
+        tf.summary.experimental.write_raw_pb(experiment.SerializeToString(), step=0)
     return hp.KerasCallback(writer, values, trial_id=name)
 
 
@@ -62,3 +78,9 @@ def _plain(value: Any) -> bool | int | float | str:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return "none" if value is None else value
+
+
+def _type_of(value: bool | int | float | str) -> Any:
+    if isinstance(value, bool):
+        return api_pb2.DATA_TYPE_BOOL
+    return api_pb2.DATA_TYPE_STRING if isinstance(value, str) else api_pb2.DATA_TYPE_FLOAT64

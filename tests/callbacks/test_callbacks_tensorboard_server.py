@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 from tensorboard import program
 
+from keras_vae.callbacks.run_summaries import SHOWN_FIRST
+
 RUN = "digits/tensorboard/test"
 
 
@@ -74,3 +76,10 @@ def test_the_hyperparameters_compare_the_run_by_its_test_metrics(served, finishe
     assert group["hparams"]["model.latent_dim"] == 2
     values = {metric["name"]["tag"]: metric["value"] for metric in group["metricValues"]}
     assert values["reconstruction/mse"] == pytest.approx(finished.directory.read_metrics()[-1]["test_mse"])
+
+
+def test_the_settings_that_matter_most_are_the_first_of_the_hyperparameters(served):
+    experiment = json.loads(served("plugin/hparams/experiment", request="{}"))
+    names = [info["name"] for info in experiment["hparamInfos"]]
+    assert set(names[:5]) == set(SHOWN_FIRST)
+    assert "discriminator.widths" in names
