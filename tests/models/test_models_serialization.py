@@ -38,7 +38,9 @@ def outputs_of(model):
 
 
 def test_every_public_model_is_in_the_table():
-    assert {row[0].__name__ for row in MODELS} == set(keras_vae.models.__all__)
+    models = {name for name in keras_vae.models.__all__ if isinstance(getattr(keras_vae.models, name), type)}
+    models = {name for name in models if issubclass(getattr(keras_vae.models, name), keras.Model)}
+    assert {row[0].__name__ for row in MODELS} == models
 
 
 @every_model

@@ -25,6 +25,8 @@ from keras_vae.losses import LPIPS
 from keras_vae.training import Objective
 from keras_vae.training.optimizers import FusedAdamW
 
+ADVERSARIAL = ("adversarial", "discriminator", "real_accuracy", "fake_accuracy")
+
 
 def numpy_of(tensor):
     return keras.ops.convert_to_numpy(tensor)
@@ -111,10 +113,16 @@ def test_test_metrics_are_those_of_all_images_whatever_the_batches():
     reported = trainer.evaluate(tf.data.Dataset.from_tensor_slices(images).batch(5), verbose=0, return_dict=True)
 
     noise.assign(before)
-    nll, kl = [], []
+    nll, kl, adversarial = [], [], {name: [] for name in ADVERSARIAL}
     for batch in (images[:5], images[5:]):
         mean, log_var = vae.encode(batch)
         sampled = vae.decode(vae.sampling(mean, log_var))
+        real, fake = (numpy_of(trainer.discriminator(seen)) for seen in (batch, sampled))
+        # The hinge losses of Lim & Ye 2017.
+        adversarial["adversarial"] += [-fake]
+        adversarial["discriminator"] += [np.maximum(0, 1 - real) + np.maximum(0, 1 + fake)]
+        adversarial["real_accuracy"] += [real > 0]
+        adversarial["fake_accuracy"] += [fake <= 0]
         nll += [-stats.norm(sampled, float(vae.likelihood_scale)).logpdf(batch).sum(axis=(1, 2, 3))]
         mean, log_var = numpy_of(mean).astype("float64"), numpy_of(log_var).astype("float64")
         kl += [0.5 * (mean**2 + np.exp(log_var) - 1 - log_var).sum(axis=1)]
@@ -127,6 +135,7 @@ def test_test_metrics_are_those_of_all_images_whatever_the_batches():
         "lpips": np.abs(images - reconstructions).mean(),
         "psnr": numpy_of(metrics.psnr(images, reconstructions)).mean(),
         "ssim": numpy_of(metrics.ssim(images, reconstructions)).mean(),
+        **{name: np.concatenate(parts).mean() for name, parts in adversarial.items()},
     }
     assert reported.keys() == expected.keys()
     for name, value in expected.items():
