@@ -79,6 +79,7 @@ class StreamSplit:
         decode: from a batch of serialised records (string, (N,)) to images uint8 (N, H, W, C), or to those and their
             labels int32 (N,).
         shuffle_buffer: how many records to hold when shuffling.
+        compression: of the files: none or ``GZIP``.
     """
 
     files: tuple[str, ...]
@@ -87,10 +88,15 @@ class StreamSplit:
     has_labels: bool
     decode: Callable[[tf.Tensor], Any]
     shuffle_buffer: int
+    compression: str = ""
 
     def records(self) -> tf.data.Dataset:
         """Every serialised record once, in the order of the files."""
-        return tf.data.TFRecordDataset(list(self.files))
+        return self.records_of(list(self.files))
+
+    def records_of(self, files: Any) -> tf.data.Dataset:
+        """Every serialised record of some of the files, string () or (N,)."""
+        return tf.data.TFRecordDataset(files, compression_type=self.compression)
 
     def first(self, n: int) -> tuple[UInt8Array, Int32Array | None]:
         """The first ``n`` images (all when there are fewer), uint8, and their labels, int32, or None."""
@@ -134,7 +140,7 @@ class ImageDataset:
 
     Args:
         name: what it is called, such as ``mnist``.
-        source: where it was read from: ``tfds``, ``idx`` or ``sample``.
+        source: where it was read from: ``tfds``, ``idx``, ``sample`` or ``tfrecord``.
         train: the training split.
         test: the test split.
         class_names: one name a label, or None when the images have no labels.

@@ -114,11 +114,14 @@ def _stream_order(split: StreamSplit, epoch_seed: tf.Tensor) -> tf.data.Dataset:
     """Every serialised record once: the files shuffled, then the records within a buffer."""
     files = tf.random.experimental.stateless_shuffle(tf.constant(split.files), epoch_seed)
     records = tf.data.Dataset.from_tensor_slices(files).interleave(
-        tf.data.TFRecordDataset,
+        split.records_of,
         cycle_length=min(_SHARDS_READ_TOGETHER, len(split.files)),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
+    # Of the graph that is being traced: tf.data joins a shuffle's seed with the process's global one, so that the order
+    # would depend on that too, and cannot where it is 0.
+    tf.compat.v1.set_random_seed(1)
     buffer_seed = tf.random.stateless_uniform((), epoch_seed, maxval=tf.int64.max, dtype=tf.int64)
     return records.shuffle(split.shuffle_buffer, seed=buffer_seed, reshuffle_each_iteration=False)
 

@@ -333,6 +333,15 @@ def test_a_streamed_epoch_shows_each_image_at_most_once_in_an_order_of_its_own(s
     assert batches[:steps] != batches[steps:]
 
 
+def test_the_streamed_order_does_not_depend_on_the_global_seed_and_a_seed_of_zero_will_do(sharded):
+    split = load_dataset("tiny_shapes", sharded, memory_limit=0).train
+    orders = []
+    for seed in (0, 1):
+        tf.random.set_seed(seed)
+        orders.append(stream_numbers(split, steps_per_epoch(split, 6)))
+    assert orders[0] == orders[1]
+
+
 def test_streamed_batches_are_float_images_with_the_labels_of_their_images(sharded):
     split = load_dataset("tiny_shapes", sharded, memory_limit=0).train
     pixels, labels = next(training_batches(split, 6, seed=0).as_numpy_iterator())

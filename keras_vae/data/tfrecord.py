@@ -1,0 +1,211 @@
+"""A data set as gzipped TFRecord files of tf.Example, sharded: the same bytes for the same images.
+
+In the folder: ``train/train-00000-of-00006.tfrecord.gz`` …, ``test/…`` and ``dataset.json``, which describes them.
+TFX's ImportExampleGen takes such a folder, with the splits ``train/*`` and ``test/*``.
+"""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import itertools
+import json
+import math
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_vae.data.dataset import ArraySplit, ImageDataset, Int32Array, Split, UInt8Array
+from keras_vae.data.tfds_prepare import one_line
+from keras_vae.errors import InputError
+from keras_vae.files import write_text
+
+IMAGE_KEY, LABEL_KEY = "image/encoded", "label"
+DESCRIPTION = "dataset.json"
+FORMAT = "keras-vae tfrecord 1"
+"""By this in its description a folder is known as ours."""
+
+_SPLITS = ("train", "test")
+_BATCH_BYTES = 16 << 20
+
+
+def write_tfrecords(
+    dataset: ImageDataset,
+    folder: Path,
+    *,
+    shard_size: int = 10_000,
+    overwrite: bool = False,
+    progress: Callable[[int], None] = lambda images: None,
+) -> dict[str, Any]:
+    """Write both splits, images in their order: ``image/encoded`` is a PNG, ``label`` an int64, if there are labels.
+
+    The folder appears whole or not at all. A streamed split is written as it is read.
+
+    Args:
+        dataset: what to write.
+        folder: where; made by this function.
+        shard_size: images in a file, at most; they are spread evenly.
+        overwrite: replace a data set that was written there before.
+        progress: is told, again and again, how many more images are done.
+
+    Returns:
+        What ``dataset.json`` holds: `ImageDataset.describe`, with the SHA-256 of the pixels of streamed splits too,
+        ``class_names``, and for each split its ``shards``: ``file``, ``images``, ``sha256``.
+
+    Raises:
+        InputError: when the shard size is below 1, the place is taken (and ``overwrite`` is not set, or what is there
+            is no such data set) or cannot be written, or the data set cannot be read.
+    """
+    if shard_size < 1:
+        raise InputError(f"shard-size must be at least 1, got {shard_size}")
+    description = {"format": FORMAT, **dataset.describe(), "class_names": dataset.class_names}
+    with _replaced_whole(folder, overwrite=overwrite) as beside:
+        written = {
+            name: _write_split(split, name, beside / name, shard_size, progress)
+            for name, split in zip(_SPLITS, (dataset.train, dataset.test), strict=True)
+        }
+        description["sha256"] = {name: pixels for name, (pixels, _) in written.items()}
+        description["shards"] = {name: shards for name, (_, shards) in written.items()}
+        write_text(beside / DESCRIPTION, json.dumps(description, indent=2) + "\n")
+    return description
+
+
+def check_folder(folder: Path, *, overwrite: bool = False) -> None:
+    """Check, changing nothing, that a data set can be written there.
+
+    Raises:
+        InputError: as `write_tfrecords`.
+    """
+    target = folder.resolve()
+    try:
+        found = [entry.name for entry in target.iterdir()] if target.is_dir() else None
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
+    if found is None and os.path.lexists(target):
+        raise InputError(f"{folder}: exists and is no folder; choose another")
+    if found:
+        # Whoever keeps something beside the shards does not lose it with them.
+        if not set(found) <= {*_SPLITS, DESCRIPTION} or read_description(str(target / DESCRIPTION)) is None:
+            raise InputError(f"{folder}: exists and holds something else than a data set of ours; choose another")
+        if not overwrite:
+            raise InputError(f"{folder}: holds a data set already; replace it with --overwrite, or choose another")
+    nearest = next(parent for parent in target.parents if os.path.lexists(parent))
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"{folder}: {nearest} is no directory that can be written; choose another")
+
+
+def read_description(path: str) -> dict[str, Any] | None:
+    """What a ``dataset.json`` says, or None where there is none of ours."""
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            values = json.load(file)
+    except (tf.errors.OpError, ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) and values.get("format") == FORMAT else None
+
+
+def _write_split(
+    split: Split, name: str, folder: Path, shard_size: int, progress: Callable[[int], None]
+) -> tuple[str, list[dict[str, Any]]]:
+    """Write the shards of a split; returns the SHA-256 of its pixels and, for each shard, what is to be recorded."""
+    folder.mkdir()
+    pixels = hashlib.sha256()
+    examples = _examples(split, pixels, progress)
+    count = -(-split.count // shard_size)
+    shards = []
+    for index in range(count):
+        images = (index + 1) * split.count // count - index * split.count // count
+        path = folder / f"{name}-{index:05}-of-{count:05}.tfrecord.gz"
+        # TensorFlow writes no time into the gzip header.
+        with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+            for example in itertools.islice(examples, images):
+                writer.write(example)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        shards.append({"file": f"{name}/{path.name}", "images": images, "sha256": digest})
+    collections.deque(examples, maxlen=0)  # to the end, where the count is checked
+    return pixels.hexdigest(), shards
+
+
+def tf_example(encoded: bytes, label: int | None = None) -> bytes:
+    """A serialised tf.Example of an image's PNG or JPEG bytes and its label, if there is one; always the same bytes."""
+    feature = {IMAGE_KEY: tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded]))}
+    if label is not None:
+        feature[LABEL_KEY] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
+    example = tf.train.Example(features=tf.train.Features(feature=feature))
+    serialised: bytes = example.SerializeToString(deterministic=True)
+    return serialised
+
+
+def _examples(split: Split, pixels: Any, progress: Callable[[int], None]) -> Iterator[bytes]:
+    """Every image as a serialised tf.Example; ``pixels`` is the hash to update."""
+    for images, labels in _batches(split):
+        pixels.update(np.ascontiguousarray(images).data)
+        for index, png in enumerate(tf.io.encode_png(images).numpy()):
+            # TFDS writes -1 where a split's labels are withheld.
+            yield tf_example(png, None if labels is None or labels[index] < 0 else labels[index])
+        progress(len(images))
+
+
+def _batches(split: Split) -> Iterator[tuple[UInt8Array, Int32Array | None]]:
+    """The split in order, as many images at a time as fit into a few megabytes."""
+    size = max(1, _BATCH_BYTES // math.prod(split.image_shape))
+    if isinstance(split, ArraySplit):
+        for start in range(0, split.count, size):
+            rows = slice(start, start + size)
+            yield split.images[rows], None if split.labels is None else split.labels[rows]
+        return
+    done = 0
+    batches = split.records().batch(size).map(split.decode).prefetch(1).as_numpy_iterator()
+    while True:
+        try:
+            batch = next(batches, None)
+        except tf.errors.OpError as error:
+            raise InputError(f"{split.files[0]}: cannot be read ({one_line(error)}); prepare it again") from error
+        if batch is None:
+            break
+        images, labels = batch if split.has_labels else (batch, None)
+        done += len(images)
+        yield images, labels
+    if done != split.count:
+        raise InputError(f"{split.files[0]}: holds {done} images of the {split.count} announced; prepare it again")
+
+
+@contextmanager
+def _replaced_whole(folder: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A new folder beside ``folder``, renamed to it when the block is done and removed when it fails.
+
+    What was there is where it was until then.
+
+    Raises:
+        InputError: as `check_folder`, or when the place cannot be written.
+    """
+    check_folder(folder, overwrite=overwrite)
+    target = folder.resolve()
+    beside, old = (target.with_name(f".{uuid.uuid4().hex}.{target.name}") for _ in range(2))
+    try:
+        beside.mkdir(parents=True)
+        yield beside
+        # A folder cannot be renamed onto one that is not empty, so the old one steps aside first.
+        if target.exists():
+            target.rename(old)
+        try:
+            beside.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    except tf.errors.OpError as error:  # TensorFlow's own writer
+        raise InputError(f"{folder}: cannot be written ({one_line(error)})") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
