@@ -54,7 +54,7 @@ def command(
     components: int,
     as_json: bool,
 ) -> None:
-    """Measure RUN (a run directory or a .keras file) on the whole test set.
+    """Measure RUN (a run directory, a .keras file or an exported model) on the whole test set.
 
     MSE, PSNR, SSIM and LPIPS (VGG16, three taps) are of the reconstruction through the posterior mean; the ELBO is
     estimated with one sampled z an image, the likelihood by importance sampling with many. Samples are compared with
@@ -89,10 +89,11 @@ def evaluate_run(
     dataset: str | None = None,
     data_dir: str | None = None,
 ) -> dict[str, Any]:
-    """Measure a run directory's model or a ``.keras`` file: ``{"model", "data", "settings", "metrics"}``.
+    """Measure a run directory's model, a ``.keras`` file or an exported model.
 
-    The report is also written to the run's evaluation.json when the data are those that the run recorded. For the
-    other arguments see `keras_vae.training.evaluation.evaluation_report`.
+    The report is ``{"model", "data", "settings", "metrics"}``. It is also written to the run's evaluation.json when the
+    data are those that the run recorded. For the other arguments see
+    `keras_vae.training.evaluation.evaluation_report`.
 
     Raises:
         InputError: when the model or the data cannot be opened, do not fit each other, or cannot be measured.

@@ -15,11 +15,13 @@ import click
 
 from keras_vae.config import RunConfig
 from keras_vae.errors import InputError
+from keras_vae.export.publish import list_versions, model_root
 from keras_vae.files import write_text
 from keras_vae.training.run_directory import RunDirectory
 
 from .compare import compare_runs
 from .evaluate import evaluate_run
+from .export import export_run
 from .options import Numbers, preset_option, setting_options
 from .runtime import say
 from .train import describe_run, resume_run, start_run
@@ -34,6 +36,7 @@ DESCRIPTION = "experiment.json"
 @click.option("--run-dir", type=click.Path(path_type=Path), help="Where to write; default runs/PRESET-experiment.")
 @click.option("--resume", is_flag=True, help="Go on with the experiment in --run-dir; what is done stays as it is.")
 @click.option("--overwrite", is_flag=True, help="Delete the experiment in --run-dir and start again.")
+@click.option("--export/--no-export", default=True, show_default=True, help="Export each model to saved_models there.")
 @setting_options
 def command(
     latents: tuple[int, ...] | None,
@@ -42,12 +45,13 @@ def command(
     run_dir: Path | None,
     resume: bool,
     overwrite: bool,
+    export: bool,
     changes: dict[str, Any],
 ) -> None:
-    """Train, evaluate and compare one run at several latent sizes.
+    """Train, evaluate, export and compare one run at several latent sizes.
 
-    Each run is latentN in --run-dir, and comparison/report.html there shows them side by side. All other options are
-    those of train, and hold for every run.
+    Each run is latentN in --run-dir, its exported model saved_models/PRESET-latentN there, and comparison/report.html
+    shows them side by side. All other options are those of train, and hold for every run.
 
     \b
     Examples:
@@ -62,7 +66,7 @@ def command(
             raise InputError("--resume needs --run-dir, the experiment to go on with")
         if latents or config_path or changes:
             raise InputError("--resume goes on with the experiment as it was described; it takes no other settings")
-        _carry_out(run_dir, *_read_description(run_dir))
+        _carry_out(run_dir, *_read_description(run_dir), export=export)
         return
     if "model__latent_dim" in changes:
         raise InputError("--latents names the latent sizes; an experiment takes no --latent")
@@ -71,14 +75,14 @@ def command(
     _check_latents(latents, config)
     run_dir = run_dir or Path("runs") / f"{config.preset}-experiment"
     with _new_experiment(run_dir, latents, config, overwrite=overwrite):
-        _carry_out(run_dir, latents, config)
+        _carry_out(run_dir, latents, config, export=export)
 
 
-def _carry_out(folder: Path, latents: tuple[int, ...], config: RunConfig) -> None:
-    """Do what is not done yet: train and evaluate each run, and compare them."""
+def _carry_out(folder: Path, latents: tuple[int, ...], config: RunConfig, *, export: bool) -> None:
+    """Do what is not done yet: train, evaluate and export each run, and compare them."""
     runs = [RunDirectory(folder / f"latent{latent}") for latent in latents]
     try:
-        _train_and_evaluate(runs, latents, config)
+        _make_runs(runs, latents, config, folder / "saved_models" if export else None)
         compare_runs([run.path for run in runs], folder / "comparison")
     except BaseException:
         if any(run.is_run() for run in runs):
@@ -86,13 +90,17 @@ def _carry_out(folder: Path, latents: tuple[int, ...], config: RunConfig) -> Non
         raise
 
 
-def _train_and_evaluate(runs: list[RunDirectory], latents: tuple[int, ...], config: RunConfig) -> None:
+def _make_runs(
+    runs: list[RunDirectory], latents: tuple[int, ...], config: RunConfig, saved_models: Path | None
+) -> None:
     for number, (latent, run) in enumerate(zip(latents, runs, strict=True), start=1):
         click.echo(f"latent {latent} ({number} of {len(runs)})")
         _train(run, config.replace(model__latent_dim=latent))
         if run.read_evaluation() is None:
             click.echo(f"evaluating {run.path}")
             evaluate_run(run.path)
+        if saved_models:
+            _export(run, saved_models, f"{config.preset}-latent{latent}")
         # The first run decides what "auto" is for all of them.
         config = config.replace(data__dataset=run.read_config().data.dataset)
         _free_memory()
@@ -105,6 +113,13 @@ def _train(run: RunDirectory, config: RunConfig) -> None:
         resume_run(run.path)
     else:
         start_run(config, run.path, overwrite=run.is_run())
+
+
+def _export(run: RunDirectory, saved_models: Path, name: str) -> None:
+    root = model_root(saved_models, name)
+    if not root.is_dir() or not list_versions(root):
+        click.echo(f"exporting {run.path}")
+        export_run(run.path, saved_models, name=name)
 
 
 def _free_memory() -> None:

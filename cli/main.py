@@ -20,8 +20,11 @@ COMMANDS = (
     "sample",
     "interpolate",
     "encode",
+    "export",
+    "verify",
     "compare",
     "experiment",
+    "to-tfrecord",
     "presets",
     "doctor",
 )
@@ -36,7 +39,7 @@ class _CommandGroup(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f".{name}", __package__).command
+        command: click.Command = importlib.import_module(f".{name.replace('-', '_')}", __package__).command
         return command
 
 

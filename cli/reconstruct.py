@@ -15,7 +15,8 @@ from .runtime import open_model, read_image, write_picture
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @picture_option("reconstructions.png")
 def command(run: Path, images: tuple[Path, ...], out: Path) -> None:
-    """Reconstruct image files with RUN (a run directory or a .keras file) and draw them under the originals.
+    """Reconstruct image files with RUN (a run directory, a .keras file or an exported model) and draw them under
+    the originals.
 
     Images of another size are resized to the model's.
 

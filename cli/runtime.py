@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from keras_vae.config import RunConfig
-from keras_vae.errors import InputError
+from keras_vae.config import DataConfig
+from keras_vae.errors import ExportError, InputError
+from keras_vae.export.publish import list_versions
 from keras_vae.files import written_beside
 from keras_vae.training.run_directory import RunDirectory
 
@@ -29,24 +30,31 @@ def start_tensorflow() -> None:
     On CPU its graph rewriting is turned off: it takes about 4 s of the time to the first step, and the step was
     measured no faster with it.
     """
-    with _stderr_held_back():
+    with stderr_held_back():
         # Deferred: it takes seconds, and help needs none of it.
         import keras  # noqa: F401
         import tensorflow as tf
 
+        # Its warnings are for programmers, such as that several models were traced in one process.
+        tf.get_logger().setLevel("ERROR")
         if not tf.config.list_physical_devices("GPU"):
             tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @contextmanager
-def _stderr_held_back() -> Iterator[None]:
-    """Keep what libraries write to the file descriptor of stderr; show it only where the block fails."""
+def stderr_held_back() -> Iterator[Callable[[str], None]]:
+    """Keep what libraries write to the file descriptor of stderr; show it only where the block fails unforeseen.
+
+    Yields a function that says a line there all the same.
+    """
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
-            yield
+            yield lambda line: _write_line(saved, line)
+        except (InputError, ExportError, KeyboardInterrupt):
+            raise  # the message says it all
         except BaseException:
             held.seek(0)
             os.write(saved, held.read())
@@ -56,16 +64,25 @@ def _stderr_held_back() -> Iterator[None]:
             os.close(saved)
 
 
-def open_model(path: Path) -> tuple[VAE, RunConfig | None]:
-    """The model in a run directory or a ``.keras`` file, and the run's description if there is one.
+def _write_line(descriptor: int, line: str) -> None:
+    os.write(descriptor, f"{line}\n".encode(errors="replace"))
+
+
+def open_model(path: Path) -> tuple[VAE, DataConfig | None]:
+    """The model in a run directory, a ``.keras`` file or an exported version, and its training data if they are known.
+
+    Of ``saved_models/<name>`` it is the newest version.
 
     Raises:
         InputError: when there is none, or it cannot be loaded.
     """
+    version = exported_version(path)
+    if version:
+        return _open_exported(version)
     config, model_path = None, path
     if path.is_dir():
         run = RunDirectory.open(path)
-        config, model_path = run.read_config(), run.model
+        config, model_path = run.read_config().data, run.model
         if not model_path.is_file():
             raise InputError(
                 f"{path}: has no model yet; finish the run with: keras-vae train --resume --run-dir {path}"
@@ -78,7 +95,31 @@ def open_model(path: Path) -> tuple[VAE, RunConfig | None]:
     return load_model(model_path), config
 
 
-def open_dataset(config: RunConfig | None, dataset: str | None, data_dir: str | None, vae: VAE) -> ImageDataset:
+def exported_version(path: Path) -> Path | None:
+    """The exported version that ``path`` is, or else the newest one in it; None where there is none."""
+    if not path.is_dir() or RunDirectory(path).is_run():
+        return None
+    if (path / "saved_model.pb").exists():
+        return path
+    versions = [path / str(version) for version in list_versions(path)]
+    return next((version for version in reversed(versions) if (version / "saved_model.pb").exists()), None)
+
+
+def _open_exported(folder: Path) -> tuple[VAE, DataConfig | None]:
+    start_tensorflow()
+    from keras_vae.export.loading import load_exported
+
+    with stderr_held_back():  # TensorFlow warns that it cannot be trained
+        exported = load_exported(folder)
+    data = exported.manifest.data or {}
+    name, source = data.get("name"), data.get("source")
+    # As it is written after --dataset. What lay in a folder has no more than the folder's name; it is not guessed at.
+    dataset = "sample" if source == "sample" else str(name) if source == "tfds" else f"{source}:{name}"
+    # It has all the names of a VAE that commands use.
+    return cast("VAE", exported), DataConfig(dataset=dataset) if name and source else None
+
+
+def open_dataset(config: DataConfig | None, dataset: str | None, data_dir: str | None, vae: VAE) -> ImageDataset:
     """The data set that was asked for, or else the one that the run was trained on; its images fit the model.
 
     Raises:
@@ -86,9 +127,8 @@ def open_dataset(config: RunConfig | None, dataset: str | None, data_dir: str | 
     """
     from keras_vae.data import load_dataset
 
-    known = config.data if config else None
     loaded = load_dataset(
-        dataset or (known.dataset if known else "auto"), data_dir or (known.data_dir if known else None), say=say
+        dataset or (config.dataset if config else "auto"), data_dir or (config.data_dir if config else None), say=say
     )
     if loaded.image_shape != tuple(vae.image_shape):
         raise InputError(

@@ -38,7 +38,7 @@ def command(
     seed: int,
     out: Path,
 ) -> None:
-    """Decode draws of the prior with RUN (a run directory or a .keras file) into one picture.
+    """Decode draws of the prior with RUN (a run directory, a .keras file or an exported model) into one picture.
 
     With --sampler gmm they are draws of a Gaussian mixture, which is fitted to one draw of each training image's
     posterior.

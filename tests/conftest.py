@@ -8,6 +8,18 @@ import pytest
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 
+# Folders whose tests share a run or an export that takes long to make.
+SHARING = {"callbacks", "end_to_end", "examples", "export"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
+def pytest_collection_modifyitems(items):
+    """What shares a fixture stays in one of the processes that pytest-xdist spreads the tests over."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(folder if folder in SHARING else item.path.name))
+
+
 def _gradients(loss, variables):
     """NumPy gradients of ``loss()`` by ``variables``; zeros where it does not depend on one."""
     import keras

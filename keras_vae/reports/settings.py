@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_vae.config import PRESETS, RunConfig
+from keras_vae.config import RunConfig
 from keras_vae.reports.runs import Run
 from keras_vae.reports.table import MISSING
-
-# What the data decide, and what the command line has no option for.
-_FROM_DATA = {"model.image_shape"}
-_WITHOUT_OPTION = {"model.num_classes"}
-_OPTIONS = {"model.latent_dim": "--latent", "discriminator.widths": "--discriminator-widths"}
+from keras_vae.training import command_line
+from keras_vae.training.command_line import flat_settings
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Difference:
 def differences(runs: Sequence[Run]) -> list[Difference]:
     """The settings in which the runs differ, and then what differs of software and machine."""
     helps = _helps(RunConfig)
-    found = [(name, helps[name], [_settings(run.config)[name] for run in runs]) for name in helps]
+    found = [(name, helps[name], [flat_settings(run.config)[name] for run in runs]) for name in helps]
     found += [(name, "", [_environment(run).get(name) for run in runs]) for name in _names(runs)]
     return [
         Difference(name, help, tuple(values))
@@ -54,12 +51,7 @@ def differences(runs: Sequence[Run]) -> list[Difference]:
 
 def training_command(run: Run) -> str:
     """The command line that trains the run again, from its preset or else from its config.json."""
-    directory = ["--run-dir", str(run.path)]
-    config = RunConfig.from_dict(run.config.as_dict())
-    options = _options(config)
-    if options is None:
-        return shlex.join(["keras-vae", "train", "--config", str(run.path / "config.json"), *directory])
-    return shlex.join(["keras-vae", "train", *options, *directory])
+    return command_line.training_command(run.path, run.config)
 
 
 def other_commands(runs: Sequence[Run], folder: Path) -> list[str]:
@@ -69,33 +61,6 @@ def other_commands(runs: Sequence[Run], folder: Path) -> list[str]:
         *(shlex.join(["keras-vae", "evaluate", path]) for path in paths),
         shlex.join(["keras-vae", "compare", *paths, "--to", str(folder)]),
     ]
-
-
-def _options(config: RunConfig) -> list[str] | None:
-    """The options that make the preset this run; None where there is a setting that no option reaches."""
-    if config.preset not in PRESETS:
-        return None
-    before, after = _settings(PRESETS[config.preset][1]), _settings(config)
-    options = ["--preset", config.preset, "--latent", str(config.model.latent_dim)]
-    for name, value in after.items():
-        if value == before[name] or name in _FROM_DATA or name in ("model.latent_dim", "preset"):
-            continue
-        if value is None or name in _WITHOUT_OPTION:
-            return None
-        option = _OPTIONS.get(name, f"--{name.rpartition('.')[2].replace('_', '-')}")
-        if isinstance(value, bool):
-            options.append(option if value else f"--no-{option[2:]}")
-        else:
-            options += [option, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
-    return options
-
-
-def _settings(config: RunConfig) -> dict[str, Any]:
-    """``section.setting`` → value."""
-    flat: dict[str, Any] = {}
-    for name, value in config.as_dict().items():
-        flat |= {f"{name}.{key}": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
-    return flat
 
 
 def _helps(section: type[Any], prefix: str = "") -> dict[str, str]:

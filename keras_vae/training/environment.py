@@ -24,7 +24,7 @@ def describe_environment(config: RunConfig) -> dict[str, Any]:
         "gpus": [name for name, _ in gpus()],
         "precision": {"value": precision.value, "reason": precision.reason},
         "jit": {"value": jit.value, "reason": jit.reason},
-        "git_revision": _git_revision(),
+        "git_revision": git_revision(),
     }
 
 
@@ -39,7 +39,7 @@ def package_versions() -> dict[str, str | None]:
     return versions
 
 
-def _git_revision() -> str | None:
+def git_revision() -> str | None:
     """The commit of the checkout that this file lies in, with "-dirty" after it if it was changed."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():

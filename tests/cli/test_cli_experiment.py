@@ -1,6 +1,7 @@
 """What an experiment does, in which order, and what it leaves alone; training itself is stood in for."""
 
 import json
+import shutil
 
 import pytest
 
@@ -33,6 +34,12 @@ def done(monkeypatch):
     monkeypatch.setattr(experiment, "start_run", start_run)
     monkeypatch.setattr(experiment, "resume_run", resume_run)
     monkeypatch.setattr(experiment, "evaluate_run", evaluate_run)
+
+    def export_run(path, to, *, name):
+        calls.append(("export", path.name, name))
+        (to / name / "1").mkdir(parents=True)
+
+    monkeypatch.setattr(experiment, "export_run", export_run)
     monkeypatch.setattr(experiment, "compare_runs", lambda runs, to: calls.append(("compare", len(runs), to.name)))
     return calls
 
@@ -41,18 +48,30 @@ def run_experiment(*arguments):
     experiment.command.main([str(argument) for argument in arguments], standalone_mode=False)
 
 
-def test_each_size_is_trained_and_evaluated_and_all_are_compared(done, tmp_path):
+def test_each_size_is_trained_evaluated_and_exported_and_all_are_compared(done, tmp_path):
     run_experiment("--latents", "2,4", "--epochs", 3, "--run-dir", tmp_path / "sizes")
 
     assert done == [
         ("train", "latent2", 2, "auto", False),
         ("evaluate", "latent2"),
+        ("export", "latent2", "mnist-latent2"),
         # The data that "auto" meant for the first run.
         ("train", "latent4", 4, "sample", False),
         ("evaluate", "latent4"),
+        ("export", "latent4", "mnist-latent4"),
         ("compare", 2, "comparison"),
     ]
     assert RunDirectory(tmp_path / "sizes" / "latent4").read_config().epochs == 3
+
+
+def test_models_are_exported_unless_that_is_not_wanted(done, tmp_path):
+    folder = tmp_path / "sizes"
+    run_experiment("--latents", "2", "--run-dir", folder, "--no-export")
+    assert [call[0] for call in done] == ["train", "evaluate", "compare"]
+    assert not (folder / "saved_models").exists()
+    run_experiment("--resume", "--run-dir", folder)
+    assert done[3:] == [("export", "latent2", "mnist-latent2"), ("compare", 1, "comparison")]
+    assert (folder / "saved_models" / "mnist-latent2" / "1").is_dir()
 
 
 def test_three_sizes_are_compared_unless_others_are_named(done, tmp_path):
@@ -69,6 +88,7 @@ def test_resuming_does_what_is_left_and_nothing_again(done, tmp_path):
     for latent in (4, 5):
         runs[latent].evaluation.unlink()
         runs[latent].model.unlink()
+        shutil.rmtree(folder / "saved_models" / f"mnist-latent{latent}")
     (runs[4].checkpoints / "epoch_0001.weights.h5").write_text("")  # killed in its second epoch, the other in its first
 
     run_experiment("--resume", "--run-dir", folder)
@@ -77,8 +97,10 @@ def test_resuming_does_what_is_left_and_nothing_again(done, tmp_path):
         ("evaluate", "latent3"),
         ("resume", "latent4"),
         ("evaluate", "latent4"),
+        ("export", "latent4", "mnist-latent4"),
         ("train", "latent5", 5, "sample", True),
         ("evaluate", "latent5"),
+        ("export", "latent5", "mnist-latent5"),
         ("compare", 4, "comparison"),
     ]
 
@@ -93,7 +115,7 @@ def test_an_experiment_is_not_overwritten_unless_asked(done, tmp_path):
     run_experiment("--latents", "3", "--run-dir", folder, "--overwrite")
 
     assert done[0] == ("train", "latent3", 3, "auto", False)
-    assert sorted(path.name for path in folder.iterdir()) == ["experiment.json", "latent3"]
+    assert sorted(path.name for path in folder.iterdir()) == ["experiment.json", "latent3", "saved_models"]
     assert [path.name for path in tmp_path.iterdir()] == ["sizes"]
 
 

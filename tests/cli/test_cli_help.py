@@ -14,8 +14,11 @@ COMMANDS = (
     "sample",
     "interpolate",
     "encode",
+    "export",
+    "verify",
     "compare",
     "experiment",
+    "to-tfrecord",
     "presets",
     "doctor",
 )

@@ -39,7 +39,7 @@ def experiment(tmp_path_factory):
     workplace = tmp_path_factory.mktemp("experiment")
     write_idx(workplace / "images")
     done = run_command(
-        "experiment", "--latents", "2,3", "--dataset", "idx:images", "--epochs", 2, "--run-dir", "sizes", *QUICK,
+        "experiment", "--latents", "2,3", "--dataset", "idx:images", "--epochs", 2, "--run-dir", "sizes", "--no-export", *QUICK,
         cwd=workplace,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

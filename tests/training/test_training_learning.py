@@ -1,4 +1,4 @@
-"""Learning is real: two epochs of the preset's model on real digits, with every loss on."""
+"""Learning is real: two half epochs of the preset's model on real digits, with every loss on."""
 
 import numpy as np
 
@@ -6,23 +6,23 @@ from keras_vae.config import preset
 from keras_vae.data import load_dataset, steps_per_epoch, training_batches
 from keras_vae.training import build_trainer
 
-# Of the error of the best constant image, the mean of the training images. 0.79 was measured, which is what knowing the
+# Of the error of the best constant image, the mean of the training images. 0.81 was measured, which is what knowing the
 # digit's class alone would give; half of that gain is asked for.
 SHARE = 0.9
 
 
-def test_two_epochs_reconstruct_digits_better_than_the_best_constant_image_through_an_informative_latent():
+def test_two_half_epochs_reconstruct_digits_better_than_the_best_constant_image_through_an_informative_latent():
     # Warm-ups are shares of a run: in so short a one the discriminator counts from the start, and steps are smaller.
     config = preset("mnist").replace(
         epochs=2,
-        data__batch_size=64,
+        data__batch_size=32,
         objective__adversarial_start=0.0,
         optimizer__ema=0.99,
         precision="float32",
         jit="off",
     )
     digits = load_dataset("sample")
-    steps = steps_per_epoch(digits.train, config.data.batch_size)
+    steps = steps_per_epoch(digits.train, config.data.batch_size) // 2
     trainer = build_trainer(config, steps)
 
     batches = training_batches(digits.train, config.data.batch_size, seed=config.seed)

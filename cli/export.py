@@ -1,0 +1,194 @@
+"""``keras-vae export``: a trained model as a version that TensorFlow Serving loads, with TFLite files beside it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from keras_vae.errors import InputError
+from keras_vae.export.manifest import Manifest, read_manifest
+from keras_vae.export.publish import MOST_VERSION, check_target, model_root
+from keras_vae.training.run_directory import RunDirectory
+
+from .options import json_option, run_argument, with_data_options
+from .runtime import exported_version, open_dataset, open_model, say, stderr_held_back
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from keras_vae.data import Split
+    from keras_vae.export.model_card import Training
+
+# Of so many training images half calibrate the TFLite files; everything is compared with the Keras model on the others.
+IMAGES = 400
+
+
+@click.command("export")
+@run_argument
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path),
+    default=Path("saved_models"),
+    show_default=True,
+    help="Folder of the models; the version goes to NAME/VERSION in it.",
+)
+@click.option("--name", help="The model's name.  [default: the run's]")
+@click.option("--version", type=click.IntRange(1, MOST_VERSION), help="Its number.  [default: UTC time in seconds]")
+@click.option("--tflite/--no-tflite", default=True, show_default=True, help="TFLite files: fp32, fp16 and int8.")
+@click.option("--int8-float-io", is_flag=True, help="Let the int8 files take and give float32.")
+@click.option("--onnx", is_flag=True, help="ONNX files too.")
+@with_data_options
+@json_option
+def command(
+    run: Path,
+    to: Path,
+    name: str | None,
+    version: int | None,
+    tflite: bool,
+    int8_float_io: bool,
+    onnx: bool,
+    dataset: str | None,
+    data_dir: str | None,
+    as_json: bool,
+) -> None:
+    """Publish RUN (a run directory or a .keras file) for TensorFlow Serving, LiteRT and ONNX Runtime.
+
+    Everything is written beside the versions that are there, compared with the Keras model on real images, and only
+    then renamed to saved_models/NAME/VERSION. A run that has not been evaluated is evaluated first, for the model card.
+
+    \b
+    Examples:
+      keras-vae export runs/mnist-latent2
+      keras-vae export runs/mnist-latent2 --name digits --version 3 --no-tflite
+      keras-vae export model.keras --dataset mnist --to /srv/models --json
+    """
+    published = export_run(
+        run,
+        to,
+        name=name,
+        version=version,
+        tflite=tflite,
+        float_io=int8_float_io,
+        onnx=onnx,
+        dataset=dataset,
+        data_dir=data_dir,
+    )
+    manifest = read_manifest(published)
+    if as_json:
+        click.echo(json.dumps({"path": str(published), **manifest.as_dict()}, indent=2))
+    else:
+        click.echo("\n".join(_summary(published, manifest)))
+
+
+def export_run(
+    path: Path,
+    to: Path,
+    *,
+    name: str | None = None,
+    version: int | None = None,
+    tflite: bool = True,
+    float_io: bool = False,
+    onnx: bool = False,
+    dataset: str | None = None,
+    data_dir: str | None = None,
+) -> Path:
+    """Publish a run directory's model or a ``.keras`` file as ``to/name/version``; returns that folder.
+
+    A run that has not been evaluated is evaluated first. For the other arguments see
+    `keras_vae.export.export.export_saved_model`.
+
+    Raises:
+        InputError: when the model or the data cannot be opened or do not fit each other, the name is none, the version
+            is taken, or the place cannot be written.
+    """
+    if exported_version(path):
+        raise InputError(f"{path}: is exported already; name the run directory or the .keras file")
+    # Before minutes of work.
+    place = path.resolve()
+    root = model_root(to, name or (place.stem if path.is_file() else place.name))
+    check_target(root, version)
+    run = RunDirectory(path)
+    evaluation = training = None
+    if run.is_run():
+        evaluation = run.read_evaluation()
+        if evaluation is None:
+            say(f"{path} has not been measured yet: evaluating it")
+            from .evaluate import evaluate_run  # deferred: not every export needs it
+
+            evaluation = evaluate_run(path)
+        training = _training(run)
+    vae, config = open_model(path)
+    if training is None:
+        say(f"{path} is no run directory: the model card will say nothing of training and metrics")
+    images, labels = _real_images(open_dataset(config, dataset, data_dir, vae).train)
+    # The converter, its interpreter and the loader of SavedModels write lines that are not for users.
+    with stderr_held_back() as say_beside:
+        from keras_vae.export.export import export_saved_model  # deferred: it imports TensorFlow
+
+        return export_saved_model(
+            vae,
+            root,
+            images=images,
+            labels=labels,
+            version=version,
+            data=run.read_recorded().get("data") if training else None,
+            evaluation=evaluation,
+            training=training,
+            tflite=tflite,
+            onnx=onnx,
+            float_io=float_io,
+            say=say_beside,
+        )
+
+
+def _real_images(split: Split) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32] | None]:
+    """Images from all over the split, as it may be sorted; of one on disk the first."""
+    import numpy as np
+
+    from keras_vae.data.dataset import ArraySplit
+
+    images, labels = split.first(split.count if isinstance(split, ArraySplit) else IMAGES)
+    chosen = np.linspace(0, len(images) - 1, min(IMAGES, len(images))).astype(int)
+    return images[chosen], None if labels is None else labels[chosen]
+
+
+def _training(run: RunDirectory) -> Training:
+    from keras_vae.export.model_card import Training  # deferred: Jinja comes with it
+
+    rows = run.read_metrics()
+    seconds = [row["seconds"] for row in rows if "seconds" in row]
+    environment = run.read_recorded().get("environment")
+    return Training(
+        path=run.path,
+        config=run.read_config(),
+        environment=environment if isinstance(environment, dict) else {},
+        epochs=len(rows),
+        seconds=sum(seconds) if len(seconds) == len(rows) else None,
+    )
+
+
+def _summary(folder: Path, manifest: Manifest) -> list[str]:
+    total = sum(said["size"] for said in manifest.files.values())
+    model = sum(
+        said["size"] for name, said in manifest.files.items() if name.startswith(("saved_model.pb", "variables"))
+    )
+    furthest = max(said["difference"] for said in manifest.signatures.values())
+    rows = [("SavedModel", model, furthest, "largest absolute difference from the Keras model")]
+    rows += [
+        (said["path"], said["size"], said["difference"], said["measure"]) for said in (*manifest.tflite, *manifest.onnx)
+    ]
+    mount = f"{folder.parent.absolute()}:/models/{manifest.name}"
+    serving = ["docker", "run", "--rm", "-p", "8501:8501", "-v", mount, "-e", f"MODEL_NAME={manifest.name}"]
+    return [
+        f"published {folder} ({len(manifest.files)} files, {total / 1e6:.1f} MB)",
+        *(
+            f"  {name:<28}{size / 1000:>8,.0f} kB   {difference:.2g} {measure}"
+            for name, size, difference, measure in rows
+        ),
+        f"serve it with: {shlex.join([*serving, 'tensorflow/serving'])}",
+    ]

@@ -1,0 +1,52 @@
+"""``keras-vae verify``: whether exported versions are as they were published."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from keras_vae.errors import InputError
+from keras_vae.export.manifest import NAME, check_manifest
+from keras_vae.export.publish import list_versions
+
+from .options import json_option
+
+
+@click.command("verify")
+@click.argument("path", type=click.Path(path_type=Path))
+@json_option
+def command(path: Path, as_json: bool) -> None:
+    """Check PATH, an exported version or a model's folder with all its versions, against the SHA-256 in manifest.json.
+
+    A file that is missing, was changed or was added makes it fail, with exit code 2. The manifest is not signed: this
+    finds damage, not a forger.
+
+    \b
+    Examples:
+      keras-vae verify saved_models/mnist-latent2
+      keras-vae verify saved_models/mnist-latent2/1763800000 --json
+    """
+    folders = [path] if (path / NAME).exists() else [path / str(version) for version in list_versions(path)]
+    if not folders:
+        raise InputError(f"{path}: is no exported version (there is no {NAME} in it) and has none in it")
+    problems = {folder: _problem(folder) for folder in folders}
+    if as_json:
+        versions = [{"path": str(folder), "problem": problem} for folder, problem in problems.items()]
+        click.echo(json.dumps({"versions": versions}, indent=2))
+    else:
+        for folder in (folder for folder, problem in problems.items() if problem is None):
+            click.echo(f"{folder}: as it was published")
+    found = [problem for problem in problems.values() if problem]
+    if found:
+        others = f" (and {len(found) - 1} more of {len(folders)} versions)" if len(found) > 1 else ""
+        raise InputError(found[0] + others)
+
+
+def _problem(folder: Path) -> str | None:
+    try:
+        check_manifest(folder)
+    except InputError as error:
+        return str(error)
+    return None

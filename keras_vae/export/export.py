@@ -1,0 +1,241 @@
+"""From a trained model to a published version: written, measured against the model, described, checked, renamed."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from keras_vae.data.tfrecord import tf_example
+from keras_vae.errors import ExportError, InputError
+from keras_vae.export.float32 import float32_copy
+from keras_vae.export.manifest import Manifest, check_manifest, write_manifest
+from keras_vae.export.model_card import Training, write_model_card
+from keras_vae.export.onnx import BOUND as ONNX_BOUND
+from keras_vae.export.onnx import write_onnx
+from keras_vae.export.publish import publish
+from keras_vae.export.signatures import write_saved_model
+from keras_vae.export.tflite import TFLiteVariant, write_tflite
+from keras_vae.export.warmup import replay_warmup_requests, write_warmup_requests
+from keras_vae.models import VAE
+from keras_vae.training.environment import git_revision, package_versions
+
+SIGNATURE_BOUND = 1e-4
+"""Largest absolute difference of any output of the SavedModel from the Keras model's; rounding is below 1e-5."""
+COMPARED = 32
+"""Images that every signature is compared on."""
+LARGEST = "largest absolute difference"
+
+Images = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int32]
+
+
+def export_saved_model(
+    vae: VAE,
+    root: Path,
+    *,
+    images: Images,
+    labels: Labels | None = None,
+    version: int | None = None,
+    data: Mapping[str, Any] | None = None,
+    evaluation: Mapping[str, Any] | None = None,
+    training: Training | None = None,
+    tflite: bool = True,
+    onnx: bool = False,
+    float_io: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> Path:
+    """Publish a model as ``root/<version>``: SavedModel, warm-up requests, TFLite files, model card and manifest.
+
+    Every signature and every TFLite file is compared with the Keras model before anything is published. All of them
+    compute in float32, which any machine does well, whatever the model was trained in.
+
+    Args:
+        vae: the model.
+        root: ``saved_models/<name>``; see `model_root`.
+        images: real images, uint8 (N, H, W, C), like those that the model was trained on; 400 serve well: half of them
+            calibrate the TFLite files, and everything is compared on the others.
+        labels: theirs, int32 (N,), for a conditional model.
+        version: a number from 1, or None for the UTC time in whole seconds.
+        data: what was recorded of the training data.
+        evaluation: what evaluation.json holds, or None for a model that was not measured.
+        training: how it was trained, for the card.
+        tflite: whether to write the TFLite files.
+        onnx: whether to write ONNX files; needs the extra ``onnx``.
+        float_io: whether the int8 TFLite files take and give float32.
+        say: is told, in a line, what is being done.
+
+    Returns:
+        The version's folder.
+
+    Raises:
+        InputError: when the images do not fit the model, or as `publish`.
+        ExportError: when an output differs from the Keras model's by more than its bound.
+    """
+    if images.dtype != np.uint8 or images.shape[1:] != tuple(vae.image_shape) or len(images) == 0:
+        raise InputError(f"images must be uint8 {('N', *vae.image_shape)}, got {images.dtype} {images.shape}")
+    if vae.num_classes is not None and labels is None:
+        raise InputError(f"the model is conditional on {vae.num_classes} classes; give labels with the images")
+    if vae.compute_dtype != "float32":
+        # In bfloat16 the graph's fused kernels and Keras's own round apart by 2e-2: no bound would show a mistake.
+        vae = float32_copy(vae)
+    labels = labels if vae.num_classes is not None else None
+    pixels = images.astype(np.float32) / np.float32(255)
+    tell = say or (lambda line: None)
+
+    def write(folder: Path, number: int) -> None:
+        tell("writing the SavedModel")
+        write_saved_model(vae, folder)
+        signatures = signature_differences(vae, folder, images[:COMPARED], labels)
+        write_warmup_requests(folder, vae, model_name=root.name, version=number, images=pixels)
+        variants = []
+        if tflite:
+            tell("converting to TFLite")
+            variants = write_tflite(vae, folder / "tflite", pixels, labels, float_io=float_io)
+        onnx_files = {}
+        if onnx:
+            tell("converting to ONNX")
+            onnx_files = write_onnx(vae, folder)
+        manifest = _describe(
+            vae,
+            root.name,
+            number,
+            data=data,
+            evaluation=evaluation,
+            signatures=signatures,
+            tflite=tuple(_tflite_record(variant, folder) for variant in variants),
+            onnx=tuple(_onnx_record(folder / "onnx" / name, folder, onnx_files[name]) for name in onnx_files),
+        )
+        write_model_card(folder, manifest, training)
+        write_manifest(folder, manifest)
+
+    def verify(folder: Path) -> None:
+        tell("checking what was written")
+        check_manifest(folder)
+        replay_warmup_requests(folder)
+
+    return publish(root, version, write, verify)
+
+
+def signature_differences(
+    vae: VAE, folder: Path, images: Images, labels: Labels | None = None
+) -> dict[str, dict[str, float]]:
+    """Load a SavedModel and compare all its signatures with the Keras model on real images.
+
+    Args:
+        vae: the model.
+        folder: of the SavedModel.
+        images: uint8 (N, H, W, C).
+        labels: int32 (N,) or more, of a conditional model.
+
+    Returns:
+        signature → its largest absolute ``difference`` and the ``bound``.
+
+    Raises:
+        ExportError: when a difference is above the bound.
+    """
+    model = tf.saved_model.load(str(folder))
+    pixels = tf.constant(images, tf.float32) / 255
+    classes = None if labels is None else tf.constant(labels[: len(images)], tf.int32)
+    conditions = {} if classes is None else {"label": classes}
+    mean, log_var = vae.encode(pixels, classes)
+    reconstruction = {"reconstruction": vae.decode(mean, classes), "mean": mean, "log_var": log_var}
+    seed = tf.constant([1, 2], tf.int32)
+    drawn = model.signatures["sample"](count=tf.constant(len(images), tf.int32), seed=seed, **conditions)
+    noise = tf.random.stateless_normal((len(images), vae.latent_dim), seed)
+    examples = tf.constant(
+        [
+            tf_example(png, None if classes is None else int(classes[index]))
+            for index, png in enumerate(tf.io.encode_png(images).numpy())
+        ]
+    )
+    compared = {
+        "serving_default": (model.signatures["serving_default"](image=pixels, **conditions), reconstruction),
+        "encode": (
+            model.signatures["encode"](image=pixels, **conditions),
+            {name: reconstruction[name] for name in ("mean", "log_var")},
+        ),
+        "decode": (
+            model.signatures["decode"](z=mean, **conditions),
+            {"image": reconstruction["reconstruction"]},
+        ),
+        "sample": (drawn, {"image": vae.decode(noise, classes), "z": noise}),
+        "serve_tf_examples": (model.signatures["serve_tf_examples"](examples=examples), reconstruction),
+    }
+    return {name: _difference(name, found, expected) for name, (found, expected) in compared.items()}
+
+
+def _difference(signature: str, found: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, float]:
+    if found.keys() != expected.keys():
+        raise ExportError(f"{signature} gives {', '.join(sorted(found))}, not {', '.join(sorted(expected))}")
+    difference = max(
+        float(np.abs(keras.ops.convert_to_numpy(expected[name]) - found[name].numpy()).max()) for name in expected
+    )
+    # Written so that a difference that is no number fails too.
+    if not difference <= SIGNATURE_BOUND:
+        raise ExportError(
+            f"{signature} of the SavedModel differs from the Keras model by {difference:.1e}, "
+            f"more than {SIGNATURE_BOUND:.0e}; nothing was published"
+        )
+    return {"difference": difference, "bound": SIGNATURE_BOUND}
+
+
+def _tflite_record(variant: TFLiteVariant, folder: Path) -> dict[str, Any]:
+    """What the manifest says of a TFLite file."""
+    is_mean = variant.precision == "int8"
+    return {
+        **dataclasses.asdict(variant),
+        "path": variant.path.relative_to(folder).as_posix(),
+        "measure": "mean absolute difference of decoded pixels" if is_mean else LARGEST,
+    }
+
+
+def _onnx_record(path: Path, folder: Path, difference: float) -> dict[str, Any]:
+    """What the manifest says of an ONNX file."""
+    return {
+        "path": path.relative_to(folder).as_posix(),
+        "size": path.stat().st_size,
+        "difference": difference,
+        "bound": ONNX_BOUND,
+        "measure": LARGEST,
+    }
+
+
+def _describe(
+    vae: VAE,
+    name: str,
+    version: int,
+    *,
+    data: Mapping[str, Any] | None,
+    evaluation: Mapping[str, Any] | None,
+    signatures: Mapping[str, Mapping[str, float]],
+    tflite: tuple[Mapping[str, Any], ...],
+    onnx: tuple[Mapping[str, Any], ...],
+) -> Manifest:
+    encoder, decoder = vae.encoder.count_params(), vae.decoder.count_params()
+    return Manifest(
+        name=name,
+        version=version,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        image_shape=vae.image_shape,
+        latent_dim=vae.latent_dim,
+        num_classes=vae.num_classes,
+        variational=vae.variational,
+        likelihood=vae.likelihood,
+        likelihood_scale=float(vae.likelihood_scale),
+        parameters={"encoder": encoder, "decoder": decoder, "total": vae.count_params()},
+        software=package_versions(),
+        git_revision=git_revision(),
+        data=data,
+        evaluation=evaluation,
+        signatures=signatures,
+        tflite=tflite,
+        onnx=onnx,
+    )

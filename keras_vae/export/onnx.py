@@ -1,0 +1,75 @@
+"""ONNX files of encoder and decoder, through Keras's exporter, each checked in ONNX Runtime."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_vae.errors import ExportError, InputError
+from keras_vae.export.float32 import answer, float32_copy
+from keras_vae.models import VAE
+
+# Largest absolute difference of any output from the Keras model's.
+BOUND = 1e-4
+# Random inputs that it is measured on.
+_CASES = 8
+
+
+def write_onnx(vae: VAE, folder: Path) -> dict[str, float]:
+    """Write ``onnx/encoder.onnx`` and ``onnx/decoder.onnx``; returns each file's largest difference from Keras.
+
+    Inputs and outputs are named as in the SavedModel's ``encode`` and ``decode``, for any batch size. Under a mixed
+    policy the files hold, and are compared with, what the model computes in float32.
+
+    Raises:
+        InputError: when the packages of the extra ``onnx`` are not installed.
+        ExportError: when a file differs by more than `BOUND`.
+    """
+    try:
+        # Here, since they are an extra's.
+        import onnxruntime
+        import tf2onnx  # noqa: F401
+    except ImportError as error:
+        raise InputError(f'ONNX export needs {error.name}: pip install "keras-vae[onnx]"') from error
+    copy = float32_copy(vae)
+    folder = folder / "onnx"
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    label_input, label = {}, {}
+    if vae.num_classes is not None:
+        label_input = {"label": keras.Input((), dtype="int32", name="label")}
+        label = {"label": random.integers(vae.num_classes, size=_CASES, dtype="int32")}
+    image = random.random((_CASES, *vae.image_shape), "float32")
+    z = random.standard_normal((_CASES, vae.latent_dim), "float32")
+    parts = (
+        ("encoder", "encode", {"image": keras.Input(vae.image_shape, name="image")}, {"image": image}),
+        ("decoder", "decode", {"z": keras.Input((vae.latent_dim,), name="z")}, {"z": z}),
+    )
+    differences = {}
+    for name, signature, inputs, cases in parts:
+        path = folder / f"{name}.onnx"
+        _export(copy, signature, {**inputs, **label_input}, path)
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        names = [output.name for output in session.get_outputs()]
+        found = dict(zip(names, session.run(None, {**cases, **label}), strict=True))
+        expected = answer(copy, signature, {**cases, **label})
+        difference = max(float(np.abs(found[key] - value).max()) for key, value in expected.items())
+        # Written so that a difference of NaN fails too.
+        if not difference <= BOUND:
+            raise ExportError(f"{path.name}: largest difference from the Keras model {difference:.2g}, bound {BOUND:g}")
+        differences[path.name] = difference
+    return differences
+
+
+def _export(vae: VAE, signature: str, inputs: dict[str, Any], path: Path) -> None:
+    """One endpoint as a functional model, whose inputs and outputs keep their names."""
+    # A Lambda hides encoder and decoder: Keras's exporter calls every model inside of a model with one input, also
+    # those that need a label.
+    outputs = keras.layers.Lambda(lambda tensors: answer(vae, signature, tensors))(inputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # Keras patches tf2onnx for NumPy 2
+        keras.Model(inputs, outputs).export(path, format="onnx", verbose=False, input_signature=[inputs])

@@ -1,0 +1,103 @@
+"""The SavedModel: five signatures with named tensors, which TensorFlow alone loads and serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from keras_vae.data.tfrecord import IMAGE_KEY, LABEL_KEY
+from keras_vae.models import VAE
+
+
+def write_saved_model(vae: VAE, folder: Path) -> None:
+    """Write a SavedModel of ``vae`` into ``folder``; loading it needs none of our code, nor Keras.
+
+    Every signature takes any batch size N, computes in the model's own precision and gives float32. A conditional
+    model's ``serving_default``, ``encode``, ``decode`` and ``sample`` also take ``label``, int32 (N,), for `sample`
+    (count,).
+
+    - ``serving_default``: ``image`` float32 (N, H, W, C) in [0, 1] → ``reconstruction`` (N, H, W, C) through the
+      posterior mean, ``mean`` and ``log_var`` (N, L)
+    - ``encode``: ``image`` → ``mean``, ``log_var``
+    - ``decode``: ``z`` float32 (N, L) → ``image``
+    - ``sample``: ``count`` int32 (), ``seed`` int32 (2,) → ``image`` (count, H, W, C), ``z`` (count, L); the same for
+      the same seed
+    - ``serve_tf_examples``: ``examples`` string (N,), serialised tf.Example of ``image/encoded`` (PNG or JPEG; resized
+      to H×W where it is of another size) and for a conditional model ``label`` int64 → as ``serving_default``
+    """
+    module = tf.Module()
+    # The weights alone: the model itself would leave a Keras object in the file, which wants Keras to load.
+    module.weights = [variable.value for variable in (*vae.encoder.variables, *vae.decoder.variables)]
+    tf.saved_model.save(module, str(folder), signatures=_signatures(vae))
+
+
+def _signatures(vae: VAE) -> dict[str, Any]:
+    image = {"image": tf.TensorSpec((None, *vae.image_shape), tf.float32, "image")}
+    z = {"z": tf.TensorSpec((None, vae.latent_dim), tf.float32, "z")}
+    label = {} if vae.num_classes is None else {"label": tf.TensorSpec((None,), tf.int32, "label")}
+
+    # Encoder and decoder are one graph each, which the signatures call: the file holds them once.
+    def call_encoder(image: Any, label: Any = None) -> dict[str, Any]:
+        rows = tf.shape(image)[0]
+        mean, log_var = vae.encode(_at_least_one(image), _labels(label, rows))
+        return {"mean": mean[:rows], "log_var": log_var[:rows]}
+
+    def call_decoder(z: Any, label: Any = None) -> dict[str, Any]:
+        rows = tf.shape(z)[0]
+        return {"image": vae.decode(_at_least_one(z), _labels(label, rows))[:rows]}
+
+    encode = tf.function(call_encoder).get_concrete_function(**image, **label)
+    decode = tf.function(call_decoder).get_concrete_function(**z, **label)
+
+    def reconstruct(image: Any, **label: Any) -> dict[str, Any]:
+        posterior = encode(image=image, **label)
+        return {"reconstruction": decode(z=posterior["mean"], **label)["image"], **posterior}
+
+    def sample(count: Any, seed: Any, **label: Any) -> dict[str, Any]:
+        z = tf.random.stateless_normal((count, vae.latent_dim), seed)
+        return {"image": decode(z=z, **label)["image"], "z": z}
+
+    def serve_tf_examples(examples: Any) -> dict[str, Any]:
+        return reconstruct(**_parse(examples, vae.image_shape, has_label=bool(label)))
+
+    specs = {
+        "serving_default": (reconstruct, {**image, **label}),
+        "sample": (
+            sample,
+            {"count": tf.TensorSpec((), tf.int32, "count"), "seed": tf.TensorSpec((2,), tf.int32, "seed"), **label},
+        ),
+        "serve_tf_examples": (serve_tf_examples, {"examples": tf.TensorSpec((None,), tf.string, "examples")}),
+    }
+    traced = {name: tf.function(function).get_concrete_function(**spec) for name, (function, spec) in specs.items()}
+    return {**traced, "encode": encode, "decode": decode}
+
+
+def _at_least_one(batch: Any) -> Any:
+    """An empty batch with a row of zeros: TensorFlow's convolutions give an empty batch the wrong shape on CPU."""
+    missing = tf.maximum(1 - tf.shape(batch)[0], 0)
+    return tf.pad(batch, [[0, missing], *[[0, 0]] * (batch.shape.rank - 1)])
+
+
+def _labels(label: Any, rows: Any) -> Any:
+    """The labels, an InvalidArgument error where they are not one for each row; a single one would be broadcast."""
+    return None if label is None else _at_least_one(tf.reshape(label, [rows]))
+
+
+def _parse(examples: Any, image_shape: tuple[int, int, int], *, has_label: bool) -> dict[str, Any]:
+    """Serialised tf.Examples (N,) → ``image`` float32 (N, H, W, C) in [0, 1], and if asked for ``label`` int32 (N,)."""
+    features = {IMAGE_KEY: tf.io.FixedLenFeature((), tf.string)}
+    if has_label:
+        features[LABEL_KEY] = tf.io.FixedLenFeature((), tf.int64)
+    parsed = tf.io.parse_example(examples, features)
+    height, width, channels = image_shape
+
+    def decode(encoded: Any) -> Any:
+        pixels = tf.io.decode_image(encoded, channels, expand_animations=False)
+        pixels.set_shape((None, None, channels))
+        # Anti-aliased resizing to the same size changes nothing.
+        return tf.image.resize(pixels, (height, width), antialias=True) / 255.0
+
+    image = tf.map_fn(decode, parsed[IMAGE_KEY], fn_output_signature=tf.TensorSpec(image_shape, tf.float32))
+    return {"image": image, **({"label": tf.cast(parsed[LABEL_KEY], tf.int32)} if has_label else {})}

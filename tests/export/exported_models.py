@@ -1,0 +1,67 @@
+"""Small models, images for them, and what Keras makes of them: what the exported files are compared with."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_vae.models import VAE
+
+# Not square, and not divided by the stem: the model pads and crops.
+SHAPE = (11, 12, 1)
+CLASSES = 3
+
+
+def make_vae(**options):
+    """A model of one level, 6×6, that attends to itself and to z.
+
+    Its last weights are larger than a new model's, which would decode all latents to nearly the same grey.
+    """
+    keras.utils.set_random_seed(0)
+    vae = VAE(SHAPE, **{"latent_dim": 2, "widths": (8,), "groups": 4, "context_tokens": 2, **options})
+    for weight in vae.decoder.to_image.trainable_variables:
+        weight.assign(5 * weight)
+    return vae
+
+
+def make_images(count=5, seed=0):
+    """Images float32 (count, 11, 12, 1), each a whole number of 1/255."""
+    return np.random.default_rng(seed).integers(0, 256, (count, *SHAPE)).astype("float32") / 255
+
+
+def make_labels(count=5):
+    return np.arange(count, dtype="int32") % CLASSES
+
+
+def make_latents(count=5):
+    return np.random.default_rng(1).standard_normal((count, 2)).astype("float32")
+
+
+def reconstruction_in(vae, images, labels=None):
+    """What ``serving_default`` should give, by name, as tensors."""
+    mean, log_var = vae.encode(images, labels)
+    return {"reconstruction": vae.decode(mean, labels), "mean": mean, "log_var": log_var}
+
+
+def reconstruction_of(vae, images, labels=None):
+    """The same as NumPy arrays."""
+    return {name: np.asarray(value) for name, value in reconstruction_in(vae, images, labels).items()}
+
+
+def make_example(encoded, label=None):
+    """A serialised tf.Example of an encoded image, and its label."""
+    feature = {"image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded]))}
+    if label is not None:
+        feature["label"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[int(label)]))
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+
+
+def png(image):
+    """An image float32 (H, W, C) in [0, 1] as PNG."""
+    return tf.io.encode_png(np.round(255 * image).astype("uint8")).numpy()
+
+
+def assert_answers(found, expected, tolerance=1e-5):
+    """The same names, and values within float32 rounding of a few layers."""
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(np.asarray(found[name]), value, rtol=0, atol=tolerance, err_msg=name)
