@@ -1,0 +1,125 @@
+"""The ``run_fn`` that a TFX Trainer calls: ``Trainer(run_fn="keras_vae.tfx.module.run_fn", …)``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+
+from keras_vae.callbacks import run_callbacks
+from keras_vae.config import RunConfig
+from keras_vae.data import ImageDataset, evaluation_batches, load_tfrecords, steps_per_epoch, training_batches
+from keras_vae.errors import InputError
+from keras_vae.tfx.settings import run_config
+from keras_vae.training import RunDirectory, VAETrainer, build_trainer
+from keras_vae.training.environment import describe_environment
+from keras_vae.training.saving import save_model
+
+
+class FnArgs(Protocol):
+    """What is read of ``tfx.components.FnArgs``."""
+
+    train_files: Sequence[str]
+    eval_files: Sequence[str]
+    train_steps: int | None
+    eval_steps: int | None
+    serving_model_dir: str
+    model_run_dir: str
+    custom_config: Mapping[str, Any] | None
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Train a VAE on tf.Examples for ``train_steps`` steps, evaluate ``eval_steps``, export the SavedModel.
+
+    ``model_run_dir`` becomes a run directory, with metrics, TensorBoard logs, pictures and model; the SavedModel of
+    the averaged weights goes to ``serving_model_dir``. Without ``train_steps`` the configuration's epochs are trained,
+    without ``eval_steps`` the whole split is evaluated, after every epoch.
+
+    Args:
+        fn_args: from TFX. ``train_files`` and ``eval_files`` match gzipped TFRecord files of tf.Example with
+            ``image/encoded`` (PNG or JPEG bytes) and, if there are labels, ``label`` (one int64); ``custom_config`` is
+            as for `keras_vae.tfx.settings.run_config`.
+
+    Raises:
+        InputError: when settings, files or folders cannot be used; the message names which.
+    """
+    config = run_config(fn_args.custom_config, fn_args.train_steps)
+    run_path = _local(fn_args.model_run_dir, "model_run_dir")
+    model_path = _local(fn_args.serving_model_dir, "serving_model_dir")
+    dataset = load_tfrecords(fn_args.train_files, fn_args.eval_files, memory_limit=config.data.memory_limit)
+    config = config.replace(model__image_shape=dataset.image_shape, data__dataset=dataset.name)
+    _check_labels(config, dataset)
+    epoch_steps = steps_per_epoch(dataset.train, config.data.batch_size)
+    train_steps = fn_args.train_steps or config.epochs * epoch_steps
+    config = config.replace(epochs=-(-train_steps // epoch_steps))
+    trainer = _build(config, train_steps)
+    # What a try that failed left there goes.
+    run = RunDirectory.create(run_path, overwrite=True)
+    run.write_config(config, {"data": dataset.describe(), "environment": describe_environment(config)})
+    _fit(run, config, dataset, trainer, train_steps, fn_args.eval_steps)
+    save_model(trainer.inference_vae, run.model)
+    from keras_vae.export.signatures import write_saved_model  # deferred: training needs none of it
+
+    write_saved_model(trainer.inference_vae, model_path)
+
+
+class _StopAfter(keras.callbacks.Callback):
+    """Ends training after so many steps, wherever in an epoch that is."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._before = epoch * self.params["steps"]
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._before + batch + 1 >= self.steps:
+            self.model.stop_training = True
+
+
+def _local(path: str, name: str) -> Path:
+    if "://" in path:
+        raise InputError(f"{name}: {path} is no local folder; run the Trainer with a pipeline_root on a file system")
+    return Path(path)
+
+
+def _check_labels(config: RunConfig, dataset: ImageDataset) -> None:
+    if config.model.num_classes is None:
+        return
+    for split, name in ((dataset.train, "training"), (dataset.test, "evaluation")):
+        if not split.has_labels:
+            raise InputError(f"model.num_classes is set, and the {name} records have no label")
+    if dataset.num_classes is not None and dataset.num_classes > config.model.num_classes:
+        raise InputError(f"model.num_classes must be at least {dataset.num_classes}, got {config.model.num_classes}")
+
+
+def _build(config: RunConfig, train_steps: int) -> VAETrainer:
+    try:
+        # One epoch of them all: the schedules' shares are of train_steps, which need be no whole epochs.
+        return build_trainer(config.replace(epochs=1), train_steps)
+    except ValueError as error:  # widths that heads or groups do not divide, say
+        raise InputError(f"custom_config: {error}") from error
+
+
+def _fit(
+    run: RunDirectory,
+    config: RunConfig,
+    dataset: ImageDataset,
+    trainer: VAETrainer,
+    train_steps: int,
+    eval_steps: int | None,
+) -> None:
+    batch_size = config.data.batch_size
+    evaluated = evaluation_batches(dataset.test, batch_size)
+    trainer.fit(
+        training_batches(dataset.train, batch_size, seed=config.seed),
+        epochs=config.epochs,
+        steps_per_epoch=steps_per_epoch(dataset.train, batch_size),
+        validation_data=evaluated if eval_steps is None else evaluated.take(eval_steps),
+        callbacks=[_StopAfter(train_steps), *run_callbacks(run, config, dataset)],
+        shuffle=False,  # the batches are shuffled already
+        verbose=0,
+    )

@@ -1,0 +1,53 @@
+"""What a Trainer's ``custom_config`` may say: a preset and settings, as in a run's config.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from keras_vae.config import RunConfig, preset
+from keras_vae.errors import InputError
+
+# What TFX or the images decide, and where to say it.
+_DECIDED_ELSEWHERE = {
+    "model__image_shape": "the images have it",
+    "data__dataset": "the pipeline's ExampleGen names the data",
+    "data__data_dir": "the pipeline's ExampleGen names the data",
+}
+
+
+def run_config(custom_config: Mapping[str, Any] | None, train_steps: int | None) -> RunConfig:
+    """The run that ``custom_config`` describes: a preset (``mnist`` by default) with other values.
+
+    Sections are nested or dotted: ``{"preset": "mnist", "model": {"latent_dim": 2}, "optimizer.ema": 0.99}``.
+
+    Args:
+        custom_config: of the Trainer.
+        train_steps: of the Trainer. ``epochs`` may be set only where this is None, and then decide how long to train.
+
+    Raises:
+        InputError: when a setting is unknown, out of range or decided elsewhere; the message names it.
+    """
+    if not isinstance(custom_config, Mapping | None):
+        raise InputError(f"custom_config must be a dictionary of settings, got {custom_config!r:.60}")
+    changes = _flatten(custom_config or {})
+    config = preset(str(changes.pop("preset", RunConfig.preset)))
+    decided = _DECIDED_ELSEWHERE | ({"epochs": "train_args' num_steps decides how long"} if train_steps else {})
+    for name, reason in decided.items():
+        if name in changes:
+            raise InputError(f"custom_config: {name.replace('__', '.')} cannot be set here, {reason}; leave it out")
+    try:
+        return config.replace(**changes)
+    except InputError as error:
+        raise InputError(f"custom_config: {error}") from error
+
+
+def _flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as `RunConfig.replace` names them: ``section__field``."""
+    changes: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            changes |= {f"{key}__{name}": setting for name, setting in value.items()}
+        else:
+            changes[str(key).replace(".", "__")] = value
+    return changes
