@@ -8,7 +8,8 @@ from installed_command import run_command
 
 COUNTS = {"train": 80, "t10k": 40}
 # The parts that take long, to trace or to convert, are trained and exported elsewhere.
-QUICK = "--widths 8 --groups 4 --batch-size 40 --adversarial-weight 0 --perceptual-weight 0 --no-export".split()
+QUICK = ("--widths", "8", "--groups", "4", "--batch-size", "40", "--no-export")
+QUICK += ("--adversarial-weight", "0", "--perceptual-weight", "0")
 
 
 def write_idx(folder):
