@@ -1,6 +1,7 @@
 """What tests of several rooms share."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -8,16 +9,22 @@ import pytest
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 
-# Folders whose tests share a run or an export that takes long to make.
-SHARING = {"callbacks", "end_to_end", "examples", "export"}
+# Tests that share a run or an export that takes long to make: by folder, or where only some of a folder do, by file.
+SHARING = {"callbacks", "examples", "export"}
+SHARING_ITS_RUN = {"test_cli_bad_input.py", "test_cli_commands.py", "test_cli_export.py"}
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
-def pytest_collection_modifyitems(items):
-    """What shares a fixture stays in one of the processes that pytest-xdist spreads the tests over."""
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder in SHARING else item.path.name))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """What shares a fixture goes to one of the processes that pytest-xdist spreads the tests over, else file by file."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFixture(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            path = Path(nodeid.partition("::")[0])
+            return path.parent.name if path.parent.name in SHARING or path.name in SHARING_ITS_RUN else str(path)
+
+    return ByFixture(config, log)
 
 
 def _gradients(loss, variables):
