@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import tempfile
 import time
@@ -46,7 +47,7 @@ def main() -> None:
     config = preset("mnist").replace(epochs=arguments.epochs, model__image_shape=dataset.image_shape)
     trainer = build_trainer(config, steps_per_epoch(dataset.train, config.data.batch_size))
     EpochImages.draw = timed_draw  # type: ignore[method-assign,assignment]
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         run = RunDirectory.create(Path(folder) / "run")
         fit_run(run, config, dataset, trainer)
         epochs = [row["seconds"] for row in run.read_metrics()]

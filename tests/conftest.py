@@ -16,7 +16,7 @@ SHARING_ITS_RUN = {"test_cli_bad_input.py", "test_cli_commands.py", "test_cli_ex
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """What shares a fixture goes to one of the processes that pytest-xdist spreads tests over; the rest file by file."""
+    """What shares a fixture goes to one of the processes that pytest-xdist has; the rest goes file by file."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFixture(LoadScopeScheduling):
