@@ -24,31 +24,6 @@ FRECHET_IMAGES = 5000
 NEIGHBOURS = 5
 
 
-def evaluate_model(
-    vae: VAE,
-    dataset: ImageDataset,
-    *,
-    batch_size: int = 256,
-    importance_samples: int = 100,
-    importance_images: int = 1000,
-    components: int = 10,
-    seed: int = 0,
-    say: Callable[[str], None] | None = None,
-) -> dict[str, Any]:
-    """The ``metrics`` of `evaluation_report`, whose arguments these are."""
-    report = evaluation_report(
-        vae,
-        dataset,
-        batch_size=batch_size,
-        importance_samples=importance_samples,
-        importance_images=importance_images,
-        components=components,
-        seed=seed,
-        say=say,
-    )
-    return report["metrics"]
-
-
 def evaluation_report(
     vae: VAE,
     dataset: ImageDataset,

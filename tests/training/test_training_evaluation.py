@@ -13,7 +13,7 @@ from keras_vae.data import ArraySplit, ImageDataset
 from keras_vae.errors import InputError
 from keras_vae.losses import LPIPS
 from keras_vae.models import VAE, GaussianMixtureSampler
-from keras_vae.training.evaluation import evaluate_model, evaluation_report
+from keras_vae.training.evaluation import evaluation_report
 from keras_vae.training.likelihood import importance_sampled_nll
 from keras_vae.training.posteriors import posterior_draws
 
@@ -37,6 +37,10 @@ DATASET = make_dataset()
 IMAGES = DATASET.test.images.astype("float32") / np.float32(255)
 # Small numbers: what is measured is compared, not how well it is estimated.
 SMALL = {"importance_samples": 4, "importance_images": 5, "components": 2}
+
+
+def metrics_of(vae, dataset, **options):
+    return evaluation_report(vae, dataset, **options)["metrics"]
 
 
 @pytest.fixture(autouse=True)
@@ -65,8 +69,8 @@ def test_the_figures_are_those_of_the_reconstructions_whatever_the_batches():
         "frechet_prior": metrics.frechet_distance(features, metrics.frechet_features(vae.sample(9, seed=0))),
     }
 
-    in_two = evaluate_model(vae, DATASET, batch_size=5, **SMALL)
-    in_one = evaluate_model(vae, DATASET, batch_size=32, **SMALL)
+    in_two = metrics_of(vae, DATASET, batch_size=5, **SMALL)
+    in_one = metrics_of(vae, DATASET, batch_size=32, **SMALL)
 
     for measured in (in_two, in_one):
         assert measured.keys() == expected.keys() | {"nll", "elbo", "importance_nll", "knn_accuracy", "frechet_gmm"}
@@ -85,7 +89,7 @@ def test_latent_space_and_mixture_are_those_of_the_training_posteriors():
     test_means = np.asarray(vae.encode(IMAGES)[0])
     decoded = vae.decode(GaussianMixtureSampler.fit(draws, components=2, seed=3).sample(9, seed=3))
 
-    measured = evaluate_model(vae, DATASET, seed=3, **SMALL)
+    measured = metrics_of(vae, DATASET, seed=3, **SMALL)
 
     assert measured["knn_accuracy"] == metrics.knn_accuracy(means, labels, test_means, DATASET.test.labels)
     expected = metrics.frechet_distance(metrics.frechet_features(IMAGES), metrics.frechet_features(decoded))
@@ -96,8 +100,8 @@ def test_latent_space_and_mixture_are_those_of_the_training_posteriors():
 
 def test_the_likelihood_is_that_of_draws_of_the_posterior_and_the_seed_repeats_them():
     vae = make_vae()
-    first = evaluate_model(vae, DATASET, seed=3, importance_samples=0, components=2)
-    again = evaluate_model(vae, DATASET, seed=3, importance_samples=0, components=2)
+    first = metrics_of(vae, DATASET, seed=3, importance_samples=0, components=2)
+    again = metrics_of(vae, DATASET, seed=3, importance_samples=0, components=2)
     assert first == again
 
     mean, log_var = (np.tile(parameter, (20, 1)) for parameter in vae.encode(IMAGES))
@@ -111,7 +115,7 @@ def test_a_plain_autoencoder_has_one_likelihood():
     vae = make_vae(variational=False)
     expected = -stats.norm(np.asarray(vae.reconstruct(IMAGES)), 0.3).logpdf(IMAGES).sum(axis=(1, 2, 3)).mean()
 
-    measured = evaluate_model(vae, DATASET, batch_size=4, **SMALL)
+    measured = metrics_of(vae, DATASET, batch_size=4, **SMALL)
 
     assert measured["kl"] == 0
     assert measured["kl_per_dimension"] == [0, 0]
@@ -146,7 +150,7 @@ def test_a_conditional_model_is_measured_with_the_images_own_labels():
     labels = DATASET.test.labels
     samples = vae.sample(9, seed=0, labels=labels)
 
-    measured = evaluate_model(vae, DATASET, **SMALL)
+    measured = metrics_of(vae, DATASET, **SMALL)
 
     assert measured["mse"] == pytest.approx(np.square(IMAGES - vae.reconstruct(IMAGES, labels)).mean(), rel=1e-5)
     expected = metrics.frechet_distance(metrics.frechet_features(IMAGES), metrics.frechet_features(samples))
@@ -158,10 +162,10 @@ def test_a_conditional_model_is_measured_with_the_images_own_labels():
 
 def test_what_cannot_be_measured_is_refused():
     with pytest.raises(InputError, match="noise: has no labels, and the model is conditional on 3 classes"):
-        evaluate_model(make_vae(num_classes=3), make_dataset(labelled=False))
+        metrics_of(make_vae(num_classes=3), make_dataset(labelled=False))
     with pytest.raises(InputError, match="noise: has 3 classes, and the model is conditional on 2"):
-        evaluate_model(make_vae(num_classes=2), DATASET)
+        metrics_of(make_vae(num_classes=2), DATASET)
     with pytest.raises(InputError, match="importance-images and components at least 1, got 0, 1 and 0"):
-        evaluate_model(make_vae(), DATASET, importance_samples=0, importance_images=1, components=0)
+        metrics_of(make_vae(), DATASET, importance_samples=0, importance_images=1, components=0)
     with pytest.raises(InputError, match="it diverged in training"):
-        evaluate_model(make_vae(scale=float("nan")), DATASET)
+        metrics_of(make_vae(scale=float("nan")), DATASET)
