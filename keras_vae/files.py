@@ -1,8 +1,9 @@
-"""Files that appear whole or not at all. Imported by anyone, imports none."""
+"""Files and folders that appear whole or not at all. Imported by anyone, imports none."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,31 @@ def written_beside(path: Path) -> Iterator[Path]:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_beside(path: Path) -> Iterator[Path]:
+    """A new folder beside the target, renamed to it on success and removed on failure.
+
+    A folder that is there is replaced; on any failure it is where it was. Of a link, what it names is replaced.
+    """
+    target = Path(os.path.realpath(path))
+    beside, old = (target.with_name(f".{uuid.uuid4().hex}.{target.name}") for _ in range(2))
+    try:
+        beside.mkdir(parents=True)
+        yield beside
+        # A folder cannot be renamed onto one that is not empty, so the old one steps aside first.
+        if target.exists():
+            target.rename(old)
+        try:
+            beside.rename(target)
+        except BaseException:
+            if old.exists():
+                old.rename(target)
+            raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

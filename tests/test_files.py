@@ -1,8 +1,10 @@
 """Files that appear whole or not at all."""
 
+from pathlib import Path
+
 import pytest
 
-from keras_vae.files import write_text, written_beside
+from keras_vae.files import folder_written_beside, write_text, written_beside
 
 
 def test_a_file_appears_when_the_block_is_done_and_not_before(tmp_path):
@@ -43,3 +45,54 @@ def test_text_is_utf8_and_replaces_what_was_there(tmp_path):
     for text in ("long old text", "β = 1"):
         write_text(path, text)
     assert path.read_bytes() == "β = 1".encode()
+
+
+def test_a_folder_is_replaced_when_the_block_is_done_and_not_before(tmp_path):
+    folder = tmp_path / "folder"
+    for text in ("old", "new"):
+        with folder_written_beside(folder) as beside:
+            (beside / text).write_text(text)
+            assert not (folder / text).exists()
+        assert [path.name for path in folder.iterdir()] == [text]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_a_failure_leaves_the_old_folder_and_no_part_of_the_new(tmp_path, error):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "old").write_text("old")
+
+    def write_half():
+        with folder_written_beside(folder) as beside:
+            (beside / "new").write_text("new")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
+
+    assert [path.name for path in folder.iterdir()] == ["old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_rename_that_fails_puts_the_old_folder_back(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "old").write_text("old")
+    rename = Path.rename
+
+    def refuse_the_new(path, target):
+        if (path / "new").exists():
+            raise OSError("no")
+        return rename(path, target)
+
+    def write():
+        with folder_written_beside(folder) as beside:
+            (beside / "new").write_text("new")
+            monkeypatch.setattr(Path, "rename", refuse_the_new)
+
+    with pytest.raises(OSError, match="no"):
+        write()
+
+    assert [path.name for path in folder.iterdir()] == ["old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]

@@ -12,8 +12,6 @@ import itertools
 import json
 import math
 import os
-import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +23,7 @@ import tensorflow as tf
 from keras_vae.data.dataset import ArraySplit, ImageDataset, Int32Array, Split, UInt8Array
 from keras_vae.data.tfds_prepare import one_line
 from keras_vae.errors import InputError
-from keras_vae.files import write_text
+from keras_vae.files import folder_written_beside, write_text
 
 IMAGE_KEY, LABEL_KEY = "image/encoded", "label"
 DESCRIPTION = "dataset.json"
@@ -188,24 +186,10 @@ def _replaced_whole(folder: Path, *, overwrite: bool) -> Iterator[Path]:
         InputError: as `check_folder`, or when the place cannot be written.
     """
     check_folder(folder, overwrite=overwrite)
-    target = folder.resolve()
-    beside, old = (target.with_name(f".{uuid.uuid4().hex}.{target.name}") for _ in range(2))
     try:
-        beside.mkdir(parents=True)
-        yield beside
-        # A folder cannot be renamed onto one that is not empty, so the old one steps aside first.
-        if target.exists():
-            target.rename(old)
-        try:
-            beside.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
+        with folder_written_beside(folder) as beside:
+            yield beside
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
     except tf.errors.OpError as error:  # TensorFlow's own writer
         raise InputError(f"{folder}: cannot be written ({one_line(error)})") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)

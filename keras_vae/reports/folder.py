@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from keras_vae.errors import InputError
+from keras_vae.files import folder_written_beside
 
 MARK = "comparison.json"
 """The file by which a comparison is known."""
@@ -64,30 +63,11 @@ def replaced_whole(path: Path) -> Iterator[Path]:
         InputError: as `check_folder`, or when the place cannot be written.
     """
     check_folder(path)
-    target = _real(path)
-    beside, old = (target.with_name(f".{uuid.uuid4().hex}.{target.name}") for _ in range(2))
     try:
-        beside.mkdir(parents=True)
-        yield beside
-        _rename(beside, target, old)
+        with folder_written_beside(path) as beside:
+            yield beside
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _rename(new: Path, target: Path, old: Path) -> None:
-    if not target.exists():
-        new.rename(target)
-        return
-    # A folder cannot be renamed onto one that is not empty, so the old one steps aside first.
-    target.rename(old)
-    try:
-        new.rename(target)
-    except BaseException:
-        old.rename(target)
-        raise
 
 
 def _real(path: Path) -> Path:
