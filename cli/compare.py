@@ -14,7 +14,7 @@ from .options import json_option
 from .runtime import say
 
 
-@click.command("compare")
+@click.command("compare", short_help="Compare runs in one report.")
 @click.argument("runs", metavar="RUN...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option(
     "--to",

@@ -13,7 +13,7 @@ from .options import json_option
 from .runtime import start_tensorflow
 
 
-@click.command("doctor")
+@click.command("doctor", short_help="Show what this machine has.")
 @click.option("--data-dir", help="TFDS's data_dir (also the environment's TFDS_DATA_DIR).")
 @json_option
 def command(data_dir: str | None, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from .options import run_argument
 from .runtime import open_dataset, open_model, writing
 
 
-@click.command("encode")
+@click.command("encode", short_help="Write the posterior of every image.")
 @run_argument
 @click.argument("dataset", required=False)
 @click.option("--data-dir", help="TFDS's data_dir (also the environment's TFDS_DATA_DIR).")

@@ -18,7 +18,7 @@ from .runtime import open_dataset, open_model, say
 DIMENSIONS_SHOWN = 8
 
 
-@click.command("evaluate")
+@click.command("evaluate", short_help="Measure a model on a whole test set.")
 @run_argument
 @with_data_options
 @click.option("--batch-size", type=click.IntRange(min=1), default=256, show_default=True, help="Images at a time.")

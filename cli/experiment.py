@@ -29,7 +29,7 @@ from .train import describe_run, resume_run, start_run
 DESCRIPTION = "experiment.json"
 
 
-@click.command("experiment")
+@click.command("experiment", short_help="Compare latent sizes: train to report.")
 @click.option("--latents", type=Numbers(), help="Latent sizes to compare.  [default: 2,4,16]")
 @preset_option
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="Run what a config.json describes.")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 IMAGES = 400
 
 
-@click.command("export")
+@click.command("export", short_help="Publish a model for serving and devices.")
 @run_argument
 @click.option(
     "--to",

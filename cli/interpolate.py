@@ -12,7 +12,7 @@ from .runtime import open_dataset, open_model, write_picture
 CANDIDATES = 1000
 
 
-@click.command("interpolate")
+@click.command("interpolate", short_help="Draw walks between test images.")
 @run_argument
 @with_data_options
 @click.option("--pairs", type=click.IntRange(1, 100), default=10, show_default=True, help="How many walks.")

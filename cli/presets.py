@@ -11,7 +11,7 @@ from keras_vae.config import PRESETS
 from .options import json_option
 
 
-@click.command("presets")
+@click.command("presets", short_help="List the runs to start from.")
 @json_option
 def command(as_json: bool) -> None:
     """List the presets, what each is for, and its settings.

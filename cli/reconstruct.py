@@ -10,7 +10,7 @@ from .options import picture_option, run_argument
 from .runtime import open_model, read_image, write_picture
 
 
-@click.command("reconstruct")
+@click.command("reconstruct", short_help="Draw your images over their reconstructions.")
 @run_argument
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @picture_option("reconstructions.png")

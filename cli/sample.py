@@ -14,7 +14,7 @@ from .runtime import open_dataset, open_model, write_picture
 COMPONENTS = 10
 
 
-@click.command("sample")
+@click.command("sample", short_help="Draw new images.")
 @run_argument
 @click.option("--count", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many images.")
 @click.option(

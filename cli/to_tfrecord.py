@@ -12,7 +12,7 @@ from keras_vae.config import DataConfig
 from .runtime import say, start_tensorflow
 
 
-@click.command("to-tfrecord")
+@click.command("to-tfrecord", short_help="Write a data set as TFRecords.")
 @click.argument("dataset")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--data-dir", help="TFDS's data_dir (also the environment's TFDS_DATA_DIR).")

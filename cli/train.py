@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from keras_vae.training import VAETrainer
 
 
-@click.command("train")
+@click.command("train", short_help="Train a VAE into a run directory.")
 @preset_option
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="Run what a config.json describes.")
 @click.option("--run-dir", type=click.Path(path_type=Path), help="Where to write; default runs/PRESET-latentN.")

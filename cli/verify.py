@@ -14,7 +14,7 @@ from keras_vae.export.publish import list_versions
 from .options import json_option
 
 
-@click.command("verify")
+@click.command("verify", short_help="Check the files of an exported model.")
 @click.argument("path", type=click.Path(path_type=Path))
 @json_option
 def command(path: Path, as_json: bool) -> None:

@@ -28,9 +28,10 @@ def output_of(*arguments):
     return subprocess.run([str(COMMAND), *arguments], capture_output=True, text=True, check=True).stdout
 
 
-def test_help_names_every_command():
-    text = output_of("--help")
-    assert all(f"\n  {name} " in text for name in COMMANDS)
+def test_help_names_every_command_and_says_in_a_line_what_it_does():
+    lines = [line.split() for line in output_of("--help").partition("Commands:")[2].splitlines() if line.strip()]
+    assert [words[0] for words in lines] == list(COMMANDS)
+    assert all(len(words) > 2 and words[-1].endswith(".") and not words[-1].endswith("...") for words in lines)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
