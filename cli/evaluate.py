@@ -80,19 +80,12 @@ def command(
 
 
 def evaluate_run(
-    path: Path,
-    *,
-    importance_samples: int = 100,
-    importance_images: int = 1000,
-    components: int = 10,
-    batch_size: int = 256,
-    dataset: str | None = None,
-    data_dir: str | None = None,
+    path: Path, *, dataset: str | None = None, data_dir: str | None = None, **settings: int
 ) -> dict[str, Any]:
     """Measure a run directory's model, a ``.keras`` file or an exported model.
 
     The report is ``{"model", "data", "settings", "metrics"}``. It is also written to the run's evaluation.json when the
-    data are those that the run recorded. For the other arguments see
+    data are those that the run recorded. ``settings`` are arguments of
     `keras_vae.training.evaluation.evaluation_report`.
 
     Raises:
@@ -102,15 +95,7 @@ def evaluate_run(
     images = open_dataset(config, dataset, data_dir, vae)
     from keras_vae.training.evaluation import evaluation_report  # deferred: it imports TensorFlow
 
-    measured = evaluation_report(
-        vae,
-        images,
-        batch_size=batch_size,
-        importance_samples=importance_samples,
-        importance_images=importance_images,
-        components=components,
-        say=say,
-    )
+    measured = evaluation_report(vae, images, say=say, **settings)
     report = {"model": str(path), "data": images.describe(), **measured}
     run = RunDirectory(path)
     if run.is_run() and run.read_recorded().get("data") == report["data"]:

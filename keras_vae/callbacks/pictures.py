@@ -19,7 +19,7 @@ from keras_vae.callbacks.model_pictures import (
 from keras_vae.data import ImageDataset
 from keras_vae.models import VAE, Sampler
 from keras_vae.training.posteriors import fit_mixture
-from keras_vae.training.run_directory import RunDirectory
+from keras_vae.training.run_directory import RunDirectory, metrics_by_name
 
 SAMPLES = 100
 MIXTURE_COMPONENTS = 10
@@ -101,10 +101,8 @@ def write_curves(run: RunDirectory) -> None:
     rows = run.read_metrics()
     epochs = [row["epoch"] for row in rows]
     for side in ("train", "test"):
-        names = dict.fromkeys(name for row in rows for name in row if name.startswith(f"{side}_"))
-        metrics = {name.removeprefix(f"{side}_"): [row.get(name, float("nan")) for row in rows] for name in names}
-        title = f"{run.path.name} · {side}"
-        visualize.write_png(run.plots / f"{side}_plots.png", visualize.metric_curves(epochs, metrics, title=title))
+        picture = visualize.metric_curves(epochs, metrics_by_name(rows, side), title=f"{run.path.name} · {side}")
+        visualize.write_png(run.plots / f"{side}_plots.png", picture)
 
 
 def write_gifs(

@@ -11,6 +11,7 @@ from tensorboard.plugins.hparams import api as hp
 from tensorboard.plugins.hparams import api_pb2, summary
 
 from keras_vae.config import RunConfig
+from keras_vae.training.command_line import flat_settings
 
 # Test metrics that runs are compared by, and their names in the dashboard.
 COMPARED = {
@@ -68,10 +69,7 @@ def hyperparameter_callback(
 
 def hyperparameters(config: RunConfig) -> dict[str, bool | int | float | str]:
     """``section.name`` → value for every setting; what is no number, truth value or text becomes text."""
-    flat: dict[str, Any] = {}
-    for name, value in config.as_dict().items():
-        flat |= {f"{name}.{key}": inner for key, inner in value.items()} if isinstance(value, dict) else {name: value}
-    return {name: _plain(value) for name, value in flat.items() if name not in _LEFT_OUT}
+    return {name: _plain(value) for name, value in flat_settings(config).items() if name not in _LEFT_OUT}
 
 
 def _plain(value: Any) -> bool | int | float | str:

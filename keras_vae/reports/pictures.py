@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_vae import visualize
 from keras_vae.reports.runs import Run
+from keras_vae.training.run_directory import metrics_by_name
 from keras_vae.visualize.style import Picture
 
 STILLS = {
@@ -60,11 +61,7 @@ def write_curves(folder: Path, runs: Sequence[Run]) -> dict[str, PictureFile]:
     """Write ``test_curves.png`` and ``train_curves.png``, the runs over one another; returns both by their side."""
     written = {}
     for side in ("test", "train"):
-        curves = {}
-        for run in runs:
-            names = dict.fromkeys(name for row in run.rows for name in row if name.startswith(f"{side}_"))
-            values = {name.removeprefix(f"{side}_"): [row.get(name) for row in run.rows] for name in names}
-            curves[run.name] = ([row["epoch"] for row in run.rows], values)
+        curves = {run.name: ([row["epoch"] for row in run.rows], metrics_by_name(run.rows, side)) for run in runs}
         title = f"Metrics by epoch · {side}"
         picture, path = visualize.compare_curves(curves, title=title), folder / f"{side}_curves.png"
         visualize.write_png(path, picture)

@@ -24,9 +24,10 @@ from keras_vae.reports.pictures import (
     write_stills,
 )
 from keras_vae.reports.runs import Run
-from keras_vae.reports.settings import other_commands, training_command
+from keras_vae.reports.settings import other_commands
 from keras_vae.reports.table import DATA_ROWS, as_markdown, number
 from keras_vae.reports.wording import data_sentence, meanings, versions_sentence
+from keras_vae.training.command_line import training_command
 from keras_vae.visualize.style import CLASS_COLOURS
 
 _TYPES = {".png": "image/png", ".gif": "image/gif"}
@@ -103,7 +104,7 @@ def _html(
         data_sentence=data_sentence(runs),
         meanings=meanings(runs),
         versions=versions_sentence(runs),
-        commands=[*map(training_command, runs), *other_commands(runs, folder)],
+        commands=[*(training_command(run.path, run.config) for run in runs), *other_commands(runs, folder)],
     )
 
 

@@ -1,4 +1,4 @@
-"""The settings in which runs differ, and the commands that repeat them."""
+"""The settings in which runs differ, and the commands that measure and compare them again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any
 from keras_vae.config import RunConfig
 from keras_vae.reports.runs import Run
 from keras_vae.reports.table import MISSING
-from keras_vae.training import command_line
 from keras_vae.training.command_line import flat_settings
 
 
@@ -47,11 +46,6 @@ def differences(runs: Sequence[Run]) -> list[Difference]:
         for name, help, values in found
         if len({repr(value) for value in values}) > 1
     ]
-
-
-def training_command(run: Run) -> str:
-    """The command line that trains the run again, from its preset or else from its config.json."""
-    return command_line.training_command(run.path, run.config)
 
 
 def other_commands(runs: Sequence[Run], folder: Path) -> list[str]:

@@ -169,6 +169,13 @@ class RunDirectory:
         return _read_json(self.evaluation) if self.evaluation.is_file() else None
 
 
+def metrics_by_name(rows: Sequence[Mapping[str, Any]], side: str) -> dict[str, list[float | None]]:
+    """Metric → its value in each of `RunDirectory.read_metrics`'s rows, None where it has none; "train" or "test"."""
+    prefix = f"{side}_"
+    names = dict.fromkeys(name for row in rows for name in row if name.startswith(prefix))
+    return {name.removeprefix(prefix): [row.get(name) for row in rows] for name in names}
+
+
 def read_config(path: Path) -> RunConfig:
     """The run's description in a config.json, or in a file that holds the description alone.
 

@@ -19,7 +19,7 @@ from keras_vae.reports.comparison import compare
 from keras_vae.reports.folder import FILES
 from keras_vae.reports.report import write_comparison
 from keras_vae.reports.runs import read_runs
-from keras_vae.reports.settings import training_command
+from keras_vae.training.command_line import training_command
 from keras_vae.visualize import write_gif, write_png
 from keras_vae_cli.compare import command
 from keras_vae_cli.train import command as train
@@ -205,7 +205,7 @@ def test_an_absurdly_large_picture_is_refused(make_run, report):
 def test_the_command_to_train_again_gives_the_same_settings(make_run):
     changes = {"model__latent_dim": 4, "objective__adaptive_weight": True, "discriminator__widths": (8, 16)}
     (run,) = read_runs([make_run("a", data__dataset="sample", seed=3, **changes)])
-    words = training_command(run).split()
+    words = training_command(run.path, run.config).split()
     assert words[:2] == ["keras-vae", "train"]
     given = train.make_context("train", words[2:]).params
     assert (given["data__dataset"], given["seed"], given["epochs"]) == ("sample", 3, 3)
@@ -214,7 +214,7 @@ def test_the_command_to_train_again_gives_the_same_settings(make_run):
 
 def test_settings_that_no_option_reaches_are_repeated_from_the_file(make_run):
     (run,) = read_runs([make_run("a", model__num_classes=10)])
-    assert f"--config {run.path / 'config.json'}" in training_command(run)
+    assert f"--config {run.path / 'config.json'}" in training_command(run.path, run.config)
 
 
 def test_the_command_prints_the_figures_and_where_the_report_is(make_run, tmp_path, monkeypatch):
