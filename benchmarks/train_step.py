@@ -1,72 +1,218 @@
-"""Images per second of the default preset's training step, its parts added one by one, in float32 and mixed_bfloat16.
+"""Images per second of a training step beside a PyTorch peer's, its parts added one by one, and the share of the peak.
 
-All variants run in one process, in turns, so that a busy machine slows them alike. Run: python benchmarks/train_step.py
+Ours of the peer's own architecture (`keras_twin`) and our default preset, both in float32 and mixed_bfloat16, against
+`torch_peer` in float32. All in one process, in turns and on equally many threads, so that a busy machine slows them
+alike; so is the matrix product whose rate is the machine's peak.
+
+Needs ``pip install -e ".[bench]"``. Run: python benchmarks/train_step.py --vgg16 vgg16_lpips.npz
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
+import torch
+from flops import flops_of
+from keras_twin import IMAGE_SHAPE, largest_difference, twin_trainer
+from torch.utils.flop_counter import FlopCounterMode
+from torch_peer import TorchPeer, channels_first, parameters_of
 
 from keras_vae.config import preset
+from keras_vae.losses.vgg16 import BLOCKS, read_convolutions, read_heads
 from keras_vae.training.build import build_trainer
 
-PARTS = {
-    "VAE": {"objective__adversarial_weight": 0.0, "objective__perceptual_weight": 0.0},
-    "+ PatchGAN": {"objective__perceptual_weight": 0.0},
-    "+ VGG16": {},
-}
-PRECISIONS = ("float32", "mixed_bfloat16")
+PARTS = ("VAE", "+ PatchGAN", "+ VGG16")
+PRECISIONS = {"float32": tf.float32, "mixed_bfloat16": tf.bfloat16}
+PEER, TWIN, DEFAULT = "PyTorch peer, float32", "ours of its architecture", "our default preset"
+BUNDLED_TAPS = 3
+# As published for the peer, within a hundredth.
+PEER_PARAMETERS = {"autoencoder": 2.49e6, "discriminator": 0.66e6}
+# Of float32, of values relative to the largest: a fast wrong answer is no result.
+TOLERANCE = 1e-4
+
+Array = npt.NDArray[np.float32]
+Call = Callable[[], Any]
 
 
-def training_step(precision: str, changes: dict[str, float], batch_size: int) -> Callable[[], object]:
-    """The compiled step of the default preset, on a batch of noise."""
-    config = preset("mnist").replace(precision=precision, **changes)
-    trainer = build_trainer(config, steps_per_epoch=1000)
+@dataclasses.dataclass(frozen=True)
+class Player:
+    """A training step, with its images and floating-point operations a call."""
+
+    step: Call
+    images: int
+    flops: int
+
+
+def write_random_taps(path: Path) -> None:
+    """The bundled weights, and seeded noise for the blocks that they lack."""
+    rng = np.random.default_rng(0)
+    arrays: dict[str, Any] = {}
+    for name, (kernel, bias) in read_convolutions("bundled", BUNDLED_TAPS).items():
+        arrays |= {f"{name}/kernel": kernel, f"{name}/bias": bias}
+    for tap, head in enumerate(read_heads("bundled", BUNDLED_TAPS), start=1):
+        arrays[f"lpips/block{tap}"] = head
+    channels = BLOCKS[BUNDLED_TAPS - 1][1]
+    for tap, (names, width) in enumerate(BLOCKS[BUNDLED_TAPS:], start=BUNDLED_TAPS + 1):
+        for name in names:
+            noise = rng.standard_normal((3, 3, channels, width), np.float32) * np.float32((2 / (9 * channels)) ** 0.5)
+            arrays |= {f"{name}/kernel": noise, f"{name}/bias": np.zeros(width, np.float32)}
+            channels = width
+        arrays[f"lpips/block{tap}"] = np.full(width, 1 / width, np.float32)
+    np.savez(path, **arrays)
+
+
+def peer_of(part: str, vgg16: Path) -> TorchPeer:
+    """The peer with the losses up to ``part``, of the size that it should have."""
+    peer = TorchPeer(adversarial=part != PARTS[0], vgg16=vgg16 if part == PARTS[2] else None)
+    for name, expected in PEER_PARAMETERS.items():
+        module = getattr(peer, name)
+        if module is not None:
+            found = parameters_of(module)
+            assert abs(found / expected - 1) < 0.01, f"the peer's {name} has {found} parameters, not {expected:.0f}"
+    return peer
+
+
+def twin_of(part: str, precision: str, vgg16: Path) -> Any:
+    """Our trainer of the peer's architecture and losses."""
+    return twin_trainer(precision, adversarial=part != PARTS[0], vgg16=vgg16 if part == PARTS[2] else None)
+
+
+def default_of(part: str, precision: str, vgg16: Path) -> Any:
+    """Our trainer of the default preset, with the losses up to ``part``; it has weights of its own."""
+    config = preset("mnist").replace(precision=precision)
+    if part != PARTS[2]:
+        config = config.replace(objective__perceptual_weight=0.0)
+    if part == PARTS[0]:
+        config = config.replace(objective__adversarial_weight=0.0)
+    return build_trainer(config, steps_per_epoch=1000)
+
+
+def keras_step(trainer: Any, images: Any) -> Call:
+    """The compiled step as ``fit`` calls it, with a pipeline that costs nothing."""
     trainer.make_train_function()
-    batch = tf.random.uniform((batch_size, *config.model.image_shape), seed=0)
-    batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
+    batches = iter(tf.data.Dataset.from_tensors(tf.constant(images)).repeat())
     return lambda: trainer.train_function(batches)
 
 
+def matrix_product(side: int, dtype: Any) -> Call:
+    """A square one, which is the fastest that the machine computes."""
+    matrix = tf.cast(tf.random.stateless_uniform((side, side), (0, 0)), dtype)
+    multiply = tf.function(lambda: tf.matmul(matrix, matrix))
+    return lambda: multiply()
+
+
+def seconds_of(calls: dict[Any, Call], rounds: int) -> dict[Any, list[float]]:
+    """``rounds`` times of each, in turns, after two that trace and warm up."""
+    times: dict[Any, list[float]] = {key: [] for key in calls}
+    for call in calls.values():
+        call()
+        call()
+    for _ in range(rounds):
+        for key, call in calls.items():
+            begin = time.perf_counter()
+            call()
+            times[key].append(time.perf_counter() - begin)
+    return times
+
+
 def main() -> None:
-    """Measure and print a Markdown table."""
+    """Measure and print Markdown tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--batch-size", type=int, default=preset("mnist").data.batch_size)
+    parser.add_argument("--vgg16", type=Path, help="an .npz of VGG16 with all five LPIPS taps")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--batch-size", type=int, default=64, help="of the peer and its twin")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--product", type=int, default=4096, help="side of the matrices whose product is the peak")
     arguments = parser.parse_args()
+    tf.get_logger().setLevel("ERROR")  # it warns that several models were traced in one process
+    torch.set_num_threads(arguments.threads)
+    tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
     if not tf.config.list_physical_devices("GPU"):
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as the command does
-    steps = {
-        (part, precision): training_step(precision, changes, arguments.batch_size)
-        for part, changes in PARTS.items()
-        for precision in PRECISIONS
-    }
-    for step in steps.values():
-        step()
-        step()
-    rates: dict[tuple[str, str], list[float]] = {key: [] for key in steps}
-    for _ in range(arguments.rounds):
-        for key, step in steps.items():
-            begin = time.perf_counter()
-            step()
-            rates[key].append(arguments.batch_size / (time.perf_counter() - begin))
-    print(f"| step, batch {arguments.batch_size} | " + " | ".join(PRECISIONS) + " |")
-    print("| --- |" + " --- |" * len(PRECISIONS))
-    for part in PARTS:
-        cells = []
+    with tempfile.TemporaryDirectory() as folder:
+        vgg16 = arguments.vgg16 or Path(folder) / "vgg16.npz"
+        if arguments.vgg16 is None:
+            write_random_taps(vgg16)
+            print("VGG16: the bundled weights up to tap 3, seeded noise beyond: speed does not depend on the values.\n")
+        measure(arguments, vgg16)
+
+
+def players_of(part: str, vgg16: Path, images: Array, default_images: Array) -> dict[str, Player]:
+    """Everyone's step with the losses up to ``part``; the twin is checked to compute what the peer does."""
+    peer, batch = peer_of(part, vgg16), channels_first(images)
+    with FlopCounterMode(display=False) as counter:
+        peer.train_step(batch)
+    players = {PEER: Player(lambda: peer.train_step(batch), len(images), counter.get_total_flops())}
+    for name, build, own_images in ((TWIN, twin_of, images), (DEFAULT, default_of, default_images)):
         for precision in PRECISIONS:
-            lower, median, upper = statistics.quantiles(rates[part, precision], n=4)
-            cells.append(f"{median:.0f} ({lower:.0f} to {upper:.0f})")
-        print(f"| {part} | " + " | ".join(cells) + " |")
-    print("\nImages per second: median (quartiles).")
+            trainer = build(part, precision, vgg16)
+            if precision == "float32":  # the others compute the same
+                flops = flops_of(trainer.train_step, tf.constant(own_images))
+            if (name, precision) == (TWIN, "float32"):
+                difference = largest_difference(peer, trainer, images)
+                assert difference < TOLERANCE, f"{part}: ours differs from the peer by {difference}"
+            players[f"{name}, {precision}"] = Player(keras_step(trainer, own_images), len(own_images), flops)
+    return players
+
+
+def measure(arguments: argparse.Namespace, vgg16: Path) -> None:
+    """Build every player, time all in turns, print."""
+    rng = np.random.default_rng(0)
+    images = rng.random((arguments.batch_size, *IMAGE_SHAPE), dtype=np.float32)
+    default_images = rng.random((preset("mnist").data.batch_size, *IMAGE_SHAPE), dtype=np.float32)
+    players = {
+        (part, name): player
+        for part in PARTS
+        for name, player in players_of(part, vgg16, images, default_images).items()
+    }
+    products = {precision: matrix_product(arguments.product, dtype) for precision, dtype in PRECISIONS.items()}
+    calls: dict[Any, Call] = {key: player.step for key, player in players.items()}
+    times = seconds_of({**calls, **products}, arguments.rounds)
+    rates = {key: [player.images / second for second in times[key]] for key, player in players.items()}
+    peaks = {precision: 2 * arguments.product**3 / statistics.median(times[precision]) for precision in PRECISIONS}
+
+    def rate_cell(part: str, name: str) -> str:
+        lower, median, upper = statistics.quantiles(rates[part, name], n=4)
+        return f"{median:.0f} ({lower:.0f} to {upper:.0f}), {median / statistics.median(rates[part, PEER]):.2f}×"
+
+    def share_cell(part: str, name: str) -> str:
+        flops = players[part, name].flops / players[part, name].images
+        peak = peaks[name.rpartition(", ")[2]]
+        return f"{flops / 1e9:.3f}, {flops * statistics.median(rates[part, name]) / peak:.0%}"
+
+    names = list(dict.fromkeys(name for _, name in players))
+    print(f"Images per second on {arguments.threads} threads: median (quartiles), and times the peer's.\n")
+    print_table(names, rate_cell)
+    found = ", ".join(f"{peak / 1e9:.0f} GFLOP/s in {precision}" for precision, peak in peaks.items())
+    print(f"\nGFLOP an image in convolutions and matrix products, and the share of the peak ({found}).\n")
+    print_table(names, share_cell)
+    # The idle threads of one library may spin and slow the other.
+    ratios = []
+    for key in ((PARTS[-1], name) for name in names[:2]):
+        alone = seconds_of({key: players[key].step}, arguments.rounds)[key]
+        ratios.append(f"{key[1]}, {statistics.median(times[key]) / statistics.median(alone):.2f}")
+    print(f"\nSpeed of the full step without the others' over that in turns: {'; '.join(ratios)}.")
+
+
+def print_table(names: list[str], cell: Callable[[str, str], str]) -> None:
+    """A row a part, a column a player."""
+    print("| step | " + " | ".join(names) + " |")
+    print("| --- |" + " --- |" * len(names))
+    for part in PARTS:
+        print(f"| {part} | " + " | ".join(cell(part, name) for name in names) + " |")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,47 @@
+"""Floating-point operations of a TensorFlow function's convolutions and matrix products, two for each multiply-add."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+CONVOLUTIONS = ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter")
+
+
+def flops_of(function: Any, *arguments: Any) -> int:
+    """What one call computes: of the operations that its results and side effects need, which TensorFlow keeps.
+
+    Every tap of a kernel counts at every position, as is usual, those on padding too.
+    """
+    graph = tf.function(function).get_concrete_function(*arguments).graph
+    needed: set[tf.Operation] = set()
+    stack = [output.op for output in graph.outputs] + list(graph.control_outputs)
+    while stack:
+        operation = stack.pop()
+        if operation not in needed:
+            needed.add(operation)
+            stack += [value.op for value in operation.inputs] + list(operation.control_inputs)
+    return sum(map(_flops_of_operation, needed))
+
+
+def _flops_of_operation(operation: tf.Operation) -> int:
+    kind, inputs = operation.type, operation.inputs
+    if kind in CONVOLUTIONS:
+        (output,) = operation.outputs
+        kernel = output if kind == "Conv2DBackpropFilter" else inputs[1]
+        # Forward it is the result, backward the gradient of it, that has a sum over a kernel for each element.
+        sums = output if kind == "Conv2D" else inputs[2]
+        height, width, channels, _ = kernel.shape
+        return 2 * sums.shape.num_elements() * height * width * channels
+    if kind in ("MatMul", "BatchMatMulV2"):
+        is_transposed = operation.get_attr("transpose_a" if kind == "MatMul" else "adj_x")
+        return 2 * operation.outputs[0].shape.num_elements() * inputs[0].shape[-2 if is_transposed else -1]
+    if kind == "Einsum":
+        terms = operation.get_attr("equation").decode().split("->")[0].split(",")
+        sides: dict[str, int] = {}
+        for term, value in zip(terms, inputs, strict=True):
+            sides |= zip(term, value.shape, strict=True)
+        return 2 * math.prod(sides.values())
+    return 0
