@@ -60,4 +60,5 @@ def _integer_group_norm(norm: GroupNorm, inputs: Any) -> Any:
     if norm.gamma is not None:
         scale = scale * ops.reshape(norm.gamma, shape)
     beta = 0.0 if norm.beta is None else ops.reshape(norm.beta, shape)
-    return ops.reshape(grouped * scale + (beta - mean * scale), (-1, height, width, channels))
+    result = ops.reshape(grouped * scale + (beta - mean * scale), (-1, height, width, channels))
+    return result if norm.activation is None else ops.silu(result)

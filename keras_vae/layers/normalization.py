@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -15,31 +16,84 @@ class GroupNorm(keras.layers.GroupNormalization):
     Same arguments, weights and result as Keras's on the last axis; other defaults for ``groups`` and ``epsilon``. The
     mean and the mean square are taken per channel in one pass, combined over the group's channels, and folded into one
     multiply-add; the variance is ``E[x²] - E[x]²``. All of it is in float32 under the mixed policies too; only the
-    result is cast. On CPU this halves the time of forward and backward.
+    result is cast. The gradient is written out: ``dx = dy·scale + x·slope + offset``, with numbers of a group for the
+    last two.
+
+    Args:
+        groups: groups of channels; must divide C.
+        epsilon: added to the variance.
+        activation: "silu" applies ``y·sigmoid(y)`` to the result before it is cast, which saves passes too; or None.
+
+    Raises:
+        ValueError: when ``activation`` is unknown.
 
     Reference: Wu & He 2018, "Group Normalization".
     """
 
-    def __init__(self, groups: int = 8, epsilon: float = 1e-5, **kwargs: Any) -> None:
+    def __init__(self, groups: int = 8, epsilon: float = 1e-5, activation: str | None = None, **kwargs: Any) -> None:
         super().__init__(groups=groups, epsilon=epsilon, **kwargs)
+        if activation not in (None, "silu"):
+            raise ValueError(f"GroupNorm: activation must be silu or None, got {activation!r}")
+        self.activation = activation
 
     def call(self, inputs: Any) -> Any:
+        wide = keras.backend.result_type(inputs.dtype, "float32")
         channels = inputs.shape[-1]
-        grouped = (-1, self.groups, channels // self.groups)
-        wide = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
-        mean, mean_square = (
-            ops.mean(ops.reshape(ops.mean(value, axis=(1, 2)), grouped), axis=-1, keepdims=True)
-            for value in (wide, ops.square(wide))
-        )
+        gamma = ops.ones(channels, wide) if self.gamma is None else ops.cast(self.gamma, wide)
+        beta = ops.zeros(channels, wide) if self.beta is None else ops.cast(self.beta, wide)
+        # A variable's value: TensorFlow's custom gradients take no variable itself.
+        inputs = ops.cast(inputs, inputs.dtype)
+        return ops.custom_gradient(self._normalize)(inputs, gamma, beta)
+
+    def _normalize(self, inputs: Any, gamma: Any, beta: Any) -> tuple[Any, Callable[..., Any]]:
+        """The result, and the function that takes its gradient to those of the arguments."""
+        _, height, width, channels = ops.shape(inputs)
+        each = channels // self.groups
+        x = ops.cast(inputs, gamma.dtype)
+        gamma = ops.reshape(gamma, (self.groups, each))
+
+        def mean_of_positions(values: Any) -> Any:
+            return ops.reshape(ops.mean(values, axis=(1, 2)), (-1, self.groups, each))
+
+        def mean_of_group(values: Any) -> Any:
+            return ops.mean(values, axis=-1, keepdims=True)
+
+        def to_positions(values: Any) -> Any:
+            return ops.reshape(values, (-1, 1, 1, channels))
+
+        mean = mean_of_group(mean_of_positions(x))
+        variance = mean_of_group(mean_of_positions(ops.square(x))) - ops.square(mean)
         # Rounding can take E[x²] - E[x]² below zero where the input is constant.
-        variance = ops.maximum(mean_square - ops.square(mean), 0.0)
-        gamma = ops.ones(channels, wide.dtype) if self.gamma is None else self.gamma
-        scale = ops.rsqrt(variance + self.epsilon) * ops.reshape(gamma, grouped[1:])
-        shift = -mean * scale
-        if self.beta is not None:
-            shift += ops.reshape(self.beta, grouped[1:])
-        scale, shift = (ops.reshape(value, (-1, 1, 1, channels)) for value in (scale, shift))
-        return ops.cast(wide * scale + shift, self.compute_dtype)
+        inverse = ops.rsqrt(ops.maximum(variance, 0.0) + self.epsilon)
+        scale = inverse * gamma
+        shift = ops.reshape(beta, (self.groups, each)) - mean * scale
+        y = x * to_positions(scale) + to_positions(shift)
+        if self.activation is not None:
+            sigmoid = ops.sigmoid(y)
+            y = y * sigmoid
+
+        def gradients(*arguments: Any, upstream: Any = None) -> tuple[Any, Any, Any]:
+            dy = ops.cast(arguments[0] if upstream is None else upstream, x.dtype)
+            if self.activation is not None:
+                dy = dy * (sigmoid + y * (1.0 - sigmoid))
+            # Of the gradient, and of its product with the normalised input, the means over positions and over groups.
+            dy_mean = mean_of_positions(dy)
+            product_mean = (mean_of_positions(dy * x) - mean * dy_mean) * inverse
+            slope = -ops.square(inverse) * mean_of_group(gamma * product_mean)
+            slope = ops.where(variance < 0.0, 0.0, slope)
+            offset = -mean * slope - inverse * mean_of_group(gamma * dy_mean)
+            slope, offset = (to_positions(ops.repeat(value, each, axis=-1)) for value in (slope, offset))
+            dx = dy * to_positions(scale) + x * slope + offset
+            positions = ops.cast(height * width, x.dtype)
+            dgamma, dbeta = (
+                ops.reshape(ops.sum(value, axis=0) * positions, (channels,)) for value in (product_mean, dy_mean)
+            )
+            return ops.cast(dx, inputs.dtype), dgamma, dbeta
+
+        return ops.cast(y, self.compute_dtype), gradients
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "activation": self.activation}
 
 
 def check_groups(owner: str, groups: int, *widths: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_vae.layers.normalization import GroupNorm, check_groups
 
@@ -33,7 +32,7 @@ class ResidualBlock(keras.layers.Layer):
         self.filters = filters
         self.groups = groups
         policy = self.dtype_policy
-        self.norms = [GroupNorm(groups, dtype=policy, name=f"norm_{i}") for i in (1, 2)]
+        self.norms = [GroupNorm(groups, activation="silu", dtype=policy, name=f"norm_{i}") for i in (1, 2)]
         self.convs = [keras.layers.Conv2D(filters, 3, padding="same", dtype=policy, name=f"conv_{i}") for i in (1, 2)]
         self.skip: keras.layers.Layer | None = None
 
@@ -52,7 +51,7 @@ class ResidualBlock(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         hidden = inputs
         for norm, conv in zip(self.norms, self.convs, strict=True):
-            hidden = conv(ops.silu(norm(hidden)))
+            hidden = conv(norm(hidden))
         return (inputs if self.skip is None else self.skip(inputs)) + hidden
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -46,6 +46,44 @@ def test_group_norm_equals_that_of_keras_with_the_same_weights(randomize, parts)
     np.testing.assert_allclose(difference, 0.0, atol=1e-5)
 
 
+@pytest.mark.parametrize("activation", [None, "silu"])
+def test_the_gradient_is_that_of_keras_with_the_same_weights(randomize, gradients, activation):
+    rng = np.random.default_rng(0)
+    x = keras.Variable(rng.normal(1.0, 2.0, (3, 6, 5, 8)).astype("float32"))
+    weights = rng.normal(size=x.shape).astype("float32")
+    ours, theirs = GroupNorm(4, activation=activation), keras.layers.GroupNormalization(4, epsilon=1e-5)
+    for layer in (ours, theirs):
+        layer.build(x.shape)
+    theirs.set_weights(randomize(ours).get_weights())
+    activate = keras.activations.get(activation)
+
+    found = gradients(lambda: keras.ops.sum(ours(x) * weights), [x, ours.gamma, ours.beta])
+
+    expected = gradients(lambda: keras.ops.sum(activate(theirs(x)) * weights), [x, theirs.gamma, theirs.beta])
+    for one, other in zip(found, expected, strict=True):
+        # sums over 90 products of order one in float32
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_the_activation_is_applied_before_the_result_is_rounded(randomize):
+    x = keras.ops.cast(np.random.default_rng(0).normal(size=(2, 6, 6, 8)), "bfloat16")
+    layer, wide = GroupNorm(4, activation="silu", dtype="mixed_bfloat16"), GroupNorm(4, dtype="float32")
+    for each in (layer, wide):
+        each.build(x.shape)
+    wide.set_weights(randomize(layer).get_weights())
+
+    y = keras.ops.cast(layer(x), "float32")
+
+    expected = keras.ops.silu(wide(keras.ops.cast(x, "float32")))
+    # one rounding to 8 bits, and the weights' to as many
+    np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, (y, expected)), rtol=2.0**-7, atol=2.0**-7)
+
+
+def test_an_activation_that_is_not_known_is_refused():
+    with pytest.raises(ValueError, match="activation must be silu or None, got 'relu'"):
+        GroupNorm(4, activation="relu")
+
+
 @pytest.mark.parametrize(("policy", "value"), [("float32", 0.0), ("float32", 1e3), ("mixed_float16", 300.0)])
 def test_constant_input_gives_finite_output_and_gradients(gradients, policy, value):
     layer = GroupNorm(4, dtype=policy)
