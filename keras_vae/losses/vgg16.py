@@ -4,6 +4,8 @@ Simonyan & Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Ima
 D.
 """
 
+import functools
+import itertools
 import os
 import zipfile
 import zlib
@@ -31,6 +33,9 @@ BLOCKS: tuple[tuple[tuple[str, ...], int], ...] = (
     (("block4_conv1", "block4_conv2", "block4_conv3"), 512),
     (("block5_conv1", "block5_conv2", "block5_conv3"), 512),
 )
+
+# Maps of at most this side are convolved tap by tap: that took 0.5 to 0.65 of the time on CPU, and 0.1 for 1×1 maps.
+_SMALL_SIDE = 4
 
 # What the network is fed is scale·image + offset, channel by channel (RGB), for images in [0, 1].
 # LPIPS v0.1, ScalingLayer: (2·image - 1 - shift) / deviation.
@@ -123,12 +128,42 @@ class VGG16Features(keras.layers.Layer):
 
     def _convolve(self, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
         x, kernel, bias = (ops.cast(value, self.compute_dtype) for value in (x, kernel, bias))
-        return ops.relu(ops.conv(x, kernel, padding="same", data_format="channels_last") + bias)
+        is_small = None not in x.shape[1:3] and max(x.shape[1:3]) <= _SMALL_SIDE
+        x = (
+            _small_convolution(x, kernel)
+            if is_small
+            else ops.conv(x, kernel, padding="same", data_format="channels_last")
+        )
+        # Not "+": TensorFlow joins this addition with the convolution's kernel.
+        return ops.relu(ops.add(x, bias))
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["trainable"]  # always frozen
         return {**config, "weights": self.weights_source, "taps": self.taps}
+
+
+def _small_convolution(x: Tensor, kernel: Tensor) -> Tensor:
+    """``ops.conv(x, kernel, padding="same")`` of a 3×3 kernel without the products with padding, most on small maps.
+
+    A tap is one matrix product, of all positions that have a neighbour there.
+    """
+    _, height, width, channels = x.shape
+    rows = ops.unstack(ops.reshape(x, (-1, height * width, channels)), axis=1)
+    places = {place: index for index, place in enumerate(itertools.product(range(height), range(width)))}
+    terms: list[list[Tensor]] = [[] for _ in places]
+    for down, right in itertools.product((-1, 0, 1), repeat=2):
+        neighbours = {
+            index: places[top + down, left + right]
+            for (top, left), index in places.items()
+            if (top + down, left + right) in places
+        }
+        if neighbours:
+            products = ops.matmul(ops.concatenate([rows[i] for i in neighbours.values()]), kernel[down + 1, right + 1])
+            for index, product in zip(neighbours, ops.split(products, len(neighbours)), strict=True):
+                terms[index].append(product)
+    sums = [functools.reduce(ops.add, parts) for parts in terms]
+    return ops.reshape(ops.stack(sums, axis=1), (-1, height, width, kernel.shape[-1]))
 
 
 def read_convolutions(weights: str | os.PathLike[str], taps: int) -> dict[str, tuple[Array, Array]]:
