@@ -53,7 +53,8 @@ class SpectralConv2D(keras.layers.Layer):
         # σ = right·W·leftᵀ, with both singular vectors held constant, so that ∂σ/∂W = rightᵀ·left.
         sigma = ops.sum(ops.matmul(right, matrix) * left)
         kernel = ops.cast(self.kernel / sigma, self.compute_dtype)
-        return ops.conv(inputs, kernel, self.strides, padding="same") + self.bias
+        # Not "+": TensorFlow joins this addition with the convolution's kernel.
+        return ops.add(ops.conv(inputs, kernel, self.strides, padding="same"), self.bias)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         sides = [None if side is None else -(-side // self.strides) for side in input_shape[1:3]]
