@@ -80,14 +80,15 @@ class VGG16Features(keras.layers.Layer):
         self.taps = taps
         self._input_scale, self._input_offset = _input_affine(self.weights_source)
         arrays = read_convolutions(weights, taps)
-        # Made here rather than in build(), which may run inside a traced function.
-        self._convolutions = {
-            name: (
-                keras.Variable(kernel, dtype=self.variable_dtype, trainable=False, name=f"{name}_kernel"),
-                keras.Variable(bias, dtype=self.variable_dtype, trainable=False, name=f"{name}_bias"),
+        # Made here rather than in build(), which may run inside a traced function. What is never trained is kept as it
+        # is used, and not cast in every step; all but the first kernel, which is first joined to the input's scale.
+        self._convolutions = {}
+        for name, (kernel, bias) in arrays.items():
+            own_dtype = self.variable_dtype if name == "block1_conv1" else self.compute_dtype
+            self._convolutions[name] = (
+                keras.Variable(kernel, dtype=own_dtype, trainable=False, name=f"{name}_kernel"),
+                keras.Variable(bias, dtype=own_dtype, trainable=False, name=f"{name}_bias"),
             )
-            for name, (kernel, bias) in arrays.items()
-        }
 
     def __call__(self, images: Tensor) -> list[Tensor]:
         # Checked before Keras takes over, because it would wrap an error from call() in lines of its own.
