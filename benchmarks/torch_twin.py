@@ -65,6 +65,11 @@ class Residual(nn.Module):
         return self.skip(x) + hidden
 
 
+def mapping(layers: Any) -> nn.Sequential:
+    """The dense layers with SiLU between features and latent."""
+    return nn.Sequential(*(part for layer in layers for part in (linear(layer), nn.SiLU())))
+
+
 class Attention(nn.Module):
     """`SelfAttention2D`, or `CrossAttention2D`."""
 
@@ -120,6 +125,7 @@ class TorchEncoder(nn.Module):
         encoder = vae.encoder
         self.stem, self.norm = convolution(encoder.stem), normalization(encoder.norm)
         self.blocks = nn.ModuleList(map(Block, (*encoder.down_blocks, encoder.mid_block)))
+        self.mapping = mapping(encoder.mapping)
         self.mean_head, self.log_var_head = linear(encoder.mean_head), linear(encoder.log_var_head)
 
     def forward(self, images: Any) -> Any:
@@ -128,6 +134,7 @@ class TorchEncoder(nn.Module):
             hidden = block(hidden, None)
         # Keras flattens channels last.
         hidden = functional.silu(self.norm(hidden)).permute(0, 2, 3, 1).flatten(1)
+        hidden = self.mapping(hidden)
         return self.mean_head(hidden), self.log_var_head(hidden).clamp(-30.0, 20.0)
 
 
@@ -139,14 +146,16 @@ class TorchDecoder(nn.Module):
         decoder = vae.decoder
         self.grid = (*decoder.geometry.grid(len(decoder.widths) - 1), decoder.widths[-1])
         self.tokens = (decoder.context_tokens, decoder.widths[-1])
+        self.mapping = mapping(decoder.mapping)
         self.stem, self.latent_tokens = linear(decoder.stem), linear(decoder.latent_tokens)
         self.blocks = nn.ModuleList(map(Block, (decoder.mid_block, *decoder.up_blocks)))
         self.norm = normalization(decoder.norm)
         self.unstem, self.to_image = transposed_convolution(decoder.unstem), convolution(decoder.to_image)
 
     def forward(self, z: Any) -> Any:
-        context = self.latent_tokens(z).unflatten(1, self.tokens)
-        hidden = self.stem(z).unflatten(1, self.grid).permute(0, 3, 1, 2)
+        vectors = self.mapping(z)
+        context = self.latent_tokens(vectors).unflatten(1, self.tokens)
+        hidden = self.stem(vectors).unflatten(1, self.grid).permute(0, 3, 1, 2)
         for block in self.blocks:
             hidden = block(hidden, context)
         hidden = functional.silu(self.unstem(functional.silu(self.norm(hidden))))

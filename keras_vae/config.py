@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from keras_vae.errors import InputError
 
 LIKELIHOODS = ("gaussian", "laplace", "bernoulli")
+OPTIMIZERS = ("muon", "adamw")
 
 T = TypeVar("T", bound="_Section")
 
@@ -96,6 +97,8 @@ class ModelConfig(_Section):
     num_heads: int = _setting(2, "heads of every attention", minimum=1)
     groups: int = _setting(8, "groups of every normalisation", minimum=1)
     num_classes: int | None = _setting(None, "number of labels of a conditional model", minimum=1)
+    mapping_layers: int = _setting(3, "dense layers between the features and the latent, on both sides", minimum=0)
+    mapping_width: int = _setting(128, "width of those layers", minimum=1)
     generative_skips: bool = _setting(True, "let every decoder level attend to tokens of z")
     context_tokens: int = _setting(4, "how many tokens z is turned into", minimum=1)
     output_width: int = _setting(16, "channels at full resolution before the image", minimum=1)
@@ -146,8 +149,9 @@ class ObjectiveConfig(_Section):
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig(_Section):
-    """AdamW for both players: linear warm-up, then a cosine down to zero over the run."""
+    """Muon (or AdamW) for the autoencoder, AdamW for the discriminator: linear warm-up, then a cosine down to zero."""
 
+    optimizer: str = _setting("muon", "optimizer of the autoencoder", choices=OPTIMIZERS)
     learning_rate: float = _setting(2e-3, "peak learning rate of the autoencoder", above=0)
     discriminator_learning_rate: float = _setting(5e-4, "peak learning rate of the discriminator", above=0)
     weight_decay: float = _setting(1e-4, "decoupled weight decay", minimum=0)

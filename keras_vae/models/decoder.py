@@ -13,7 +13,7 @@ from keras_vae.models.pyramid import Pyramid
 
 @keras.saving.register_keras_serializable(package="keras_vae")
 class Decoder(Pyramid):
-    """Latent → `MidBlock` → an `UpBlock` for each width → image.
+    """Latent → mapping layers → `MidBlock` → an `UpBlock` for each width → image.
 
     Takes ``z`` (N, latent_dim), float32, and for a conditional model labels (N,), int32. Gives images
     (N, H, W, C), float32 in [0, 1]. It sees nothing else: there is no path from the encoder's features. Instead
@@ -24,6 +24,9 @@ class Decoder(Pyramid):
         image_shape, latent_dim, widths, stem_stride, num_layers: as for `Encoder`, which it mirrors; ``widths`` finest
             first there and here.
         attention_resolution, num_heads, groups, num_classes: as for `Encoder`.
+        mapping_layers, mapping_width: as for `Encoder`, between z and what is made of it (the mapping
+            network of Karras et al. 2019). A latent of few dimensions needs them: the image is then a function of few
+            inputs with much detail, which convolutions over the grid alone learn slowly.
         generative_skips: let every level attend to tokens of z.
         context_tokens: how many tokens z is turned into.
         output_width: channels at full resolution before the image, where ``stem_stride`` is 2.
@@ -34,7 +37,8 @@ class Decoder(Pyramid):
 
     A subclass changes the levels by ``up_block_class`` and ``mid_block_class``.
 
-    Reference: Dieng et al. 2019, "Avoiding Latent Variable Collapse with Generative Skip Models".
+    Reference: Dieng et al. 2019, "Avoiding Latent Variable Collapse with Generative Skip Models"; Karras et al. 2019,
+    "A Style-Based Generator Architecture for Generative Adversarial Networks", section 2.
     """
 
     up_block_class: type[keras.layers.Layer] = UpBlock
@@ -51,6 +55,8 @@ class Decoder(Pyramid):
         num_heads: int = 2,
         groups: int = 8,
         num_classes: int | None = None,
+        mapping_layers: int = 3,
+        mapping_width: int = 128,
         generative_skips: bool = True,
         context_tokens: int = 4,
         output_width: int = 16,
@@ -66,6 +72,8 @@ class Decoder(Pyramid):
             num_heads=num_heads,
             groups=groups,
             num_classes=num_classes,
+            mapping_layers=mapping_layers,
+            mapping_width=mapping_width,
             **kwargs,
         )
         self.generative_skips = generative_skips
@@ -104,10 +112,11 @@ class Decoder(Pyramid):
         if self.built:
             return
         width = self.widths[-1]
-        self.stem.build((None, self.latent_dim))
+        size = self.build_mapping(self.latent_dim)
+        self.stem.build((None, size))
         tokens = 0
         if self.latent_tokens is not None:
-            self.latent_tokens.build((None, self.latent_dim))
+            self.latent_tokens.build((None, size))
             tokens += self.context_tokens
         if self.label_token is not None:
             self.label_token.build((None,))
@@ -123,19 +132,20 @@ class Decoder(Pyramid):
             shape = self.unstem.compute_output_shape(shape)
         self.to_image.build(shape)
 
-    def _context(self, z: Any, labels: Any) -> Any:
-        """Tokens (N, T, D) of z and of the label; None where the decoder attends to neither."""
+    def _context(self, vectors: Any, labels: Any) -> Any:
+        """Tokens (N, T, D) of the mapped z and of the label; None where the decoder attends to neither."""
         width = self.widths[-1]
         tokens = []
         if self.latent_tokens is not None:
-            tokens.append(ops.reshape(self.latent_tokens(z), (-1, self.context_tokens, width)))
+            tokens.append(ops.reshape(self.latent_tokens(vectors), (-1, self.context_tokens, width)))
         if self.label_token is not None:
             tokens.append(self.label_tokens(labels))
         return ops.concatenate(tokens, axis=1) if tokens else None
 
     def call(self, z: Any, labels: Any = None) -> Any:
-        context = self._context(z, labels)
-        hidden = ops.reshape(self.stem(z), (-1, *self.geometry.grid(len(self.widths) - 1), self.widths[-1]))
+        vectors = self.map(z)
+        context = self._context(vectors, labels)
+        hidden = ops.reshape(self.stem(vectors), (-1, *self.geometry.grid(len(self.widths) - 1), self.widths[-1]))
         for block in (self.mid_block, *self.up_blocks):
             hidden = block(hidden, context)
         hidden = ops.silu(self.norm(hidden))

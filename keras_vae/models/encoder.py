@@ -16,7 +16,7 @@ LOG_VAR_MIN, LOG_VAR_MAX = -30.0, 20.0
 
 @keras.saving.register_keras_serializable(package="keras_vae")
 class Encoder(Pyramid):
-    """Stem → a `DownBlock` for each width → `MidBlock` → posterior heads.
+    """Stem → a `DownBlock` for each width → `MidBlock` → mapping layers → posterior heads.
 
     Takes images (N, H, W, C), float32 in [0, 1], and for a conditional model labels (N,), int32. Gives ``mean``
     and ``log_var``, both float32 (N, latent_dim). Sides that the down-samplings do not divide are padded with zeros.
@@ -31,6 +31,8 @@ class Encoder(Pyramid):
         num_heads: heads of every attention; must divide the widths that attend.
         groups: groups of every normalisation; must divide the widths.
         num_classes: number of labels of a conditional model; every level then attends to the label's token.
+        mapping_layers: dense layers (SiLU) between the features and the posterior's heads.
+        mapping_width: width of those.
 
     Raises:
         ValueError: when ``groups`` or ``num_heads`` does not divide a width (the message names both numbers), when
@@ -53,6 +55,8 @@ class Encoder(Pyramid):
         num_heads: int = 2,
         groups: int = 8,
         num_classes: int | None = None,
+        mapping_layers: int = 3,
+        mapping_width: int = 128,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -65,6 +69,8 @@ class Encoder(Pyramid):
             num_heads=num_heads,
             groups=groups,
             num_classes=num_classes,
+            mapping_layers=mapping_layers,
+            mapping_width=mapping_width,
             **kwargs,
         )
         has_context = num_classes is not None
@@ -99,7 +105,7 @@ class Encoder(Pyramid):
             block.build(shape, context_shape)
             shape = block.compute_output_shape(shape)
         self.norm.build(shape)
-        features = shape[1] * shape[2] * shape[3]
+        features = self.build_mapping(shape[1] * shape[2] * shape[3])
         self.mean_head.build((None, features))
         self.log_var_head.build((None, features))
 
@@ -109,7 +115,7 @@ class Encoder(Pyramid):
         for block in (*self.down_blocks, self.mid_block):
             hidden = block(hidden, context)
         hidden = ops.silu(self.norm(hidden))
-        hidden = ops.reshape(hidden, (-1, hidden.shape[1] * hidden.shape[2] * hidden.shape[3]))
+        hidden = self.map(ops.reshape(hidden, (-1, hidden.shape[1] * hidden.shape[2] * hidden.shape[3])))
         return self.mean_head(hidden), ops.clip(self.log_var_head(hidden), LOG_VAR_MIN, LOG_VAR_MAX)
 
     def compute_output_shape(self, images_shape: Any, labels_shape: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""What encoder and decoder share: levels of blocks over one geometry, and the token of a class label."""
+"""What encoder and decoder share: levels of blocks over one geometry, layers at the latent, the token of a label."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ class Pyramid(keras.Model):
         num_heads: int,
         groups: int,
         num_classes: int | None,
+        mapping_layers: int,
+        mapping_width: int,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -41,8 +43,14 @@ class Pyramid(keras.Model):
         self.num_heads = num_heads
         self.groups = groups
         self.num_classes = num_classes
+        self.mapping_layers = mapping_layers
+        self.mapping_width = mapping_width
         self.geometry = Geometry(height, width, levels=len(widths), stem_stride=stem_stride)
         self.norm = GroupNorm(groups, dtype=self.dtype_policy, name="norm")
+        self.mapping = [
+            keras.layers.Dense(mapping_width, activation="silu", dtype=self.dtype_policy, name=f"mapping_{index}")
+            for index in range(mapping_layers)
+        ]
         self.label_token = (
             None if num_classes is None else keras.layers.Embedding(num_classes, widths[-1], dtype=self.dtype_policy)
         )
@@ -61,6 +69,19 @@ class Pyramid(keras.Model):
             dtype=self.dtype_policy,
             **kwargs,
         )
+
+    def build_mapping(self, size: int) -> int:
+        """Build the layers between the features and the latent for vectors of ``size``; the size that they give."""
+        for layer in self.mapping:
+            layer.build((None, size))
+            size = self.mapping_width
+        return size
+
+    def map(self, vectors: Any) -> Any:
+        """Vectors (N, D) through those layers."""
+        for layer in self.mapping:
+            vectors = layer(vectors)
+        return vectors
 
     def label_tokens(self, labels: Any) -> Any:
         """One context token for each of ``labels`` (N,): (N, 1, D).
@@ -86,4 +107,6 @@ class Pyramid(keras.Model):
             "num_heads": self.num_heads,
             "groups": self.groups,
             "num_classes": self.num_classes,
+            "mapping_layers": self.mapping_layers,
+            "mapping_width": self.mapping_width,
         }

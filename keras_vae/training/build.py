@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from keras_vae.config import ObjectiveConfig, OptimizerConfig, RunConfig
 from keras_vae.losses import LPIPS
 from keras_vae.models import VAE, PatchDiscriminator
 from keras_vae.training.device import choose_jit, choose_precision
+from keras_vae.training.muon import Muon
 from keras_vae.training.optimizers import FusedAdamW
 from keras_vae.training.schedules import warmup_cosine
 from keras_vae.training.trainer import VAETrainer
+
+# Where images and latents enter and leave the networks: Muon is for the layers between (Jordan et al. 2024).
+ENDS = ("encoder/stem", "mean", "log_var", "decoder/mapping_0", "to_image", "embedding")
 
 
 def build_trainer(config: RunConfig, steps_per_epoch: int) -> VAETrainer:
@@ -35,8 +41,8 @@ def build_trainer(config: RunConfig, steps_per_epoch: int) -> VAETrainer:
         ema=config.optimizer.ema,
     )
     trainer.compile(
-        _adamw(config.optimizer, config.optimizer.learning_rate, total_steps),
-        _adamw(config.optimizer, config.optimizer.discriminator_learning_rate, total_steps),
+        _autoencoder_optimizer(config.optimizer, total_steps),
+        _optimizer(FusedAdamW, config.optimizer, config.optimizer.discriminator_learning_rate, total_steps),
         jit_compile=choose_jit(config.jit).value == "on",
         steps_per_execution=config.steps_per_execution,
     )
@@ -50,11 +56,20 @@ def build_perceptual_loss(config: ObjectiveConfig) -> LPIPS | None:
     return LPIPS(config.perceptual_weights, config.perceptual_taps, reduction=None)
 
 
-def _adamw(config: OptimizerConfig, peak: float, total_steps: int) -> keras.optimizers.Optimizer:
-    optimizer = FusedAdamW(
+def _autoencoder_optimizer(config: OptimizerConfig, total_steps: int) -> keras.optimizers.Optimizer:
+    if config.optimizer == "adamw":
+        return _optimizer(FusedAdamW, config, config.learning_rate, total_steps)
+    return _optimizer(Muon, config, config.learning_rate, total_steps, exclude_layers=ENDS)
+
+
+def _optimizer(
+    kind: type[FusedAdamW], config: OptimizerConfig, peak: float, total_steps: int, **options: Any
+) -> keras.optimizers.Optimizer:
+    optimizer = kind(
         warmup_cosine(peak, config.learning_rate_warmup, total_steps),
         weight_decay=config.weight_decay,
         global_clipnorm=config.clip_norm,
+        **options,
     )
     # As is usual, decay shrinks kernels alone.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
