@@ -1,0 +1,130 @@
+"""What β and the weights of the objective trade against each other, and what each part of the model is worth.
+
+Trains and evaluates one run for each row, all with the same seed and for the same number of epochs, and prints Markdown
+tables. Runs that are done are kept: a second call goes on where the first was stopped.
+
+Run: python benchmarks/trade_offs.py --dataset mnist --run-dir runs/trade-offs
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from keras_vae.config import preset
+
+Options = tuple[str, ...]  # of `keras-vae train`, beside the preset
+
+FIGURES = {
+    "MSE": ("mse", ".4f"),
+    "LPIPS": ("lpips", ".4f"),
+    "KL": ("kl", ".1f"),
+    "ELBO": ("elbo", ".0f"),
+    "FD, reconstructions": ("frechet_reconstructions", ".0f"),
+    "FD, prior": ("frechet_prior", ".0f"),
+    "FD, mixture": ("frechet_gmm", ".0f"),
+}
+
+
+def rate_distortion(name: str) -> dict[str, Options]:
+    """The preset with β, λ_p or λ_a a few times smaller and larger, and without λ_p or λ_a."""
+    objective = preset(name).objective
+    rows: dict[str, Options] = {"as published": ()}
+    for symbol, option, value in (
+        ("β", "--beta", objective.beta),
+        ("λ_p", "--perceptual-weight", objective.perceptual_weight),
+        ("λ_a", "--adversarial-weight", objective.adversarial_weight),
+    ):
+        factors = (0.25, 0.5, 2.0, 4.0) if symbol == "β" else (0.0, 1 / 3, 3.0)
+        rows |= {f"{symbol} = {value * factor:.3g}": (option, f"{value * factor:.6g}") for factor in factors}
+    return rows
+
+
+def ablation() -> dict[str, Options]:
+    """The preset without one of its parts at a time."""
+    no_gan, no_vgg16 = ("--adversarial-weight", "0"), ("--perceptual-weight", "0")
+    return {
+        "everything": (),
+        "no PatchGAN": no_gan,
+        "no VGG16": no_vgg16,
+        "neither (the ELBO alone)": (*no_gan, *no_vgg16),
+        "no generative skips": ("--no-generative-skips",),
+        "no self-attention": ("--attention-resolution", "0"),
+        "no attention of either kind": ("--attention-resolution", "0", "--no-generative-skips"),
+        "no mapping layers": ("--mapping-layers", "0"),
+        "AdamW instead of Muon": ("--optimizer", "adamw"),
+        "plain autoencoder": ("--no-variational",),
+    }
+
+
+def measured(run: Path, options: Options, threads: int) -> dict[str, float]:
+    """What `keras-vae evaluate` says of the run, which is trained first where there is none."""
+    evaluation = run / "evaluation.json"
+    if not evaluation.is_file():
+        shutil.rmtree(run, ignore_errors=True)
+        run.parent.mkdir(parents=True, exist_ok=True)
+        command = str(Path(sys.executable).with_name("keras-vae"))
+        environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
+        with open(run.with_suffix(".log"), "w", encoding="utf-8") as log:
+            for arguments in (
+                ["train", *options, "--run-dir", str(run)],
+                ["evaluate", str(run), "--importance-samples", "0"],
+            ):
+                print(f"{run.name}: {' '.join(arguments)}", file=sys.stderr, flush=True)
+                subprocess.run([command, *arguments], env=environment, stdout=log, stderr=log, check=True)
+        # The figures are what is wanted; checkpoints and pictures of fifty runs are a gigabyte.
+        shutil.rmtree(run / "checkpoints")
+    metrics: dict[str, float] = json.loads(evaluation.read_text(encoding="utf-8"))["metrics"]
+    return metrics
+
+
+def print_table(title: str, rows: dict[str, dict[str, float]]) -> None:
+    """One Markdown table."""
+    print(f"\n### {title}\n")
+    print("| run | " + " | ".join(FIGURES) + " |")
+    print("| --- |" + " --- |" * len(FIGURES))
+    for row, metrics in rows.items():
+        print(f"| {row} | " + " | ".join(format(metrics[key], form) for key, form in FIGURES.values()) + " |")
+
+
+def main() -> None:
+    """Train what is missing and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--latents", default="2,16", help="latent sizes, with commas  [2,16]")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--run-dir", type=Path, default=Path("runs/trade-offs"))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at a time, which share the cores")
+    arguments = parser.parse_args()
+    threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
+
+    for latent in map(int, arguments.latents.split(",")):
+        name = f"mnist-latent{latent}"
+        shared = ("--preset", name, "--dataset", arguments.dataset, "--epochs", str(arguments.epochs))
+        tables = {"Rate and distortion": rate_distortion(name), "Ablation": ablation()}
+        # A run that two tables have is made once.
+        options = {row: extra for rows in tables.values() for row, extra in rows.items()}
+        folders = {extra: arguments.run_dir / f"latent{latent}" / _folder_name(extra) for extra in options.values()}
+        with ThreadPoolExecutor(arguments.jobs) as pool:
+            waiting = {
+                extra: pool.submit(measured, folder, (*shared, *extra), threads) for extra, folder in folders.items()
+            }
+        for title, rows in tables.items():
+            print_table(
+                f"{title}, latent {latent}, {arguments.epochs} epochs",
+                {row: waiting[extra].result() for row, extra in rows.items()},
+            )
+
+
+def _folder_name(options: Options) -> str:
+    return "_".join(option.removeprefix("--") for option in options) or "as-published"
+
+
+if __name__ == "__main__":
+    main()
