@@ -10,6 +10,7 @@ _MODULES = {
     "Encoder": "keras_vae.models",
     "Decoder": "keras_vae.models",
     "PatchDiscriminator": "keras_vae.models",
+    "FeatureDiscriminator": "keras_vae.models",
     "VAETrainer": "keras_vae.training",
     "InputError": "keras_vae.errors",
     "RunConfig": "keras_vae.config",

@@ -138,6 +138,11 @@ class ObjectiveConfig(_Section):
         0.125, "share of each batch that the perceptual loss is computed on", above=0, maximum=1
     )
     adversarial_weight: float = _setting(10.0, "weight of the PatchGAN's loss", minimum=0)
+    feature_weight: float = _setting(
+        1.0,
+        "weight of a second discriminator, of VGG16's features, beside the PatchGAN of pixels; 0: pixels alone",
+        minimum=0,
+    )
     adversarial_loss: str = _setting(
         "hinge", "loss of both players", choices=("hinge", "least_squares", "non_saturating")
     )

@@ -15,7 +15,7 @@ from keras_vae.callbacks.posteriors import EpochPosteriors
 from keras_vae.callbacks.run_summaries import configuration_text, hyperparameter_callback
 from keras_vae.callbacks.tensorboard_images import EpochImages
 from keras_vae.config import RunConfig
-from keras_vae.training.trainer import ADVERSARIAL_PARTS, PARTS
+from keras_vae.training.trainer import ADVERSARIAL_PARTS, FEATURE_PARTS, PARTS
 
 # Training curves have a point for this many steps, and one at the end of every epoch.
 STEPS_PER_POINT = 50
@@ -26,9 +26,9 @@ MOST_DIMENSIONS = 64
 
 # The dashboard has one section for each of these; a metric of no group has a section of its own.
 GROUPS = {
-    "objective": ("loss", "elbo", "nll", "kl", "beta", "perceptual", "adversarial"),
+    "objective": ("loss", "elbo", "nll", "kl", "beta", "perceptual", "adversarial", "feature_adversarial"),
     "reconstruction": ("mse", "psnr", "ssim", "lpips"),
-    "discriminator": ("discriminator", "real_accuracy", "fake_accuracy", "adversarial_weight"),
+    "discriminator": ("discriminator", "feature_discriminator", "real_accuracy", "fake_accuracy", "adversarial_weight"),
     "optimizer": (
         "learning_rate",
         "discriminator_learning_rate",
@@ -47,11 +47,13 @@ DESCRIPTIONS = {
     "beta": "weight of the KL",
     "perceptual": "LPIPS of the reconstruction through a sampled z, as the step minimises it, before its weight",
     "adversarial": "the autoencoder's side of the adversarial loss, before its weight",
+    "feature_adversarial": "the same of the discriminator of VGG16's features, before feature_weight too",
     "mse": "mean squared error over pixels in [0, 1], reconstructed through the posterior mean",
     "psnr": "peak signal-to-noise ratio, dB",
     "ssim": "structural similarity (Wang et al. 2004)",
     "lpips": "LPIPS with VGG16 (Zhang et al. 2018), reconstructed through the posterior mean",
     "discriminator": "the discriminator's loss",
+    "feature_discriminator": "the loss of the discriminator of VGG16's features",
     "real_accuracy": "share of patches of real images that the discriminator takes for real",
     "fake_accuracy": "share of patches of reconstructions that the discriminator takes for reconstructions",
     "adversarial_weight": "weight of the adversarial loss: 0 before its start; adaptive if so configured",
@@ -64,7 +66,9 @@ DESCRIPTIONS = {
 }
 _TAGS = {name: f"{group}/{name}" for group, names in GROUPS.items() for name in names}
 # What the step reports as means over the epoch so far, less what an evaluation measures better, and its name here.
-_STEP_METRICS = {name: name for name in (*PARTS, *ADVERSARIAL_PARTS) if name != "mse"} | {"lpips": "perceptual"}
+_STEP_METRICS = {name: name for name in (*PARTS, *ADVERSARIAL_PARTS, *FEATURE_PARTS) if name != "mse"} | {
+    "lpips": "perceptual"
+}
 _WRITTEN_BY_STEPS = {*_STEP_METRICS.values(), "skipped_steps", "learning_rate", "discriminator_learning_rate"}
 
 

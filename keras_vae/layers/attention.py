@@ -61,7 +61,9 @@ def _attention(query: Any, key: Any, value: Any) -> Any:
     query, value = (ops.transpose(heads, (0, 2, 1, 3)) for heads in (query, value))
     key = ops.transpose(key, (0, 2, 3, 1)) * query.shape[-1] ** -0.5
     logits = ops.matmul(query, key)
-    weights = ops.softmax(ops.cast(logits, keras.backend.result_type(logits.dtype, "float32")))
+    logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
+    # A lone token has all of the weight (and Keras warns of a softmax over one).
+    weights = ops.softmax(logits) if key.shape[-1] != 1 else ops.ones_like(logits)
     attended = ops.matmul(ops.cast(weights, value.dtype), value)
     return ops.transpose(attended, (0, 2, 1, 3))
 

@@ -53,8 +53,19 @@ class LPIPS(keras.losses.Loss):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         # Two passes rather than one over both halves: no backward pass is made for the real images.
-        features_true = self._network.features(ops.stop_gradient(y_true))
-        features_pred = self._network.features(y_pred)
+        return self.distance(self.features(ops.stop_gradient(y_true)), self.features(y_pred))
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """The network's activations at each tap, the i-th (N, H // 2^i, W // 2^i, C_i), in the compute dtype."""
+        return self._network.features(images)
+
+    def feature_shapes(self, image_shape: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+        """(h, w, C) of what `features` gives for images of (H, W, C)."""
+        shapes = self._network.features.compute_output_shape((None, *image_shape))
+        return [(height, width, channels) for _, height, width, channels in shapes]
+
+    def distance(self, features_true: list[Tensor], features_pred: list[Tensor]) -> Tensor:
+        """What `call` gives, (N,) float32, of images whose `features` are at hand."""
         return lpips_distance(features_true, features_pred, self._network.heads)
 
     def get_config(self) -> dict[str, Any]:

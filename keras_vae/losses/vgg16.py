@@ -109,6 +109,13 @@ class VGG16Features(keras.layers.Layer):
             features.append(x)
         return features
 
+    def compute_output_shape(self, images_shape: Any) -> list[tuple[Any, ...]]:
+        count, *sides, _ = images_shape
+        return [
+            (count, *(None if side is None else side // 2**tap for side in sides), width)
+            for tap, (_, width) in enumerate(BLOCKS[: self.taps])
+        ]
+
     def _check_shape(self, shape: tuple[int | None, ...]) -> None:
         smallest = 2 ** (self.taps - 1)
         if len(shape) != 4 or shape[-1] not in (1, 3):

@@ -3,7 +3,17 @@
 from keras_vae.models.decoder import Decoder
 from keras_vae.models.discriminator import PatchDiscriminator
 from keras_vae.models.encoder import Encoder
+from keras_vae.models.feature_discriminator import FeatureDiscriminator
 from keras_vae.models.samplers import GaussianMixtureSampler, PriorSampler, Sampler
 from keras_vae.models.vae import VAE
 
-__all__ = ["VAE", "Decoder", "Encoder", "GaussianMixtureSampler", "PatchDiscriminator", "PriorSampler", "Sampler"]
+__all__ = [
+    "VAE",
+    "Decoder",
+    "Encoder",
+    "FeatureDiscriminator",
+    "GaussianMixtureSampler",
+    "PatchDiscriminator",
+    "PriorSampler",
+    "Sampler",
+]

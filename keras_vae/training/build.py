@@ -8,7 +8,7 @@ import keras
 
 from keras_vae.config import ObjectiveConfig, OptimizerConfig, RunConfig
 from keras_vae.losses import LPIPS
-from keras_vae.models import VAE, PatchDiscriminator
+from keras_vae.models import VAE, FeatureDiscriminator, PatchDiscriminator
 from keras_vae.training.device import choose_jit, choose_precision
 from keras_vae.training.muon import Muon
 from keras_vae.training.optimizers import FusedAdamW
@@ -32,11 +32,13 @@ def build_trainer(config: RunConfig, steps_per_epoch: int) -> VAETrainer:
     discriminator = None
     if config.objective.adversarial_weight:
         discriminator = PatchDiscriminator(config.model.image_shape, **config.discriminator.as_dict())
+    perceptual_loss = build_perceptual_loss(config.objective)
     trainer = VAETrainer(
         vae,
         discriminator,
-        build_perceptual_loss(config.objective),
+        perceptual_loss,
         config.objective,
+        feature_discriminator=_feature_discriminator(config, perceptual_loss),
         total_steps=total_steps,
         ema=config.optimizer.ema,
     )
@@ -54,6 +56,14 @@ def build_perceptual_loss(config: ObjectiveConfig) -> LPIPS | None:
     if not config.perceptual_weight:
         return None
     return LPIPS(config.perceptual_weights, config.perceptual_taps, reduction=None)
+
+
+def _feature_discriminator(config: RunConfig, perceptual_loss: LPIPS | None) -> FeatureDiscriminator | None:
+    objective = config.objective
+    if perceptual_loss is None or not (objective.adversarial_weight and objective.feature_weight):
+        return None
+    shapes = perceptual_loss.feature_shapes(config.model.image_shape)[1:]
+    return FeatureDiscriminator(shapes) if shapes else None
 
 
 def _autoencoder_optimizer(config: OptimizerConfig, total_steps: int) -> keras.optimizers.Optimizer:

@@ -66,16 +66,30 @@ class Objective:
         return free_bits_kl(mean, log_var, self.config.free_bits)
 
     def perceptual(self, images: Any, reconstructions: Any) -> Any:
-        """LPIPS over the leading ``perceptual_fraction`` of the batch; batches are shuffled, so it is unbiased."""
-        count = images.shape[0] if images.shape[0] is not None else ops.shape(images)[0]
-        share = self.config.perceptual_fraction
-        if share < 1:
-            if isinstance(count, int):
-                count = max(1, round(share * count))
-            else:
-                count = ops.maximum(1, ops.cast(ops.round(share * ops.cast(count, "float32")), "int32"))
-            images, reconstructions = images[:count], reconstructions[:count]
+        """LPIPS of `perceptual_share`."""
+        images, reconstructions = (self.perceptual_share(batch) for batch in (images, reconstructions))
         return ops.mean(self.perceptual_loss(images, reconstructions))  # type: ignore[misc]
+
+    def perceptual_with_features(self, images: Any, reconstructions: Any) -> tuple[Any, tuple[list[Any], list[Any]]]:
+        """`perceptual`, and the features of real images and of reconstructions that it was computed from.
+
+        Those of the finest map are left out: it is large, and says what pixels say.
+        """
+        loss: Any = self.perceptual_loss
+        real = loss.features(ops.stop_gradient(self.perceptual_share(images)))
+        fake = loss.features(self.perceptual_share(reconstructions))
+        return ops.mean(loss.distance(real, fake)), (real[1:], fake[1:])
+
+    def perceptual_share(self, batch: Any) -> Any:
+        """The leading ``perceptual_fraction`` of a batch; batches are shuffled, so means over it are unbiased."""
+        share = self.config.perceptual_fraction
+        if share == 1:
+            return batch
+        count = batch.shape[0]
+        if count is not None:
+            return batch[: max(1, round(share * count))]
+        count = ops.cast(ops.shape(batch)[0], "float32")
+        return batch[: ops.maximum(1, ops.cast(ops.round(share * count), "int32"))]
 
     def adversarial(self, fake_logits: Any) -> Any:
         """The generator's side of the adversarial loss."""

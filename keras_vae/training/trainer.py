@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_vae import metrics
 from keras_vae.config import ObjectiveConfig
-from keras_vae.models import VAE, PatchDiscriminator
+from keras_vae.models import VAE, FeatureDiscriminator, PatchDiscriminator
 from keras_vae.training.objective import Objective, adaptive_weight
 from keras_vae.training.optimizers import SkippingOptimizer
 from keras_vae.training.schedules import beta_at, is_adversarial_at
@@ -28,6 +28,7 @@ ADVERSARIAL_PARTS = (
     "adversarial_weight",
     "discriminator_gradient_norm",
 )
+FEATURE_PARTS = ("feature_adversarial", "feature_discriminator")
 
 
 class VAETrainer(keras.Model):
@@ -44,6 +45,9 @@ class VAETrainer(keras.Model):
         perceptual_loss: takes (images, reconstructions), gives distances (N,), as ``losses.LPIPS(reduction=None)``;
             None leaves the part out.
         config: weights and schedules.
+        feature_discriminator: a second discriminator, on the features that the perceptual loss has of its share of the
+            batch; its loss counts ``config.feature_weight`` times the first's. None leaves it out. It needs the first,
+            and a perceptual loss with the methods ``features`` and ``distance`` of `losses.LPIPS`.
         total_steps: planned length of the run, of which the config's shares are taken. None: no warm-ups.
         ema: decay of the averaged weights in ``ema_vae``; 0 keeps none.
 
@@ -56,7 +60,8 @@ class VAETrainer(keras.Model):
 
     Reported (means over the epoch; likelihoods in nats an image): ``loss elbo nll kl beta mse gradient_norm
     skipped_steps``; with a perceptual loss ``lpips``; with a discriminator ``adversarial discriminator real_accuracy
-    fake_accuracy adversarial_weight discriminator_gradient_norm``. Testing reports ``elbo nll kl mse psnr ssim
+    fake_accuracy adversarial_weight discriminator_gradient_norm``; with a feature discriminator ``feature_adversarial
+    feature_discriminator``. Testing reports ``elbo nll kl mse psnr ssim
     [lpips]`` of the averaged weights and, with a discriminator, ``adversarial discriminator real_accuracy
     fake_accuracy``; image metrics are of the reconstruction through the posterior mean, the ELBO and what the
     discriminator sees of one sampled z an image.
@@ -69,6 +74,7 @@ class VAETrainer(keras.Model):
         perceptual_loss: Callable[[Any, Any], Any] | None = None,
         config: ObjectiveConfig | None = None,
         *,
+        feature_discriminator: FeatureDiscriminator | None = None,
         total_steps: int | None = None,
         ema: float = 0.0,
         **kwargs: Any,
@@ -76,7 +82,10 @@ class VAETrainer(keras.Model):
         super().__init__(**kwargs)
         self.config = config or ObjectiveConfig()
         self.vae = vae
+        if feature_discriminator is not None and (discriminator is None or not hasattr(perceptual_loss, "features")):
+            raise ValueError("a feature discriminator needs a discriminator and a perceptual loss that has features")
         self.discriminator = discriminator
+        self.feature_discriminator = feature_discriminator
         self.objective = Objective(self.config, vae.likelihood, perceptual_loss)
         self.total_steps = total_steps
         self.ema = ema
@@ -88,6 +97,7 @@ class VAETrainer(keras.Model):
         names = [*PARTS]
         names += ("lpips",) if perceptual_loss is not None else ()
         names += ADVERSARIAL_PARTS if discriminator is not None else ()
+        names += FEATURE_PARTS if feature_discriminator is not None else ()
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
         self.skipped_steps = keras.metrics.Sum(name="skipped_steps")
         self.psnr = metrics.PSNR()
@@ -126,10 +136,21 @@ class VAETrainer(keras.Model):
         if jit_compile is None:
             jit_compile = bool(tf.config.list_physical_devices("GPU"))
         super().compile(
-            optimizer=_guarded(optimizer, self.vae), auto_scale_loss=False, jit_compile=jit_compile, **kwargs
+            optimizer=_guarded(optimizer, self.vae, self.vae.trainable_variables),
+            auto_scale_loss=False,
+            jit_compile=jit_compile,
+            **kwargs,
         )
         if self.discriminator is not None:
-            self.discriminator_optimizer = _guarded(discriminator_optimizer, self.discriminator)
+            self.discriminator_optimizer = _guarded(
+                discriminator_optimizer, self.discriminator, self._discriminator_variables
+            )
+
+    @property
+    def _discriminator_variables(self) -> list[Any]:
+        """What the second player trains: the weights of one discriminator or two."""
+        players = (self.discriminator, self.feature_discriminator)
+        return [variable for player in players if player is not None for variable in player.trainable_variables]
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -145,21 +166,24 @@ class VAETrainer(keras.Model):
         images, labels = self._unpack(data)
         # Persistent: one forward of decoder and discriminator serves the gradients of both players.
         with tf.GradientTape(persistent=True) as tape:
-            parts, reconstructions = self._autoencoder_parts(images, labels)
+            parts, reconstructions, features = self._autoencoder_parts(images, labels)
             reconstruction_loss = self.objective.reconstruction(parts)
             loss = reconstruction_loss + parts["beta"] * parts.pop("punished_kl")
             if self.discriminator is not None:
                 parts |= self._adversarial_parts(images, reconstructions, training=True)
+                adversarial_loss, discriminator_loss = parts["adversarial"], parts["discriminator"]
+                if features is not None:
+                    parts |= self._feature_parts(*features)
+                    adversarial_loss += self.config.feature_weight * parts["feature_adversarial"]
+                    discriminator_loss += parts["feature_discriminator"]
                 with tape.stop_recording():
-                    parts["adversarial_weight"] = self._adversarial_weight(
-                        tape, reconstruction_loss, parts["adversarial"]
-                    )
-                loss = loss + parts["adversarial_weight"] * parts["adversarial"]
-                discriminator_loss = self.discriminator_optimizer.scale_loss(parts["discriminator"])
+                    parts["adversarial_weight"] = self._adversarial_weight(tape, reconstruction_loss, adversarial_loss)
+                loss = loss + parts["adversarial_weight"] * adversarial_loss
+                discriminator_loss = self.discriminator_optimizer.scale_loss(discriminator_loss)
             scaled_loss = self.optimizer.scale_loss(loss)
         players = [(self.optimizer, self.vae.trainable_variables, scaled_loss)]
         if self.discriminator is not None:
-            players.append((self.discriminator_optimizer, self.discriminator.trainable_variables, discriminator_loss))
+            players.append((self.discriminator_optimizer, self._discriminator_variables, discriminator_loss))
         norms, is_finite = self._update(tape, players)
         parts["loss"] = loss
         parts |= zip(("gradient_norm", "discriminator_gradient_norm"), norms, strict=False)
@@ -206,8 +230,10 @@ class VAETrainer(keras.Model):
             raise ValueError("a conditional model needs labels: the data set has to yield (images, labels)")
         return images, labels
 
-    def _autoencoder_parts(self, images: Any, labels: Any) -> tuple[dict[str, Any], Any]:
-        """The parts of the generator's loss that need no discriminator, and the reconstructions."""
+    def _autoencoder_parts(self, images: Any, labels: Any) -> tuple[dict[str, Any], Any, tuple[Any, Any] | None]:
+        """The parts of the generator's loss that need no discriminator, the reconstructions, and what the feature
+        discriminator sees of real images and of them.
+        """
         vae = self.vae
         mean, log_var = vae.encode(images, labels)
         z = vae.sampling(mean, log_var) if vae.variational else mean
@@ -221,9 +247,12 @@ class VAETrainer(keras.Model):
             "mse": ops.mean(ops.square(images - reconstructions)),
         }
         parts["elbo"] = -(parts["nll"] + parts["kl"])
-        if self.objective.perceptual_loss is not None:
+        features = None
+        if self.feature_discriminator is not None:
+            parts["lpips"], features = self.objective.perceptual_with_features(images, reconstructions)
+        elif self.objective.perceptual_loss is not None:
             parts["lpips"] = self.objective.perceptual(images, reconstructions)
-        return parts, reconstructions
+        return parts, reconstructions, features
 
     def _calibrate(self, images: Any, reconstructions: Any) -> Any:
         """The batch's own scale, whose running mean the model keeps for evaluation."""
@@ -245,6 +274,16 @@ class VAETrainer(keras.Model):
             "discriminator": self.objective.discriminator(real_logits, fake_logits),
             "real_accuracy": ops.mean(ops.cast(real_logits > threshold, "float32")),
             "fake_accuracy": ops.mean(ops.cast(fake_logits <= threshold, "float32")),
+        }
+
+    def _feature_parts(self, real_features: list[Any], fake_features: list[Any]) -> dict[str, Any]:
+        """Both players' losses on the perceptual network's features."""
+        assert self.feature_discriminator is not None
+        real_logits = self.feature_discriminator(real_features, training=True)
+        fake_logits = self.feature_discriminator(fake_features, training=True)
+        return {
+            "feature_adversarial": self.objective.adversarial(fake_logits),
+            "feature_discriminator": self.objective.discriminator(real_logits, fake_logits),
         }
 
     def _adversarial_weight(self, tape: tf.GradientTape, reconstruction_loss: Any, adversarial_loss: Any) -> Any:
@@ -294,8 +333,8 @@ class VAETrainer(keras.Model):
                 average.assign(weight)
 
 
-def _guarded(optimizer: Any, player: keras.Model) -> keras.optimizers.LossScaleOptimizer:
-    """The optimizer in Keras's wrapper that skips steps whose gradients are not finite, built for ``player``.
+def _guarded(optimizer: Any, player: keras.Model, variables: list[Any]) -> keras.optimizers.LossScaleOptimizer:
+    """The optimizer in Keras's wrapper that skips steps whose gradients are not finite, built for ``variables``.
 
     float16 needs the wrapper's loss scale as well; in the other precisions the scale stays at 1.
     """
@@ -305,5 +344,5 @@ def _guarded(optimizer: Any, player: keras.Model) -> keras.optimizers.LossScaleO
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         else:
             optimizer = SkippingOptimizer(optimizer)
-    optimizer.build(player.trainable_variables)
+    optimizer.build(variables)
     return optimizer

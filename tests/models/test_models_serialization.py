@@ -8,10 +8,11 @@ import pytest
 
 import keras_vae.models
 from keras_vae.config import PRESETS
-from keras_vae.models import VAE, Decoder, Encoder, PatchDiscriminator
+from keras_vae.models import VAE, Decoder, Encoder, FeatureDiscriminator, PatchDiscriminator
 
 small = {"image_shape": (10, 13, 3), "latent_dim": 3, "widths": (4, 8), "groups": 2, "num_heads": 4, "num_layers": 2}
-not_default = {**small, "attention_resolution": 3, "num_classes": 3}
+not_default = {**small, "attention_resolution": 3, "num_classes": 3, "mapping_layers": 2, "mapping_width": 6}
+feature_shapes = [(10, 12, 6), (5, 6, 8)]
 MODELS = [
     (Encoder, {**not_default, "stem_stride": 1}),
     (Decoder, {**not_default, "generative_skips": False, "context_tokens": 3, "output_width": 5}),
@@ -23,6 +24,7 @@ MODELS = [
     (PatchDiscriminator, {"image_shape": (10, 13, 3), "widths": (8, 8, 4), "normalization": "spectral"}),
     (PatchDiscriminator, {"image_shape": (10, 13, 3), "widths": (4, 8), "normalization": "group", "groups": 2}),
     (PatchDiscriminator, {"image_shape": (10, 13, 3), "widths": (4, 8), "normalization": "batch"}),
+    (FeatureDiscriminator, {"feature_shapes": feature_shapes, "width": 4}),
 ]
 every_model = pytest.mark.parametrize(("model_class", "arguments"), MODELS)
 
@@ -30,6 +32,8 @@ every_model = pytest.mark.parametrize(("model_class", "arguments"), MODELS)
 def outputs_of(model):
     """What the model gives for a fixed input."""
     rng = np.random.default_rng(0)
+    if isinstance(model, FeatureDiscriminator):
+        return keras.ops.convert_to_numpy(model([rng.random((2, *shape), "float32") for shape in feature_shapes]))
     shape = (small["latent_dim"],) if isinstance(model, Decoder) else small["image_shape"]
     inputs = [rng.random((2, *shape)).astype("float32")]
     if getattr(model, "num_classes", None) is not None:
@@ -60,7 +64,7 @@ def test_a_saved_model_gives_the_same_outputs(tmp_path, model_class, arguments):
     model = model_class(**arguments)
     rng = np.random.default_rng(0)
     for weight in model.weights:
-        if weight.path.rpartition("/")[2] in {"bias", "beta", "gamma", "left", "likelihood_scale"}:
+        if weight.path.rpartition("/")[2] in {"bias", "beta", "gamma", "left", "likelihood_scale", "map_0_mean_square"}:
             weight.assign(rng.normal(1.0, 0.2, weight.shape))  # what an untrained model would not show
 
     model.save(tmp_path / "model.keras")

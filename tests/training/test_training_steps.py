@@ -58,6 +58,48 @@ def test_the_reported_loss_is_the_weighted_sum_of_the_reported_parts():
     assert logs["adversarial_weight"] == 5.0
 
 
+def test_the_feature_discriminator_adds_its_share_to_both_players_losses():
+    config = AT_ONCE.replace(adversarial_weight=5.0, feature_weight=0.5, perceptual_fraction=0.5)
+    images, lpips = random_images(), LPIPS(reduction=None)
+    trainer = compiled(make_trainer(config, perceptual=lpips, features=True), 0.0, 0.0)
+    trainer.vae.sampling.seed_generator.state.assign([1, 2])
+
+    logs = train_on(trainer, images)
+
+    trainer.vae.sampling.seed_generator.state.assign([1, 2])
+    fake = trainer.vae(images, training=True)
+    share = [lpips.features(batch[:2])[1:] for batch in (images, fake)]
+    real_logits, fake_logits = (numpy_of(trainer.feature_discriminator(features)) for features in share)
+    # The hinge losses of Lim & Ye 2017; sums in float32. The discriminator's norms moved a little in the step.
+    assert logs["feature_adversarial"] == pytest.approx(-fake_logits.mean(), rel=0.2, abs=0.02)
+    discriminator = np.maximum(0, 1 - real_logits).mean() + np.maximum(0, 1 + fake_logits).mean()
+    assert logs["feature_discriminator"] == pytest.approx(discriminator, rel=0.1)
+    assert logs["lpips"] == pytest.approx(float(np.mean(lpips(images[:2], fake[:2]))), rel=1e-4)
+    expected = logs["nll"] + logs["kl"] + config.perceptual_weight * logs["lpips"]
+    expected += 5.0 * (logs["adversarial"] + 0.5 * logs["feature_adversarial"])
+    assert logs["loss"] == pytest.approx(expected, rel=1e-5, abs=1e-4)
+
+
+def test_the_feature_discriminator_is_trained_with_the_other_and_the_decoder_heeds_it():
+    config = AT_ONCE.replace(adversarial_weight=5.0, perceptual_weight=1e-6)
+    moved = {}
+    for weight in (0.0, 1.0):
+        keras.utils.set_random_seed(0)
+        trainer = make_trainer(config.replace(feature_weight=weight), perceptual=LPIPS(reduction=None), features=True)
+        before = values_of(trainer.feature_discriminator.trainable_variables)
+        train_on(compiled(trainer, 1e-3, 1e-3), random_images())
+        assert not are_equal(before, values_of(trainer.feature_discriminator.trainable_variables))
+        moved[weight] = values_of(trainer.vae.decoder.trainable_variables)
+
+    assert not are_equal(moved[0.0], moved[1.0])
+
+
+@pytest.mark.parametrize("options", [{"discriminator": False}, {"perceptual": absolute_distance}])
+def test_a_feature_discriminator_without_what_it_needs_is_refused(options):
+    with pytest.raises(ValueError, match="needs a discriminator and a perceptual loss that has features"):
+        make_trainer(**{"perceptual": LPIPS(reduction=None), **options}, features=True)
+
+
 def test_parts_that_are_left_out_are_not_reported():
     logs = train_on(compiled(make_trainer(perceptual=None, discriminator=False)), random_images())
 

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_vae.config import ObjectiveConfig
-from keras_vae.models import VAE, PatchDiscriminator
+from keras_vae.models import VAE, FeatureDiscriminator, PatchDiscriminator
 from keras_vae.training import VAETrainer
 
 SHAPE = (12, 12, 1)
@@ -31,11 +31,27 @@ def make_discriminator(normalization="spectral"):
 
 
 def make_trainer(
-    config=AT_ONCE, *, perceptual=absolute_distance, discriminator=True, total_steps=None, ema=0.0, **options
+    config=AT_ONCE,
+    *,
+    perceptual=absolute_distance,
+    discriminator=True,
+    features=False,
+    total_steps=None,
+    ema=0.0,
+    **options,
 ):
-    """An uncompiled trainer; ``options`` are the model's."""
+    """An uncompiled trainer; ``options`` are the model's. ``features`` adds a discriminator of LPIPS's features."""
     player = make_discriminator() if discriminator else None
-    return VAETrainer(make_vae(**options), player, perceptual, config, total_steps=total_steps, ema=ema)
+    feature_player = FeatureDiscriminator([(6, 6, 128), (3, 3, 256)], width=4) if features else None
+    return VAETrainer(
+        make_vae(**options),
+        player,
+        perceptual,
+        config,
+        feature_discriminator=feature_player,
+        total_steps=total_steps,
+        ema=ema,
+    )
 
 
 def compiled(trainer, learning_rate=1e-2, discriminator_learning_rate=1e-2):
