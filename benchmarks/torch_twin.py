@@ -125,7 +125,7 @@ class TorchEncoder(nn.Module):
         encoder = vae.encoder
         self.stem, self.norm = convolution(encoder.stem), normalization(encoder.norm)
         self.blocks = nn.ModuleList(map(Block, (*encoder.down_blocks, encoder.mid_block)))
-        self.mapping = mapping(encoder.mapping)
+        self.bottleneck, self.mapping = convolution(encoder.bottleneck), mapping(encoder.mapping)
         self.mean_head, self.log_var_head = linear(encoder.mean_head), linear(encoder.log_var_head)
 
     def forward(self, images: Any) -> Any:
@@ -133,7 +133,7 @@ class TorchEncoder(nn.Module):
         for block in self.blocks:
             hidden = block(hidden, None)
         # Keras flattens channels last.
-        hidden = functional.silu(self.norm(hidden)).permute(0, 2, 3, 1).flatten(1)
+        hidden = self.bottleneck(functional.silu(self.norm(hidden))).permute(0, 2, 3, 1).flatten(1)
         hidden = self.mapping(hidden)
         return self.mean_head(hidden), self.log_var_head(hidden).clamp(-30.0, 20.0)
 
@@ -144,9 +144,9 @@ class TorchDecoder(nn.Module):
     def __init__(self, vae: VAE) -> None:
         super().__init__()
         decoder = vae.decoder
-        self.grid = (*decoder.geometry.grid(len(decoder.widths) - 1), decoder.widths[-1])
+        self.grid = (*decoder.geometry.grid(len(decoder.widths) - 1), decoder.bottleneck_width)
         self.tokens = (decoder.context_tokens, decoder.widths[-1])
-        self.mapping = mapping(decoder.mapping)
+        self.mapping, self.bottleneck = mapping(decoder.mapping), convolution(decoder.bottleneck)
         self.stem, self.latent_tokens = linear(decoder.stem), linear(decoder.latent_tokens)
         self.blocks = nn.ModuleList(map(Block, (decoder.mid_block, *decoder.up_blocks)))
         self.norm = normalization(decoder.norm)
@@ -155,7 +155,7 @@ class TorchDecoder(nn.Module):
     def forward(self, z: Any) -> Any:
         vectors = self.mapping(z)
         context = self.latent_tokens(vectors).unflatten(1, self.tokens)
-        hidden = self.stem(vectors).unflatten(1, self.grid).permute(0, 3, 1, 2)
+        hidden = self.bottleneck(self.stem(vectors).unflatten(1, self.grid).permute(0, 3, 1, 2))
         for block in self.blocks:
             hidden = block(hidden, context)
         hidden = functional.silu(self.unstem(functional.silu(self.norm(hidden))))

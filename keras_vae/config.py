@@ -99,6 +99,7 @@ class ModelConfig(_Section):
     num_classes: int | None = _setting(None, "number of labels of a conditional model", minimum=1)
     mapping_layers: int = _setting(3, "dense layers between the features and the latent, on both sides", minimum=0)
     mapping_width: int = _setting(128, "width of those layers", minimum=1)
+    bottleneck_width: int = _setting(16, "channels of the coarsest feature map next to those layers", minimum=1)
     generative_skips: bool = _setting(True, "let every decoder level attend to tokens of z")
     context_tokens: int = _setting(4, "how many tokens z is turned into", minimum=1)
     output_width: int = _setting(16, "channels at full resolution before the image", minimum=1)

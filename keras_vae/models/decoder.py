@@ -24,7 +24,7 @@ class Decoder(Pyramid):
         image_shape, latent_dim, widths, stem_stride, num_layers: as for `Encoder`, which it mirrors; ``widths`` finest
             first there and here.
         attention_resolution, num_heads, groups, num_classes: as for `Encoder`.
-        mapping_layers, mapping_width: as for `Encoder`, between z and what is made of it (the mapping
+        mapping_layers, mapping_width, bottleneck_width: as for `Encoder`, between z and what is made of it (the mapping
             network of Karras et al. 2019). A latent of few dimensions needs them: the image is then a function of few
             inputs with much detail, which convolutions over the grid alone learn slowly.
         generative_skips: let every level attend to tokens of z.
@@ -57,6 +57,7 @@ class Decoder(Pyramid):
         num_classes: int | None = None,
         mapping_layers: int = 3,
         mapping_width: int = 128,
+        bottleneck_width: int = 16,
         generative_skips: bool = True,
         context_tokens: int = 4,
         output_width: int = 16,
@@ -74,6 +75,7 @@ class Decoder(Pyramid):
             num_classes=num_classes,
             mapping_layers=mapping_layers,
             mapping_width=mapping_width,
+            bottleneck_width=bottleneck_width,
             **kwargs,
         )
         self.generative_skips = generative_skips
@@ -84,7 +86,8 @@ class Decoder(Pyramid):
         policy = self.dtype_policy
         last = len(widths) - 1
         grid = self.geometry.grid(last)
-        self.stem = keras.layers.Dense(grid[0] * grid[1] * widths[-1], dtype=policy, name="stem")
+        self.stem = keras.layers.Dense(grid[0] * grid[1] * bottleneck_width, dtype=policy, name="stem")
+        self.bottleneck = keras.layers.Conv2D(widths[-1], 1, dtype=policy, name="bottleneck")
         self.latent_tokens = (
             keras.layers.Dense(context_tokens * widths[-1], dtype=policy, name="latent_tokens")
             if generative_skips
@@ -122,7 +125,9 @@ class Decoder(Pyramid):
             self.label_token.build((None,))
             tokens += 1
         context_shape = (None, tokens, width) if tokens else None
-        shape = (None, *self.geometry.grid(len(self.widths) - 1), width)
+        shape = (None, *self.geometry.grid(len(self.widths) - 1), self.bottleneck_width)
+        self.bottleneck.build(shape)
+        shape = (*shape[:-1], width)
         for block in (self.mid_block, *self.up_blocks):
             block.build(shape, context_shape)
             shape = block.compute_output_shape(shape)
@@ -145,7 +150,8 @@ class Decoder(Pyramid):
     def call(self, z: Any, labels: Any = None) -> Any:
         vectors = self.map(z)
         context = self._context(vectors, labels)
-        hidden = ops.reshape(self.stem(vectors), (-1, *self.geometry.grid(len(self.widths) - 1), self.widths[-1]))
+        grid = self.geometry.grid(len(self.widths) - 1)
+        hidden = self.bottleneck(ops.reshape(self.stem(vectors), (-1, *grid, self.bottleneck_width)))
         for block in (self.mid_block, *self.up_blocks):
             hidden = block(hidden, context)
         hidden = ops.silu(self.norm(hidden))

@@ -33,6 +33,8 @@ class Encoder(Pyramid):
         num_classes: number of labels of a conditional model; every level then attends to the label's token.
         mapping_layers: dense layers (SiLU) between the features and the posterior's heads.
         mapping_width: width of those.
+        bottleneck_width: channels that a 1×1 convolution narrows the coarsest feature map to before it is a vector;
+            most weights of a small model would be there.
 
     Raises:
         ValueError: when ``groups`` or ``num_heads`` does not divide a width (the message names both numbers), when
@@ -57,6 +59,7 @@ class Encoder(Pyramid):
         num_classes: int | None = None,
         mapping_layers: int = 3,
         mapping_width: int = 128,
+        bottleneck_width: int = 16,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -71,6 +74,7 @@ class Encoder(Pyramid):
             num_classes=num_classes,
             mapping_layers=mapping_layers,
             mapping_width=mapping_width,
+            bottleneck_width=bottleneck_width,
             **kwargs,
         )
         has_context = num_classes is not None
@@ -86,6 +90,7 @@ class Encoder(Pyramid):
             for level in range(len(widths))
         ]
         self.mid_block = self.make_level(self.mid_block_class, last, has_context=has_context, name="mid")
+        self.bottleneck = keras.layers.Conv2D(bottleneck_width, 1, dtype=self.dtype_policy, name="bottleneck")
         # The posterior stays in float32 whatever the policy: KL and exp(log_var) need its range.
         self.mean_head = keras.layers.Dense(latent_dim, dtype="float32", name="mean")
         self.log_var_head = keras.layers.Dense(latent_dim, dtype="float32", name="log_var")
@@ -105,7 +110,8 @@ class Encoder(Pyramid):
             block.build(shape, context_shape)
             shape = block.compute_output_shape(shape)
         self.norm.build(shape)
-        features = self.build_mapping(shape[1] * shape[2] * shape[3])
+        self.bottleneck.build(shape)
+        features = self.build_mapping(shape[1] * shape[2] * self.bottleneck_width)
         self.mean_head.build((None, features))
         self.log_var_head.build((None, features))
 
@@ -114,7 +120,7 @@ class Encoder(Pyramid):
         hidden = self.stem(self.geometry.pad(images))
         for block in (*self.down_blocks, self.mid_block):
             hidden = block(hidden, context)
-        hidden = ops.silu(self.norm(hidden))
+        hidden = self.bottleneck(ops.silu(self.norm(hidden)))
         hidden = self.map(ops.reshape(hidden, (-1, hidden.shape[1] * hidden.shape[2] * hidden.shape[3])))
         return self.mean_head(hidden), ops.clip(self.log_var_head(hidden), LOG_VAR_MIN, LOG_VAR_MAX)
 

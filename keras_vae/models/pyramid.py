@@ -30,6 +30,7 @@ class Pyramid(keras.Model):
         num_classes: int | None,
         mapping_layers: int,
         mapping_width: int,
+        bottleneck_width: int,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -45,6 +46,7 @@ class Pyramid(keras.Model):
         self.num_classes = num_classes
         self.mapping_layers = mapping_layers
         self.mapping_width = mapping_width
+        self.bottleneck_width = bottleneck_width
         self.geometry = Geometry(height, width, levels=len(widths), stem_stride=stem_stride)
         self.norm = GroupNorm(groups, dtype=self.dtype_policy, name="norm")
         self.mapping = [
@@ -109,4 +111,5 @@ class Pyramid(keras.Model):
             "num_classes": self.num_classes,
             "mapping_layers": self.mapping_layers,
             "mapping_width": self.mapping_width,
+            "bottleneck_width": self.bottleneck_width,
         }

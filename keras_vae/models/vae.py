@@ -24,6 +24,7 @@ ARCHITECTURE = (
     "num_classes",
     "mapping_layers",
     "mapping_width",
+    "bottleneck_width",
     "generative_skips",
     "context_tokens",
     "output_width",
@@ -44,8 +45,8 @@ class VAE(keras.Model):
         variational: False for a deterministic autoencoder, whose posterior is its mean.
         num_classes: number of labels of a conditional model, None for an unconditional one.
         seed: seed of the posterior's noise; None draws one from Keras's global seed.
-        widths, stem_stride, num_layers, attention_resolution, num_heads, groups, mapping_layers, mapping_width: as for
-            `Encoder`.
+        widths, stem_stride, num_layers, attention_resolution, num_heads, groups, mapping_layers, mapping_width,
+            bottleneck_width: as for `Encoder`.
         generative_skips, context_tokens, output_width: as for `Decoder`.
         likelihood: distribution of a pixel given z: "gaussian", "laplace" or "bernoulli".
         scale: its standard deviation (Gaussian) or scale (Laplace). None leaves it to training, which calibrates
@@ -86,6 +87,7 @@ class VAE(keras.Model):
         num_classes: int | None = None,
         mapping_layers: int = 3,
         mapping_width: int = 128,
+        bottleneck_width: int = 16,
         generative_skips: bool = True,
         context_tokens: int = 4,
         output_width: int = 16,
@@ -111,6 +113,7 @@ class VAE(keras.Model):
             "num_classes": num_classes,
             "mapping_layers": mapping_layers,
             "mapping_width": mapping_width,
+            "bottleneck_width": bottleneck_width,
             "dtype": self.dtype_policy,
         }
         self.encoder = self.encoder_class(**mirrored, name="encoder")

@@ -11,7 +11,14 @@ from keras_vae.config import PRESETS
 from keras_vae.models import VAE, Decoder, Encoder, FeatureDiscriminator, PatchDiscriminator
 
 small = {"image_shape": (10, 13, 3), "latent_dim": 3, "widths": (4, 8), "groups": 2, "num_heads": 4, "num_layers": 2}
-not_default = {**small, "attention_resolution": 3, "num_classes": 3, "mapping_layers": 2, "mapping_width": 6}
+not_default = {
+    **small,
+    "attention_resolution": 3,
+    "num_classes": 3,
+    "mapping_layers": 2,
+    "mapping_width": 6,
+    "bottleneck_width": 5,
+}
 feature_shapes = [(10, 12, 6), (5, 6, 8)]
 MODELS = [
     (Encoder, {**not_default, "stem_stride": 1}),
