@@ -95,12 +95,13 @@ def _make_runs(
 ) -> None:
     for number, (latent, run) in enumerate(zip(latents, runs, strict=True), start=1):
         click.echo(f"latent {latent} ({number} of {len(runs)})")
-        _train(run, config.replace(model__latent_dim=latent))
+        described = config.replace(model__latent_dim=latent)
+        _train(run, described)
         if run.read_evaluation() is None:
             click.echo(f"evaluating {run.path}")
             evaluate_run(run.path)
         if saved_models:
-            _export(run, saved_models, f"{config.preset}-latent{latent}")
+            _export(run, saved_models, described.name)
         # The first run decides what "auto" is for all of them.
         config = config.replace(data__dataset=run.read_config().data.dataset)
         _free_memory()

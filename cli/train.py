@@ -56,7 +56,7 @@ def command(
         raise InputError("--resume and --overwrite exclude each other")
     if not resume:
         config = describe_run(preset, config_path, changes)
-        run_dir = run_dir or Path("runs") / f"{config.preset}-latent{config.model.latent_dim}"
+        run_dir = run_dir or Path("runs") / config.name
         start_run(config, run_dir, overwrite=overwrite, profile=profile)
         return
     if run_dir is None:

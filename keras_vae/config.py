@@ -200,6 +200,12 @@ class RunConfig(_Section):
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
 
+    @property
+    def name(self) -> str:
+        """What its directory and its model are called unless said otherwise: ``mnist-latent2``."""
+        suffix = f"-latent{self.model.latent_dim}"
+        return self.preset if self.preset.endswith(suffix) else self.preset + suffix
+
     def to_json(self) -> str:
         """Indented JSON that `from_json` reads."""
         return json.dumps(self.as_dict(), indent=2, allow_nan=False) + "\n"
@@ -259,11 +265,29 @@ def _check_bounds(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
             raise InputError(f"{_option(name)} must be one of {allowed}, got {item!r:.60}")
 
 
+_MNIST = RunConfig()
+
+
+def _published(latent_dim: int, epochs: int, **objective: float) -> tuple[str, RunConfig]:
+    """The run of a published model. The weights of the objective go with the size of the NLL, which ln σ² decides."""
+    name = f"mnist-latent{latent_dim}"
+    run = _MNIST.replace(
+        preset=name,
+        epochs=epochs,
+        model__latent_dim=latent_dim,
+        **{f"objective__{key}": value for key, value in objective.items()},
+    )
+    return f"the run of the published model {name}, whose weights VAE.from_preset({name!r}) loads", run
+
+
 PRESETS: dict[str, tuple[str, RunConfig]] = {
     "mnist": (
-        "28×28 grey digits: 0.7 M parameters, stem of stride 2, all losses on; made for two CPU cores",
-        RunConfig(),
+        "28×28 grey digits: 1 M parameters, stem of stride 2, all losses on; made for two CPU cores",
+        _MNIST,
     ),
+    "mnist-latent2": _published(2, epochs=20, beta=1.1, perceptual_weight=600.0, adversarial_weight=8.0),
+    "mnist-latent4": _published(4, epochs=20, beta=1.2, perceptual_weight=1000.0, adversarial_weight=12.0),
+    "mnist-latent16": _published(16, epochs=20, beta=2.0, perceptual_weight=2500.0, adversarial_weight=20.0),
 }
 
 

@@ -224,7 +224,14 @@ def test_each_preset_is_valid_and_names_itself(name):
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones():
-    assert refusal(lambda: preset("imagenet")) == "no preset is named 'imagenet'; there are: mnist"
+    assert refusal(lambda: preset("imagenet")) == "no preset is named 'imagenet'; there are: " + ", ".join(PRESETS)
+
+
+def test_a_runs_name_is_its_preset_and_latent_size_said_once():
+    assert preset("mnist").name == "mnist-latent2"
+    assert preset("mnist").replace(model__latent_dim=4).name == "mnist-latent4"
+    assert preset("mnist-latent16").name == "mnist-latent16"
+    assert preset("mnist-latent16").replace(model__latent_dim=4).name == "mnist-latent16-latent4"
 
 
 def test_the_sections_are_those_of_a_run():

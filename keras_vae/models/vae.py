@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
 
 from keras_vae.config import LIKELIHOODS, ModelConfig, preset
+from keras_vae.errors import InputError
 from keras_vae.layers import GaussianSampling
 from keras_vae.models.decoder import Decoder
 from keras_vae.models.encoder import Encoder
 
+PUBLISHED_WEIGHTS = Path(__file__).with_name("published")
 # The arguments that go on to the decoder, which keeps them.
 ARCHITECTURE = (
     "image_shape",
@@ -59,7 +62,7 @@ class VAE(keras.Model):
 
     Example:
         ```python
-        vae = VAE.from_preset("mnist", latent_dim=2)
+        vae = VAE.from_preset("mnist-latent2")  # trained; VAE(latent_dim=2) is not
         mean, log_var = vae.encode(images)
         samples = vae.sample(16, seed=0)
         ```
@@ -143,13 +146,32 @@ class VAE(keras.Model):
         return cls(**config.as_dict(), **kwargs)
 
     @classmethod
-    def from_preset(cls, name: str, **overrides: Any) -> VAE:
-        """Build an untrained model from a preset of `keras_vae.config`; ``overrides`` replace its fields.
+    def from_preset(cls, name: str, *, load_weights: bool = True, **overrides: Any) -> VAE:
+        """Build from a preset of `keras_vae.config`; ``overrides`` replace fields of its model.
+
+        Args:
+            name: of the preset.
+            load_weights: load the weights of a published preset, which come with the package: of "mnist-latent2",
+                "mnist-latent4" and "mnist-latent16". Other presets' models, and with False these, are untrained.
+            **overrides: fields of `ModelConfig`.
 
         Raises:
-            InputError: when the preset or a field is unknown, or a value is out of range.
+            InputError: when the preset or a field is unknown, a value is out of range, or an override makes another
+                model than the one that the weights are of.
         """
-        return cls.from_model_config(preset(name).model.replace(**overrides))
+        published = preset(name).model
+        config = published.replace(**overrides)
+        weights = PUBLISHED_WEIGHTS / f"{name}.weights.h5"
+        if not (load_weights and weights.is_file()):
+            return cls.from_model_config(config)
+        if config != published:
+            raise InputError(
+                f"{name} is published with weights, which fit no other {', '.join(overrides)}; for an untrained model "
+                "give load_weights=False"
+            )
+        vae = cls.from_model_config(config)
+        vae.load_weights(weights)
+        return vae
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -152,3 +152,30 @@ def test_a_preset_is_a_model_whose_fields_can_be_replaced():
     assert (vae.image_shape, vae.latent_dim, vae.encoder.widths) == ((28, 28, 1), 3, (8, 16))
     with pytest.raises(InputError, match="did you mean latent_dim"):
         VAE.from_preset("mnist", latent_dims=3)
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """The folder of published weights, with those of mnist-latent4."""
+    monkeypatch.setattr("keras_vae.models.vae.PUBLISHED_WEIGHTS", tmp_path)
+    vae = VAE.from_preset("mnist-latent4", load_weights=False)
+    rng = np.random.default_rng(0)
+    vae.set_weights([rng.normal(size=weight.shape).astype("float32") for weight in vae.weights])
+    vae.save_weights(tmp_path / "mnist-latent4.weights.h5")
+    return vae
+
+
+def test_a_published_preset_comes_with_its_weights(published):
+    again = VAE.from_preset("mnist-latent4", latent_dim=4)
+
+    for old, new in zip(published.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+    untrained = VAE.from_preset("mnist-latent4", load_weights=False)
+    assert not np.array_equal(untrained.decoder.stem.kernel, again.decoder.stem.kernel)
+
+
+def test_published_weights_are_not_loaded_into_another_model(published):
+    with pytest.raises(InputError, match="mnist-latent4 is published with weights, which fit no other widths"):
+        VAE.from_preset("mnist-latent4", widths=(8, 16))
+    other = VAE.from_preset("mnist-latent4", load_weights=False, widths=(8, 16))
+    assert other.encoder.widths == (8, 16)

@@ -1,0 +1,77 @@
+"""Train, measure, export and publish the models of the presets mnist-latent2, mnist-latent4 and mnist-latent16.
+
+    python scripts/publish_models.py --dataset mnist
+
+Writes saved_models/NAME/VERSION, the weights that `VAE.from_preset` loads, and the run's pictures in docs/assets. Steps
+that are done are not done again; a run that was stopped goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+
+from keras_vae.config import PRESETS, preset
+from keras_vae.files import written_beside
+from keras_vae.models.vae import PUBLISHED_WEIGHTS
+
+ROOT = Path(__file__).resolve().parent.parent
+PICTURES = (
+    "test_latent_visualization.gif",
+    "sample_test_reconstruction.gif",
+    "train_plots.png",
+    "test_plots.png",
+    "latent_manifold.png",
+    "samples.png",
+)
+
+
+def keras_vae(*arguments: str | Path) -> None:
+    """Run the installed command."""
+    print("keras-vae", *arguments, flush=True)
+    subprocess.run([Path(sys.executable).with_name("keras-vae"), *map(str, arguments)], check=True)
+
+
+def publish(name: str, run: Path, dataset: str) -> None:
+    """Everything of one model."""
+    if not (run / "model.keras").is_file():
+        if any(run.glob("checkpoints/*")):
+            keras_vae("train", "--resume", "--run-dir", run)
+        else:
+            keras_vae("train", "--preset", name, "--dataset", dataset, "--run-dir", run)
+    if not (run / "evaluation.json").is_file():
+        keras_vae("evaluate", run)
+    exported = ROOT / "saved_models" / name
+    if not exported.is_dir():
+        keras_vae("export", run, "--to", exported.parent, "--name", name)
+
+    PUBLISHED_WEIGHTS.mkdir(exist_ok=True)
+    with written_beside(PUBLISHED_WEIGHTS / f"{name}.weights.h5") as beside:
+        keras.saving.load_model(run / "model.keras", safe_mode=True).save_weights(beside)
+    assets = ROOT / "docs" / "assets" / f"latent_{preset(name).model.latent_dim}"
+    assets.mkdir(parents=True, exist_ok=True)
+    for picture in PICTURES:
+        if (run / "plots" / picture).is_file():
+            with written_beside(assets / picture) as beside:
+                shutil.copyfile(run / "plots" / picture, beside)
+
+
+def main() -> None:
+    """Publish what is asked for."""
+    names = [name for name in PRESETS if name != "mnist"]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", default=names, help=f"presets  [{' '.join(names)}]")
+    parser.add_argument("--dataset", default="mnist", help="as for keras-vae train  [mnist]")
+    parser.add_argument("--run-dir", type=Path, default=Path("runs"), help="where the runs are  [runs]")
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        publish(name, arguments.run_dir / name, arguments.dataset)
+
+
+if __name__ == "__main__":
+    main()
