@@ -129,7 +129,10 @@ class ObjectiveConfig(_Section):
     """
 
     beta: float = _setting(1.0, "weight of the KL divergence", minimum=0)
-    beta_warmup: float = _setting(0.1, "share of each cycle in which beta rises from 0", minimum=0, maximum=1)
+    beta_start: float = _setting(0.0, "weight of the KL divergence at the start of each cycle", minimum=0)
+    beta_warmup: float = _setting(
+        0.1, "share of each cycle in which beta goes from beta-start to its value", minimum=0, maximum=1
+    )
     beta_cycles: int = _setting(1, "cycles of beta over the run", minimum=1)
     free_bits: float = _setting(0.0, "nats of each latent dimension that the KL does not punish", minimum=0)
     perceptual_weight: float = _setting(300.0, "weight of the VGG16 perceptual loss", minimum=0)

@@ -154,7 +154,7 @@ class Decoder(Pyramid):
         hidden = self.bottleneck(ops.reshape(self.stem(vectors), (-1, *grid, self.bottleneck_width)))
         for block in (self.mid_block, *self.up_blocks):
             hidden = block(hidden, context)
-        hidden = ops.silu(self.norm(hidden))
+        hidden = self.norm(hidden)
         if self.unstem is not None:
             hidden = self.unstem(hidden)
         return self.geometry.crop(self.to_image(hidden))

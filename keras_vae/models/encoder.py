@@ -120,7 +120,7 @@ class Encoder(Pyramid):
         hidden = self.stem(self.geometry.pad(images))
         for block in (*self.down_blocks, self.mid_block):
             hidden = block(hidden, context)
-        hidden = self.bottleneck(ops.silu(self.norm(hidden)))
+        hidden = self.bottleneck(self.norm(hidden))
         hidden = self.map(ops.reshape(hidden, (-1, hidden.shape[1] * hidden.shape[2] * hidden.shape[3])))
         return self.mean_head(hidden), ops.clip(self.log_var_head(hidden), LOG_VAR_MIN, LOG_VAR_MAX)
 

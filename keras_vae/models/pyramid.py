@@ -48,7 +48,7 @@ class Pyramid(keras.Model):
         self.mapping_width = mapping_width
         self.bottleneck_width = bottleneck_width
         self.geometry = Geometry(height, width, levels=len(widths), stem_stride=stem_stride)
-        self.norm = GroupNorm(groups, dtype=self.dtype_policy, name="norm")
+        self.norm = GroupNorm(groups, activation="silu", dtype=self.dtype_policy, name="norm")
         self.mapping = [
             keras.layers.Dense(mapping_width, activation="silu", dtype=self.dtype_policy, name=f"mapping_{index}")
             for index in range(mapping_layers)

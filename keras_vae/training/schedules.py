@@ -11,9 +11,9 @@ from keras_vae.config import ObjectiveConfig
 
 
 def beta_at(step: Any, config: ObjectiveConfig, total_steps: int | None) -> Any:
-    """β at ``step``: from 0 up to ``config.beta`` over the warm-up share of each cycle, then constant; float32 ().
+    """β at ``step``: from ``config.beta_start`` to ``config.beta`` over the warm-up share of each cycle, then constant.
 
-    Without ``total_steps`` there is nothing to take a share of, and β is constant.
+    A float32 scalar. Without ``total_steps`` there is nothing to take a share of, and β is constant.
 
     Reference: Bowman et al. 2016 (linear); Fu et al. 2019, "Cyclical Annealing Schedule", eqs. 6 and 7.
     """
@@ -23,7 +23,7 @@ def beta_at(step: Any, config: ObjectiveConfig, total_steps: int | None) -> Any:
     # The last step belongs to the last cycle, and a run that goes on beyond its plan stays at full β.
     step = ops.minimum(ops.cast(step, "float32"), total_steps - 1.0)
     position = ops.mod(step, cycle) / cycle
-    return config.beta * ops.minimum(position / config.beta_warmup, 1.0)
+    return config.beta_start + (config.beta - config.beta_start) * ops.minimum(position / config.beta_warmup, 1.0)
 
 
 def is_adversarial_at(step: Any, config: ObjectiveConfig, total_steps: int | None) -> Any:
