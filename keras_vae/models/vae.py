@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_vae.config import LIKELIHOODS, ModelConfig, preset
+from keras_vae.config import LIKELIHOODS, PUBLISHED, ModelConfig, preset
 from keras_vae.errors import InputError
 from keras_vae.layers import GaussianSampling
 from keras_vae.models.decoder import Decoder
@@ -156,18 +156,22 @@ class VAE(keras.Model):
             **overrides: fields of `ModelConfig`.
 
         Raises:
-            InputError: when the preset or a field is unknown, a value is out of range, or an override makes another
-                model than the one that the weights are of.
+            InputError: when the preset or a field is unknown, a value is out of range, an override makes another
+                model than the one that the weights are of, or these are not there.
         """
         published = preset(name).model
         config = published.replace(**overrides)
         weights = PUBLISHED_WEIGHTS / f"{name}.weights.h5"
-        if not (load_weights and weights.is_file()):
+        if name not in PUBLISHED or not load_weights:
             return cls.from_model_config(config)
         if config != published:
             raise InputError(
                 f"{name} is published with weights, which fit no other {', '.join(overrides)}; for an untrained model "
                 "give load_weights=False"
+            )
+        if not weights.is_file():
+            raise InputError(
+                f"{weights}: the weights of {name} are not there; for an untrained model give load_weights=False"
             )
         vae = cls.from_model_config(config)
         vae.load_weights(weights)

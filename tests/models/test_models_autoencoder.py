@@ -179,3 +179,8 @@ def test_published_weights_are_not_loaded_into_another_model(published):
         VAE.from_preset("mnist-latent4", widths=(8, 16))
     other = VAE.from_preset("mnist-latent4", load_weights=False, widths=(8, 16))
     assert other.encoder.widths == (8, 16)
+
+
+def test_weights_that_are_not_there_are_missed_by_name(published):
+    with pytest.raises(InputError, match="the weights of mnist-latent2 are not there"):
+        VAE.from_preset("mnist-latent2")
