@@ -55,15 +55,14 @@ class _Attention2D(keras.layers.Layer):
 
 def _attention(query: Any, key: Any, value: Any) -> Any:
     """`keras.ops.dot_product_attention`: (N, T, heads, d), (N, S, heads, d), (N, S, heads, d) → (N, T, heads, d)."""
-    if keras.backend.backend() != "tensorflow":
+    # `ops.softmax` below would warn of the weights of a lone token, all of them 1.
+    if keras.backend.backend() != "tensorflow" or key.shape[1] == 1:
         return ops.dot_product_attention(query, key, value)
     # TensorFlow has no fused kernel, and Keras's sums by index take up to 1.5 times as long on CPU as these products.
     query, value = (ops.transpose(heads, (0, 2, 1, 3)) for heads in (query, value))
     key = ops.transpose(key, (0, 2, 3, 1)) * query.shape[-1] ** -0.5
     logits = ops.matmul(query, key)
-    logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
-    # A lone token has all of the weight (and Keras warns of a softmax over one).
-    weights = ops.softmax(logits) if key.shape[-1] != 1 else ops.ones_like(logits)
+    weights = ops.softmax(ops.cast(logits, keras.backend.result_type(logits.dtype, "float32")))
     attended = ops.matmul(ops.cast(weights, value.dtype), value)
     return ops.transpose(attended, (0, 2, 1, 3))
 
