@@ -271,37 +271,38 @@ def _check_bounds(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
 _MNIST = RunConfig()
 
 
-def _published(latent_dim: int, epochs: int, **objective: float) -> tuple[str, RunConfig]:
-    """The run of a published model. The weights of the objective go with the size of the NLL, which ln σ² decides."""
-    name = f"mnist-latent{latent_dim}"
-    run = _MNIST.replace(
-        preset=name,
-        epochs=epochs,
+def _mnist_at(latent_dim: int, **objective: float) -> RunConfig:
+    """The run for one latent size; the weights of the objective go with the size of the NLL, which ln σ² decides."""
+    return _MNIST.replace(
+        preset=f"mnist-latent{latent_dim}",
+        epochs=20,
         model__latent_dim=latent_dim,
+        objective__beta_start=4.0,
+        objective__beta_warmup=0.4,
         **{f"objective__{key}": value for key, value in objective.items()},
     )
-    return f"the run of the published model {name}, whose weights VAE.from_preset({name!r}) loads", run
 
 
+_SIZES = (
+    _mnist_at(2, beta=1.05, perceptual_weight=600.0, adversarial_weight=5.0),
+    _mnist_at(4, beta=1.2, perceptual_weight=1000.0, adversarial_weight=8.0),
+    _mnist_at(16, beta=2.0, perceptual_weight=2500.0, adversarial_weight=15.0),
+)
+# The presets whose trained weights `VAE.from_preset` loads.
+PUBLISHED = tuple(run.preset for run in _SIZES)
 PRESETS: dict[str, tuple[str, RunConfig]] = {
     "mnist": (
         "28×28 grey digits: 1 M parameters, stem of stride 2, all losses on; made for two CPU cores",
         _MNIST,
     ),
-    "mnist-latent2": _published(
-        2, epochs=20, beta=1.05, beta_start=4.0, beta_warmup=0.4, perceptual_weight=600.0, adversarial_weight=5.0
-    ),
-    "mnist-latent4": _published(
-        4, epochs=20, beta=1.2, beta_start=4.0, beta_warmup=0.4, perceptual_weight=1000.0, adversarial_weight=8.0
-    ),
-    "mnist-latent16": _published(
-        16, epochs=20, beta=2.0, beta_start=4.0, beta_warmup=0.4, perceptual_weight=2500.0, adversarial_weight=15.0
-    ),
+    **{
+        run.preset: (
+            f"the same, with 20 epochs and weights of the objective for latent size {run.model.latent_dim}",
+            run,
+        )
+        for run in _SIZES
+    },
 }
-
-
-# Their trained weights come with the package.
-PUBLISHED = ("mnist-latent2", "mnist-latent4", "mnist-latent16")
 
 
 def preset(name: str) -> RunConfig:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import keras
 
-from keras_vae.config import PRESETS, preset
+from keras_vae.config import PUBLISHED, preset
 from keras_vae.files import written_beside
 from keras_vae.models.vae import PUBLISHED_WEIGHTS
 
@@ -63,9 +63,8 @@ def publish(name: str, run: Path, dataset: str) -> None:
 
 def main() -> None:
     """Publish what is asked for."""
-    names = [name for name in PRESETS if name != "mnist"]
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("names", nargs="*", default=names, help=f"presets  [{' '.join(names)}]")
+    parser.add_argument("names", nargs="*", default=PUBLISHED, help=f"presets  [{' '.join(PUBLISHED)}]")
     parser.add_argument("--dataset", default="mnist", help="as for keras-vae train  [mnist]")
     parser.add_argument("--run-dir", type=Path, default=Path("runs"), help="where the runs are  [runs]")
     arguments = parser.parse_args()

@@ -62,7 +62,7 @@ class VAE(keras.Model):
 
     Example:
         ```python
-        vae = VAE.from_preset("mnist-latent2")  # trained; VAE(latent_dim=2) is not
+        vae = VAE.from_preset("mnist", latent_dim=2)
         mean, log_var = vae.encode(images)
         samples = vae.sample(16, seed=0)
         ```
@@ -151,8 +151,8 @@ class VAE(keras.Model):
 
         Args:
             name: of the preset.
-            load_weights: load the weights of a published preset, which come with the package: of "mnist-latent2",
-                "mnist-latent4" and "mnist-latent16". Other presets' models, and with False these, are untrained.
+            load_weights: load the trained weights of "mnist-latent2", "mnist-latent4" or "mnist-latent16", where they
+                are installed with the package. Other presets' models, and with False these, are untrained.
             **overrides: fields of `ModelConfig`.
 
         Raises:

@@ -78,7 +78,7 @@ class Muon(FusedAdamW):
         return {**super().get_config(), "momentum": self.momentum, "exclude_layers": list(self.exclude_layers)}
 
 
-@tf.function(reduce_retracing=False)
+@tf.function
 def orthogonalized(matrix: tf.Tensor) -> tf.Tensor:
     """About ``U Vᵀ`` of ``matrix = U S Vᵀ`` (rows, columns): the singular values come out between 0.7 and 1.2."""
     # Traced once for each shape, of which the kernels have few.

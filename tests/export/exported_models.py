@@ -14,12 +14,17 @@ CLASSES = 3
 def make_vae(**options):
     """A model of one level, 6×6, that attends to itself and to z.
 
-    Its last weights are larger than a new model's, which would decode all latents to nearly the same grey. It has no
-    mapping layers: untrained ones leave so little of z that int8 loses it.
+    Its last weights are larger than a new model's, which would decode all latents to nearly the same grey; and its
+    means are spread as the prior is, like a trained model's: int8 has one scale for both.
     """
     keras.utils.set_random_seed(0)
-    small = {"latent_dim": 2, "widths": (8,), "groups": 4, "context_tokens": 2, "mapping_layers": 0}
-    vae = VAE(SHAPE, **{**small, **options})
+    vae = VAE(SHAPE, **{"latent_dim": 2, "widths": (8,), "groups": 4, "context_tokens": 2, **options})
+    labels = make_labels(40) if vae.num_classes else None
+    mean, _ = vae.encode(make_images(40), labels)
+    center, spread = np.mean(mean, axis=0), np.std(mean, axis=0)
+    head = vae.encoder.mean_head
+    head.kernel.assign(head.kernel / spread)
+    head.bias.assign((head.bias - center) / spread)
     for weight in vae.decoder.to_image.trainable_variables:
         weight.assign(5 * weight)
     return vae
