@@ -279,13 +279,14 @@ def _mnist_at(latent_dim: int, **objective: float) -> RunConfig:
         model__latent_dim=latent_dim,
         objective__beta_start=4.0,
         objective__beta_warmup=0.4,
+        objective__perceptual_fraction=0.25,
         **{f"objective__{key}": value for key, value in objective.items()},
     )
 
 
 _SIZES = (
-    _mnist_at(2, beta=1.05, perceptual_weight=600.0, adversarial_weight=5.0),
-    _mnist_at(4, beta=1.2, perceptual_weight=1000.0, adversarial_weight=8.0),
+    _mnist_at(2, beta=1.05, perceptual_weight=500.0, adversarial_weight=4.0),
+    _mnist_at(4, beta=1.3, perceptual_weight=1000.0, adversarial_weight=6.0),
     _mnist_at(16, beta=2.0, perceptual_weight=2500.0, adversarial_weight=15.0),
 )
 # The presets whose trained weights `VAE.from_preset` loads.

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from keras_vae.layers import UpBlock
-from keras_vae.models.pyramid import Pyramid
+from keras_vae.models.pyramid import LATENT_DTYPE, Pyramid
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
@@ -86,10 +86,10 @@ class Decoder(Pyramid):
         policy = self.dtype_policy
         last = len(widths) - 1
         grid = self.geometry.grid(last)
-        self.stem = keras.layers.Dense(grid[0] * grid[1] * bottleneck_width, dtype=policy, name="stem")
+        self.stem = keras.layers.Dense(grid[0] * grid[1] * bottleneck_width, dtype=LATENT_DTYPE, name="stem")
         self.bottleneck = keras.layers.Conv2D(widths[-1], 1, dtype=policy, name="bottleneck")
         self.latent_tokens = (
-            keras.layers.Dense(context_tokens * widths[-1], dtype=policy, name="latent_tokens")
+            keras.layers.Dense(context_tokens * widths[-1], dtype=LATENT_DTYPE, name="latent_tokens")
             if generative_skips
             else None
         )

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from keras_vae.layers import DownBlock
-from keras_vae.models.pyramid import Pyramid
+from keras_vae.models.pyramid import LATENT_DTYPE, Pyramid
 
 # Bounds of log σ²: outside of them exp() leaves what float32 training can use (as in Rombach et al. 2022).
 LOG_VAR_MIN, LOG_VAR_MAX = -30.0, 20.0
@@ -91,9 +91,8 @@ class Encoder(Pyramid):
         ]
         self.mid_block = self.make_level(self.mid_block_class, last, has_context=has_context, name="mid")
         self.bottleneck = keras.layers.Conv2D(bottleneck_width, 1, dtype=self.dtype_policy, name="bottleneck")
-        # The posterior stays in float32 whatever the policy: KL and exp(log_var) need its range.
-        self.mean_head = keras.layers.Dense(latent_dim, dtype="float32", name="mean")
-        self.log_var_head = keras.layers.Dense(latent_dim, dtype="float32", name="log_var")
+        self.mean_head = keras.layers.Dense(latent_dim, dtype=LATENT_DTYPE, name="mean")
+        self.log_var_head = keras.layers.Dense(latent_dim, dtype=LATENT_DTYPE, name="log_var")
         self.build((None, *self.image_shape))
 
     def build(self, images_shape: Any, labels_shape: Any = None) -> None:

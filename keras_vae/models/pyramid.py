@@ -10,6 +10,10 @@ from keras_vae.layers import MidBlock
 from keras_vae.layers.normalization import GroupNorm
 from keras_vae.models.geometry import Geometry
 
+# What layers at the latent compute in, whatever the policy: near 1 the numbers of bfloat16 are 2⁻⁷ apart, as far as the
+# standard deviation of a posterior at latent size 2 reaches, and KL and exp(log_var) need the range of float32.
+LATENT_DTYPE = "float32"
+
 
 class Pyramid(keras.Model):
     """Base of `Encoder` and `Decoder`, which explain the arguments."""
@@ -33,7 +37,8 @@ class Pyramid(keras.Model):
         bottleneck_width: int,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # No autocast: z must not be rounded on its way in. Every layer casts what it is given.
+        super().__init__(autocast=False, **kwargs)
         height, width, channels = image_shape
         self.image_shape = (height, width, channels)
         self.latent_dim = latent_dim
@@ -50,7 +55,7 @@ class Pyramid(keras.Model):
         self.geometry = Geometry(height, width, levels=len(widths), stem_stride=stem_stride)
         self.norm = GroupNorm(groups, activation="silu", dtype=self.dtype_policy, name="norm")
         self.mapping = [
-            keras.layers.Dense(mapping_width, activation="silu", dtype=self.dtype_policy, name=f"mapping_{index}")
+            keras.layers.Dense(mapping_width, activation="silu", dtype=LATENT_DTYPE, name=f"mapping_{index}")
             for index in range(mapping_layers)
         ]
         self.label_token = (

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import tensorflow as tf
+
+# With either of them oneDNN multiplies in bfloat16; without, it converts there and back.
+BFLOAT16_INSTRUCTIONS = frozenset({"amx_bf16", "avx512_bf16"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,13 +28,26 @@ def gpus() -> list[tuple[str, tuple[int, int] | None]]:
     return found
 
 
+def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """The instruction sets that Linux names for the first processor; none on other systems."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return frozenset(flags.partition(":")[2].split())
+
+
 def choose_precision(requested: str) -> Choice:
     """The Keras dtype policy for ``requested``, which may be "auto"."""
     if requested != "auto":
         return Choice(requested, "as asked")
     found = gpus()
     if not found:
-        return Choice("float32", "no GPU: mixed_bfloat16 was measured no faster on CPU")
+        instructions = sorted(BFLOAT16_INSTRUCTIONS & cpu_flags())
+        if instructions:
+            return Choice("mixed_bfloat16", f"no GPU, a CPU with {instructions[0]}")
+        return Choice("float32", "no GPU, and a CPU without bfloat16")
     name, capability = found[0]
     if capability is not None and capability >= (8, 0):
         return Choice("mixed_bfloat16", f"{name} computes in bfloat16")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_vae.errors import InputError
-from keras_vae.models import VAE
+from keras_vae.models import Decoder, VAE
 
 rng = np.random.default_rng(0)
 
@@ -47,11 +47,29 @@ def test_the_dtype_of_a_model_is_that_of_its_layers_whatever_the_global_policy(s
     finally:
         keras.mixed_precision.set_dtype_policy(before)
 
-    # the ends stay in float32: posterior, draw and image
+    # the ends stay in float32: what is next to the posterior and to z, and the image
     ends = {vae.sampling, vae.encoder.mean_head, vae.encoder.log_var_head, vae.decoder.to_image}
+    ends |= {vae.decoder.stem, vae.decoder.latent_tokens, *vae.encoder.mapping, *vae.decoder.mapping}
     layers = set(vae._flatten_layers())
     assert {layer.dtype_policy.name for layer in layers - ends} == {policy}
     assert {layer.dtype_policy.name for layer in ends} == {"float32"}
+
+
+@pytest.mark.parametrize("mapping_layers", [0, 2])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_does_not_round_the_latents(small, mapping_layers, policy):
+    class Watched(Decoder):
+        def map(self, z):
+            self.seen, vectors = z, super().map(z)
+            return vectors
+
+    decoder = Watched(**small, mapping_layers=mapping_layers, dtype=policy)
+    near = np.array([[1.0, 1.0], [1.0 + 2**-12, 1.0]], "float32")
+    decoder(near)
+
+    np.testing.assert_array_equal(numpy_of(decoder.seen), near)
+    for layer in (decoder.stem, decoder.latent_tokens):
+        assert np.ptp(numpy_of(layer(decoder.map(near))), axis=0).max() > 0
 
 
 def test_the_posterior_stays_where_exp_is_finite(small, images):

@@ -9,7 +9,7 @@ from keras_vae.config import RunConfig
 from keras_vae.training import build_trainer, device, environment
 
 PRECISIONS = [
-    ([], "float32", "no GPU"),
+    ([], "float32", "no GPU, and a CPU without bfloat16"),
     ([("H200", (9, 0))], "mixed_bfloat16", "H200 computes in bfloat16"),
     ([("A100", (8, 0))], "mixed_bfloat16", "A100 computes in bfloat16"),
     ([("T4", (7, 5))], "mixed_float16", "T4 has float16 tensor cores, but no bfloat16"),
@@ -21,8 +21,13 @@ PRECISIONS = [
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Makes this machine one with the given GPUs."""
-    return lambda found: monkeypatch.setattr(device, "gpus", lambda: found)
+    """Makes this machine one with the given GPUs and instruction sets."""
+
+    def make(gpus, flags=()):
+        monkeypatch.setattr(device, "gpus", lambda: gpus)
+        monkeypatch.setattr(device, "cpu_flags", lambda: frozenset(flags))
+
+    return make
 
 
 @pytest.mark.parametrize(("found", "value", "reason"), PRECISIONS)
@@ -31,6 +36,20 @@ def test_auto_precision_is_the_fastest_that_the_device_computes_in(found, value,
     choice = device.choose_precision("auto")
     assert choice.value == value
     assert reason in choice.reason
+
+
+@pytest.mark.parametrize("flag", ["avx512_bf16", "amx_bf16"])
+def test_auto_precision_is_bfloat16_on_a_cpu_that_multiplies_in_it(flag, machine):
+    machine([], {"avx2", flag})
+    choice = device.choose_precision("auto")
+    assert choice == device.Choice("mixed_bfloat16", f"no GPU, a CPU with {flag}")
+
+
+def test_cpu_flags_are_the_first_processors_and_none_where_linux_does_not_tell(tmp_path):
+    listing = tmp_path / "cpuinfo"
+    assert device.cpu_flags(listing) == frozenset()
+    listing.write_text("processor\t: 0\nflags\t\t: fpu avx512_bf16\n\nprocessor\t: 1\nflags\t\t: fpu\n")
+    assert device.cpu_flags(listing) == {"fpu", "avx512_bf16"}
 
 
 @pytest.mark.parametrize(
