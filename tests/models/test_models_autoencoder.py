@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_vae.errors import InputError
-from keras_vae.models import Decoder, VAE
+from keras_vae.models import VAE, Decoder
 
 rng = np.random.default_rng(0)
 
