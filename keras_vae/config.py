@@ -129,19 +129,19 @@ class ObjectiveConfig(_Section):
     """
 
     beta: float = _setting(1.0, "weight of the KL divergence", minimum=0)
-    beta_start: float = _setting(0.0, "weight of the KL divergence at the start of each cycle", minimum=0)
+    beta_start: float = _setting(4.0, "weight of the KL divergence at the start of each cycle", minimum=0)
     beta_warmup: float = _setting(
-        0.1, "share of each cycle in which beta goes from beta-start to its value", minimum=0, maximum=1
+        0.4, "share of each cycle in which beta goes from beta-start to its value", minimum=0, maximum=1
     )
     beta_cycles: int = _setting(1, "cycles of beta over the run", minimum=1)
     free_bits: float = _setting(0.0, "nats of each latent dimension that the KL does not punish", minimum=0)
-    perceptual_weight: float = _setting(300.0, "weight of the VGG16 perceptual loss", minimum=0)
+    perceptual_weight: float = _setting(500.0, "weight of the VGG16 perceptual loss", minimum=0)
     perceptual_weights: str = _setting("bundled", "VGG16 weights: bundled, imagenet or the path of an .npz file")
     perceptual_taps: int = _setting(3, "VGG16 blocks that are compared", minimum=1, maximum=5)
     perceptual_fraction: float = _setting(
         0.125, "share of each batch that the perceptual loss is computed on", above=0, maximum=1
     )
-    adversarial_weight: float = _setting(10.0, "weight of the PatchGAN's loss", minimum=0)
+    adversarial_weight: float = _setting(4.0, "weight of the PatchGAN's loss", minimum=0)
     feature_weight: float = _setting(
         1.0,
         "weight of a second discriminator, of VGG16's features, beside the PatchGAN of pixels; 0: pixels alone",
@@ -277,8 +277,6 @@ def _mnist_at(latent_dim: int, **objective: float) -> RunConfig:
         preset=f"mnist-latent{latent_dim}",
         epochs=20,
         model__latent_dim=latent_dim,
-        objective__beta_start=4.0,
-        objective__beta_warmup=0.4,
         objective__perceptual_fraction=0.25,
         **{f"objective__{key}": value for key, value in objective.items()},
     )

@@ -107,7 +107,7 @@ def test_parts_that_are_left_out_are_not_reported():
 
 
 def test_the_autoencoder_heeds_the_discriminator_from_its_start_on():
-    config = ObjectiveConfig(beta_warmup=0.5, adversarial_start=0.5, adversarial_weight=10.0)
+    config = ObjectiveConfig(beta_start=3.0, beta_warmup=0.5, adversarial_start=0.5, adversarial_weight=10.0)
     trainer = compiled(make_trainer(config, total_steps=4), 1e-4, 1e-4)
     weights, betas = [], []
     for _ in range(4):
@@ -116,7 +116,7 @@ def test_the_autoencoder_heeds_the_discriminator_from_its_start_on():
         betas.append(logs["beta"])
 
     assert weights == [0, 0, 10, 10]
-    assert betas == [0, 0.5, 1, 1]
+    assert betas == [3, 2, 1, 1]
 
 
 def test_the_averaged_weights_follow_the_recursion_with_a_warm_up():
