@@ -33,7 +33,7 @@ FIGURES = {
 
 
 def rate_distortion(name: str) -> dict[str, Options]:
-    """The preset with β, λ_p or λ_a a few times smaller and larger, and without λ_p or λ_a."""
+    """The preset with β a few times smaller and larger, and with no and three times the λ_p or λ_a."""
     objective = preset(name).objective
     rows: dict[str, Options] = {"as published": ()}
     for symbol, option, value in (
@@ -41,7 +41,7 @@ def rate_distortion(name: str) -> dict[str, Options]:
         ("λ_p", "--perceptual-weight", objective.perceptual_weight),
         ("λ_a", "--adversarial-weight", objective.adversarial_weight),
     ):
-        factors = (0.25, 0.5, 2.0, 4.0) if symbol == "β" else (0.0, 1 / 3, 3.0)
+        factors = (0.25, 0.5, 2.0, 4.0) if symbol == "β" else (0.0, 3.0)
         rows |= {f"{symbol} = {value * factor:.3g}": (option, f"{value * factor:.6g}") for factor in factors}
     return rows
 
@@ -55,8 +55,7 @@ def ablation() -> dict[str, Options]:
         "no VGG16": no_vgg16,
         "neither (the ELBO alone)": (*no_gan, *no_vgg16),
         "no generative skips": ("--no-generative-skips",),
-        "no self-attention": ("--attention-resolution", "0"),
-        "no attention of either kind": ("--attention-resolution", "0", "--no-generative-skips"),
+        "no attention": ("--attention-resolution", "0", "--no-generative-skips"),
         "no mapping layers": ("--mapping-layers", "0"),
         "AdamW instead of Muon": ("--optimizer", "adamw"),
         "plain autoencoder": ("--no-variational",),
