@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -20,35 +22,46 @@ ENDS = ("encoder/stem", "mean", "log_var", "decoder/mapping_0", "to_image", "emb
 
 
 def build_trainer(config: RunConfig, steps_per_epoch: int) -> VAETrainer:
-    """Seed Keras, set its dtype policy and make the trainer that ``config`` describes, ready to ``fit``.
+    """Seed Keras and make the trainer that ``config`` describes, ready to ``fit``, in the precision that it names.
 
     Raises:
         InputError: when the model's or the loss's settings do not fit together.
     """
     keras.utils.set_random_seed(config.seed)
-    keras.mixed_precision.set_global_policy(choose_precision(config.precision).value)
     total_steps = config.epochs * steps_per_epoch
-    vae = VAE.from_model_config(config.model)
-    discriminator = None
-    if config.objective.adversarial_weight:
-        discriminator = PatchDiscriminator(config.model.image_shape, **config.discriminator.as_dict())
-    perceptual_loss = build_perceptual_loss(config.objective)
-    trainer = VAETrainer(
-        vae,
-        discriminator,
-        perceptual_loss,
-        config.objective,
-        feature_discriminator=_feature_discriminator(config, perceptual_loss),
-        total_steps=total_steps,
-        ema=config.optimizer.ema,
-    )
-    trainer.compile(
-        _autoencoder_optimizer(config.optimizer, total_steps),
-        _optimizer(FusedAdamW, config.optimizer, config.optimizer.discriminator_learning_rate, total_steps),
-        jit_compile=choose_jit(config.jit).value == "on",
-        steps_per_execution=config.steps_per_execution,
-    )
+    with _dtype_policy(choose_precision(config.precision).value):
+        vae = VAE.from_model_config(config.model)
+        discriminator = None
+        if config.objective.adversarial_weight:
+            discriminator = PatchDiscriminator(config.model.image_shape, **config.discriminator.as_dict())
+        perceptual_loss = build_perceptual_loss(config.objective)
+        trainer = VAETrainer(
+            vae,
+            discriminator,
+            perceptual_loss,
+            config.objective,
+            feature_discriminator=_feature_discriminator(config, perceptual_loss),
+            total_steps=total_steps,
+            ema=config.optimizer.ema,
+        )
+        trainer.compile(
+            _autoencoder_optimizer(config.optimizer, total_steps),
+            _optimizer(FusedAdamW, config.optimizer, config.optimizer.discriminator_learning_rate, total_steps),
+            jit_compile=choose_jit(config.jit).value == "on",
+            steps_per_execution=config.steps_per_execution,
+        )
     return trainer
+
+
+@contextlib.contextmanager
+def _dtype_policy(name: str) -> Iterator[None]:
+    """Keras's global policy, for what is made inside: the caller's own layers are none of a run's business."""
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_dtype_policy(before)
 
 
 def build_perceptual_loss(config: ObjectiveConfig) -> LPIPS | None:

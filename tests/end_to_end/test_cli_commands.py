@@ -9,6 +9,8 @@ import pytest
 from installed_command import run_command
 from PIL import Image
 
+from keras_vae.training import device
+
 PICTURES = (
     "train_plots.png",
     "test_plots.png",
@@ -66,7 +68,8 @@ def test_train_draws_every_picture(trained):
 
 def test_train_off_a_terminal_prints_plain_lines_and_says_what_it_chose(trained):
     done, _ = trained
-    assert "precision float32 (" in done.stdout
+    precision = device.choose_precision("auto")
+    assert f"precision {precision.value} ({precision.reason})" in done.stdout
     assert "XLA off (" in done.stdout
     assert "epoch 2/2 · train nll" in done.stdout
     assert "\r" not in done.stdout
