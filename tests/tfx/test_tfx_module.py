@@ -24,6 +24,7 @@ SHAPE = (12, 12, 1)
 TRAINING, TESTS, BATCH = 11, 7, 4
 # The ELBO alone, and a model without attention: what is trained has its own tests.
 SETTINGS = {
+    "precision": "float32",
     "model": {"latent_dim": 3, "widths": [8], "groups": 4, "attention_resolution": 0, "generative_skips": False},
     "objective": {"perceptual_weight": 0, "adversarial_weight": 0},
     "data.batch_size": BATCH,
