@@ -29,6 +29,7 @@ from ai_edge_litert.interpreter import Interpreter
 from torch_twin import TorchDecoder, TorchEncoder
 
 from keras_vae.data import load_dataset
+from keras_vae.export.float32 import float32_copy
 from keras_vae.export.onnx import write_onnx
 from keras_vae.export.signatures import write_saved_model
 from keras_vae.export.tflite import write_tflite
@@ -141,7 +142,8 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="a run directory")
     parser.add_argument("--rounds", type=int, default=60)
     arguments = parser.parse_args()
-    vae = load_model(RunDirectory.open(arguments.run).model)
+    # Every row computes in float32, or in what its file is of, whatever the run was trained in.
+    vae = float32_copy(load_model(RunDirectory.open(arguments.run).model))
     images = load_dataset("sample").test.first(400)[0].astype(np.float32) / np.float32(255)
     means = np.asarray(vae.encode(images)[0])
     columns: dict[str, dict[str, list[float]]] = {}

@@ -2,7 +2,6 @@
 
 import types
 
-import keras
 import numpy as np
 import pytest
 
@@ -31,7 +30,6 @@ def dataset():
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, dataset):
     """A finished run: its directory, its trainer and its history."""
-    policy = keras.mixed_precision.dtype_policy()
     config = RunConfig().replace(
         epochs=EPOCHS,
         model__image_shape=SHAPE,
@@ -54,5 +52,4 @@ def finished(tmp_path_factory, dataset):
         shuffle=False,
         verbose=0,
     )
-    yield types.SimpleNamespace(directory=run, trainer=trainer, history=history.history)
-    keras.mixed_precision.set_global_policy(policy)
+    return types.SimpleNamespace(directory=run, trainer=trainer, history=history.history)

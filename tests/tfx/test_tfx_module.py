@@ -4,7 +4,6 @@ import gc
 import json
 import types
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -64,11 +63,9 @@ def no_pictures():
 @pytest.fixture(scope="module", autouse=True)
 def eagerly():
     """No graphs are traced for steps that run a few times."""
-    policy = keras.mixed_precision.dtype_policy()
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
-    keras.mixed_precision.set_global_policy(policy)
 
 
 def make_fn_args(examples, folder, **changes):

@@ -56,12 +56,10 @@ def fit(trainer, folder=None, first_epoch=0, epochs=3):
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
     """A trainer after three epochs, the logs of the last, and the folder of the checkpoints."""
-    policy = keras.mixed_precision.dtype_policy()
     folder = tmp_path_factory.mktemp("checkpoints")
     trainer = build()
     logs = fit(trainer, folder)
-    yield trainer, logs, folder
-    keras.mixed_precision.set_global_policy(policy)
+    return trainer, logs, folder
 
 
 def test_resume_gives_bit_for_bit_what_an_unbroken_run_gives(unbroken, tmp_path):
