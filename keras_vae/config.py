@@ -283,7 +283,7 @@ def _mnist_at(latent_dim: int, **objective: float) -> RunConfig:
 
 
 _SIZES = (
-    _mnist_at(2, beta=1.3, perceptual_weight=500.0, adversarial_weight=8.0),
+    _mnist_at(2, beta=1.4, perceptual_weight=500.0, adversarial_weight=5.5),
     _mnist_at(4, beta=2.0, perceptual_weight=1000.0, adversarial_weight=8.0),
     _mnist_at(16, beta=3.0, perceptual_weight=9000.0, adversarial_weight=10.0),
 )
