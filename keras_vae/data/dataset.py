@@ -1,6 +1,5 @@
 """A data set of images: two splits, in memory or on disk, and the description of them that a run records."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from keras_vae.data.fingerprint import Fingerprint
 from keras_vae.errors import InputError
 
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
@@ -55,6 +55,15 @@ class ArraySplit:
         """The first ``n`` images (all when there are fewer), uint8, and their labels, int32, or None."""
         return self.images[:n], None if self.labels is None else self.labels[:n]
 
+    def read(self, numbers: npt.NDArray[np.int64]) -> UInt8Array:
+        """The images of those numbers."""
+        return self.images[numbers]
+
+    def take(self, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Images and labels of those numbers, int64 (N,), in a graph."""
+        images, labels = self.tensors
+        return tf.gather(images, numbers), None if labels is None else tf.gather(labels, numbers)
+
     @cached_property
     def tensors(self) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Images and labels as tensors. Made once, since TensorFlow copies what NumPy holds."""
@@ -63,8 +72,10 @@ class ArraySplit:
             return tf.constant(self.images), None if self.labels is None else tf.constant(self.labels)
 
     def sha256(self) -> str:
-        """SHA-256 of the pixels, in the order in which they are stored."""
-        return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
+        """The pixels' `Fingerprint`."""
+        fingerprint = Fingerprint()
+        fingerprint.add(self.images)
+        return fingerprint.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +113,9 @@ class StreamSplit:
         """The first ``n`` images (all when there are fewer), uint8, and their labels, int32, or None."""
         return self._collect(self.records().take(n), min(n, self.count))
 
+    def sha256(self) -> None:
+        """Not known: it would take reading every record."""
+
     def in_memory(self) -> ArraySplit:
         """The same split, read into memory.
 
@@ -131,7 +145,45 @@ class StreamSplit:
         return images, labels
 
 
-Split: TypeAlias = ArraySplit | StreamSplit
+@dataclass(frozen=True, eq=False)
+class IndexedSplit:
+    """A split that stays on disk, where each image can be read by its number.
+
+    Args:
+        count: number of images.
+        image_shape: (H, W, C), the same for every image.
+        read: from numbers of images int64 (N,) to images uint8 (N, H, W, C); called from several threads.
+        labels: int32 (N,), or None.
+        pixels_sha256: the pixels' `Fingerprint`.
+    """
+
+    count: int
+    image_shape: tuple[int, int, int]
+    read: Callable[[npt.NDArray[np.int64]], UInt8Array]
+    labels: Int32Array | None
+    pixels_sha256: str
+
+    @property
+    def has_labels(self) -> bool:
+        return self.labels is not None
+
+    def first(self, n: int) -> tuple[UInt8Array, Int32Array | None]:
+        """The first ``n`` images (all when there are fewer), uint8, and their labels, int32, or None."""
+        numbers = np.arange(min(n, self.count))
+        return self.read(numbers), None if self.labels is None else self.labels[numbers]
+
+    def take(self, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Images and labels of those numbers, int64 (N,), in a graph."""
+        images = tf.numpy_function(self.read, [numbers], tf.uint8, stateful=False)
+        images = tf.ensure_shape(images, (numbers.shape[0], *self.image_shape))
+        return images, None if self.labels is None else tf.gather(tf.constant(self.labels), numbers)
+
+    def sha256(self) -> str:
+        """The pixels' `Fingerprint`."""
+        return self.pixels_sha256
+
+
+Split: TypeAlias = ArraySplit | StreamSplit | IndexedSplit
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +192,7 @@ class ImageDataset:
 
     Args:
         name: what it is called, such as ``mnist``.
-        source: where it was read from: ``tfds``, ``idx``, ``sample`` or ``tfrecord``.
+        source: where it was read from: ``tfds``, ``idx``, ``folder``, ``sample`` or ``tfrecord``.
         train: the training split.
         test: the test split.
         class_names: one name a label, or None when the images have no labels.
@@ -172,7 +224,10 @@ class ImageDataset:
         return None if self.class_names is None else len(self.class_names)
 
     def describe(self) -> dict[str, Any]:
-        """What a run records about its data, ready for JSON. A streamed split has no SHA-256 (None)."""
+        """What a run records about its data, ready for JSON.
+
+        ``sha256`` is the `Fingerprint` of each split's pixels, whatever their order; None for streamed TFRecords.
+        """
         splits = {"train": self.train, "test": self.test}
         return {
             "name": self.name,
@@ -181,5 +236,7 @@ class ImageDataset:
             "image_shape": list(self.image_shape),
             "num_classes": self.num_classes,
             "counts": {key: split.count for key, split in splits.items()},
-            "sha256": {key: split.sha256() if isinstance(split, ArraySplit) else None for key, split in splits.items()},
+            "sha256": {
+                key: None if isinstance(split, StreamSplit) else split.sha256() for key, split in splits.items()
+            },
         }

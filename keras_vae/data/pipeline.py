@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_vae.data.dataset import ArraySplit, Split, StreamSplit
+from keras_vae.data.dataset import ArraySplit, IndexedSplit, Split, StreamSplit
 from keras_vae.errors import InputError
 
 _SHARDS_READ_TOGETHER = 16
@@ -59,8 +59,8 @@ def training_batches(
 
         return tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(rest_of_epoch)
 
-    if isinstance(split, ArraySplit):
-        batches = _gather(split, endless(partial(_array_order, split.count)))
+    if not isinstance(split, StreamSplit):
+        batches = _gather(split, endless(partial(_index_order, split.count)))
     else:  # shuffled and skipped as records, decoded after that
         batches = _parallel_map(endless(partial(_stream_order, split)), split.decode)
         batches = _parallel_map(batches, _on_images(_to_float))
@@ -90,7 +90,7 @@ def evaluation_batches(split: Split, batch_size: int) -> tf.data.Dataset:
         InputError: when ``batch_size`` is below 1.
     """
     _check_batch_size(batch_size)
-    if isinstance(split, ArraySplit):
+    if not isinstance(split, StreamSplit):
         batches = _gather(split, tf.data.Dataset.range(split.count).batch(batch_size))
     else:
         batches = _parallel_map(split.records().batch(batch_size), split.decode)
@@ -104,7 +104,7 @@ def _check_batch_size(batch_size: int) -> None:
         raise InputError(f"batch-size must be at least 1, got {batch_size}")
 
 
-def _array_order(count: int, epoch_seed: tf.Tensor) -> tf.data.Dataset:
+def _index_order(count: int, epoch_seed: tf.Tensor) -> tf.data.Dataset:
     """Every index once."""
     order = tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), epoch_seed)
     return tf.data.Dataset.from_tensor_slices(order)
@@ -126,13 +126,12 @@ def _stream_order(split: StreamSplit, epoch_seed: tf.Tensor) -> tf.data.Dataset:
     return records.shuffle(split.shuffle_buffer, seed=buffer_seed, reshuffle_each_iteration=False)
 
 
-def _gather(split: ArraySplit, index_batches: tf.data.Dataset) -> tf.data.Dataset:
+def _gather(split: ArraySplit | IndexedSplit, index_batches: tf.data.Dataset) -> tf.data.Dataset:
     """The images (and labels) at each batch of indices; image by image, tf.data would be far slower."""
-    images, labels = split.tensors
 
     def take(indices: tf.Tensor) -> Any:
-        batch = _to_float(tf.gather(images, indices))
-        return batch if labels is None else (batch, tf.gather(labels, indices))
+        images, labels = split.take(indices)
+        return _to_float(images) if labels is None else (_to_float(images), labels)
 
     return _parallel_map(index_batches, take)
 

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_vae.data.dataset import ArraySplit, ImageDataset, Int32Array, Split, UInt8Array
+from keras_vae.data.dataset import ImageDataset, Int32Array, Split, StreamSplit, UInt8Array
+from keras_vae.data.fingerprint import Fingerprint
 from keras_vae.data.tfds_prepare import one_line
 from keras_vae.errors import InputError
 from keras_vae.files import folder_written_beside, write_text
@@ -54,7 +55,7 @@ def write_tfrecords(
         progress: is told, again and again, how many more images are done.
 
     Returns:
-        What ``dataset.json`` holds: `ImageDataset.describe`, with the SHA-256 of the pixels of streamed splits too,
+        What ``dataset.json`` holds: `ImageDataset.describe`, with the `Fingerprint` of streamed splits too,
         ``class_names``, and for each split its ``shards``: ``file``, ``images``, ``sha256``.
 
     Raises:
@@ -112,10 +113,10 @@ def read_description(path: str) -> dict[str, Any] | None:
 def _write_split(
     split: Split, name: str, folder: Path, shard_size: int, progress: Callable[[int], None]
 ) -> tuple[str, list[dict[str, Any]]]:
-    """Write the shards of a split; returns the SHA-256 of its pixels and, for each shard, what is to be recorded."""
+    """Write the shards of a split; returns its pixels' `Fingerprint` and, for each shard, what is to be recorded."""
     folder.mkdir()
-    pixels = hashlib.sha256()
-    examples = _examples(split, pixels, progress)
+    fingerprint = Fingerprint()
+    examples = _examples(split, fingerprint, progress)
     count = -(-split.count // shard_size)
     shards = []
     for index in range(count):
@@ -129,7 +130,7 @@ def _write_split(
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         shards.append({"file": f"{name}/{path.name}", "images": images, "sha256": digest})
     collections.deque(examples, maxlen=0)  # to the end, where the count is checked
-    return pixels.hexdigest(), shards
+    return fingerprint.hexdigest(), shards
 
 
 def tf_example(encoded: bytes, label: int | None = None) -> bytes:
@@ -142,10 +143,10 @@ def tf_example(encoded: bytes, label: int | None = None) -> bytes:
     return serialised
 
 
-def _examples(split: Split, pixels: Any, progress: Callable[[int], None]) -> Iterator[bytes]:
-    """Every image as a serialised tf.Example; ``pixels`` is the hash to update."""
+def _examples(split: Split, fingerprint: Fingerprint, progress: Callable[[int], None]) -> Iterator[bytes]:
+    """Every image as a serialised tf.Example; ``fingerprint`` takes its pixels in."""
     for images, labels in _batches(split):
-        pixels.update(np.ascontiguousarray(images).data)
+        fingerprint.add(images)
         for index, png in enumerate(tf.io.encode_png(images).numpy()):
             # TFDS writes -1 where a split's labels are withheld.
             yield tf_example(png, None if labels is None or labels[index] < 0 else labels[index])
@@ -155,10 +156,10 @@ def _examples(split: Split, pixels: Any, progress: Callable[[int], None]) -> Ite
 def _batches(split: Split) -> Iterator[tuple[UInt8Array, Int32Array | None]]:
     """The split in order, as many images at a time as fit into a few megabytes."""
     size = max(1, _BATCH_BYTES // math.prod(split.image_shape))
-    if isinstance(split, ArraySplit):
+    if not isinstance(split, StreamSplit):
         for start in range(0, split.count, size):
-            rows = slice(start, start + size)
-            yield split.images[rows], None if split.labels is None else split.labels[rows]
+            numbers = np.arange(start, min(start + size, split.count))
+            yield split.read(numbers), None if split.labels is None else split.labels[numbers]
         return
     done = 0
     batches = split.records().batch(size).map(split.decode).prefetch(1).as_numpy_iterator()

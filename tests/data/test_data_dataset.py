@@ -53,15 +53,23 @@ def test_describe_is_json_with_counts_and_the_hash_of_the_pixels():
         "num_classes": 2,
         "counts": {"train": 6, "test": 3},
         "sha256": {
-            "train": hashlib.sha256(train.images.tobytes()).hexdigest(),
-            "test": hashlib.sha256(test.images.tobytes()).hexdigest(),
+            "train": train.sha256(),
+            "test": test.sha256(),
         },
     }
 
 
-def test_the_hash_is_of_the_pixels_whatever_their_layout_in_memory():
+def test_the_hash_is_that_of_the_sorted_hashes_of_the_images():
+    images = split().images
+    digests = sorted(hashlib.sha256(image.tobytes()).digest() for image in images)
+    assert ArraySplit(images).sha256() == hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def test_the_hash_is_of_the_pixels_whatever_their_order_and_layout_in_memory():
     images = split().images
     assert ArraySplit(np.asfortranarray(images)).sha256() == ArraySplit(images).sha256()
+    assert ArraySplit(images[::-1]).sha256() == ArraySplit(images).sha256()
+    assert ArraySplit(images[1:]).sha256() != ArraySplit(images).sha256()
 
 
 def test_splits_of_different_shapes_are_refused():

@@ -1,0 +1,173 @@
+"""A folder of image files of any sizes, as an ``ImageDataset`` of one."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from keras_vae.data.dataset import ArraySplit, ImageDataset, IndexedSplit, Split, UInt8Array
+from keras_vae.data.fingerprint import Fingerprint
+from keras_vae.data.folder_scan import FileList, Splitting, find_splits
+from keras_vae.data.image_file import Framing, read_image
+from keras_vae.data.pixel_cache import Decoded, PixelCache, PixelFile
+from keras_vae.errors import InputError
+
+Read: TypeAlias = Callable[[npt.NDArray[np.int64]], UInt8Array]
+
+# The share of unreadable files from which on a folder is refused.
+_TOO_MANY = 0.01
+# Images that are decoded, and so held, at a time.
+_CHUNK = 256
+
+
+def load_folder(
+    directory: str | os.PathLike[str],
+    framing: Framing,
+    *,
+    splitting: Splitting | None = None,
+    memory_limit: int = 2 << 30,
+    cache_dir: str | os.PathLike[str] | None = None,
+    strict: bool = False,
+    say: Callable[[str], None],
+) -> ImageDataset:
+    """Reads every PNG, JPEG, BMP, GIF and WebP file below ``directory``, links followed, hidden files left out.
+
+    Where there are ``train/`` and ``test/`` (or ``validation/``) these are the splits, otherwise a share of the files
+    becomes the test split; folders in a split are classes, where no file is beside them. Every file is decoded once
+    before this returns, so that a damaged one is found now.
+
+    Args:
+        directory: where to look.
+        framing: what each image is made into.
+        splitting: how to split a folder that is not split.
+        memory_limit: pixels of more bytes are read from disk again for each batch.
+        cache_dir: folder to keep decoded pixels in: no file is then decoded twice, in later runs either.
+        strict: stop at the first file that cannot be read. Otherwise they are named and left out, while they are
+            fewer than 1% of the folder's.
+        say: receives a line for each file that is left out.
+
+    Raises:
+        InputError: when there is no such folder, it has too few images for two splits, or files cannot be read.
+    """
+    folder = Path(directory).expanduser()
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such directory; give the directory of the images as folder:DIR")
+    train, test, class_names = find_splits(folder, splitting or Splitting())
+    in_memory = (len(train.paths) + len(test.paths)) * math.prod(framing.shape) <= memory_limit
+    cache = Path(cache_dir).expanduser() if cache_dir else None
+    sides = [_read_side(files, framing, cache, in_memory=in_memory, strict=strict) for files in (train, test)]
+    _check_unreadable(folder, [side.decoded for side in sides], say)
+    return ImageDataset(
+        name=folder.resolve().name,
+        source="folder",
+        train=sides[0].split(framing),
+        test=sides[1].split(framing),
+        class_names=class_names,
+    )
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The readable files of a split, and their pixels or what reads them."""
+
+    files: FileList
+    decoded: Decoded
+    pixels: UInt8Array | Read
+
+    def split(self, framing: Framing) -> Split:
+        if isinstance(self.pixels, np.ndarray):
+            return ArraySplit(self.pixels, self.files.labels)
+        return IndexedSplit(len(self.files.paths), framing.shape, self.pixels, self.files.labels, self.decoded.sha256)
+
+
+def _read_side(files: FileList, framing: Framing, cache_dir: Path | None, *, in_memory: bool, strict: bool) -> _Side:
+    """Decode the files, or find them decoded in the cache."""
+    if cache_dir is not None:
+        decoded, read = _read_through_cache(files, framing, cache_dir, strict)
+        pixels = read(np.arange(len(decoded.readable))) if in_memory else read
+    elif in_memory:
+        chunks: list[UInt8Array] = []
+        decoded = _decode(files, framing, strict, chunks.append)
+        pixels = np.concatenate(chunks) if chunks else np.empty((0, *framing.shape), np.uint8)
+    else:
+        decoded = _decode(files, framing, strict, lambda chunk: None)
+        pixels = _from_files([files.paths[row] for row in decoded.readable], framing)
+    return _Side(files.take(np.array(decoded.readable, np.int64)), decoded, pixels)
+
+
+def _read_through_cache(files: FileList, framing: Framing, cache_dir: Path, strict: bool) -> tuple[Decoded, Read]:
+    cache = PixelCache(cache_dir, files.paths, framing)
+    decoded = cache.find()
+    if decoded is None:
+        with cache.writing() as file:
+            decoded = _decode(files, framing, strict, lambda chunk: file.write(chunk.tobytes()))
+        cache.describe(decoded)
+    elif strict and decoded.unreadable:
+        raise InputError(decoded.unreadable[0])
+    return decoded, PixelFile(cache.pixels, framing.shape).read
+
+
+def _decode(files: FileList, framing: Framing, strict: bool, take: Callable[[UInt8Array], object]) -> Decoded:
+    """Decode every file once, on all cores; ``take`` is given the pixels of those that can be read, in order."""
+    readable: list[int] = []
+    unreadable: list[str] = []
+    fingerprint = Fingerprint()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(files.paths), _CHUNK):
+            paths = files.paths[start : start + _CHUNK]
+            images = []
+            for row, image in enumerate(pool.map(lambda path: _image_or_fault(path, framing), paths), start):
+                if isinstance(image, np.ndarray):
+                    readable.append(row)
+                    images.append(image)
+                elif strict:
+                    raise InputError(image)
+                else:
+                    unreadable.append(image)
+            if images:
+                chunk = np.stack(images)
+                fingerprint.add(chunk)
+                take(chunk)
+    return Decoded(tuple(readable), tuple(unreadable), fingerprint.hexdigest())
+
+
+def _image_or_fault(path: Path, framing: Framing) -> UInt8Array | str:
+    try:
+        return read_image(path, framing)
+    except InputError as error:
+        return str(error)
+
+
+def _from_files(paths: list[Path], framing: Framing) -> Read:
+    """What decodes the files of some numbers."""
+
+    def read(numbers: npt.NDArray[np.int64]) -> UInt8Array:
+        return np.stack([read_image(paths[number], framing) for number in numbers])
+
+    return read
+
+
+def _check_unreadable(folder: Path, sides: list[Decoded], say: Callable[[str], None]) -> None:
+    """Name every file that cannot be read.
+
+    Raises:
+        InputError: when they are too many, or leave a split empty.
+    """
+    unreadable = [fault for decoded in sides for fault in decoded.unreadable]
+    if not unreadable:
+        return
+    for fault in unreadable:
+        say(fault)
+    total = len(unreadable) + sum(len(decoded.readable) for decoded in sides)
+    found = f"{folder}: {len(unreadable):,} of {total:,} image files cannot be read"
+    if len(unreadable) >= _TOO_MANY * total or not all(decoded.readable for decoded in sides):
+        raise InputError(f"{found} (named above); a run goes on without them below {_TOO_MANY:.0%}")
+    say(f"{found} and are left out")

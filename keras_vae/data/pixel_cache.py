@@ -1,0 +1,102 @@
+"""Decoded pixels of image files on disk: one file of equally many bytes an image, read by number."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import PIL
+
+from keras_vae.data.dataset import UInt8Array
+from keras_vae.data.image_file import Framing
+from keras_vae.errors import InputError
+from keras_vae.files import write_text, written_beside
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What came of decoding a list of files.
+
+    Args:
+        readable: rows of the list that could be read, in order.
+        unreadable: what was wrong with each of the others, beginning with its path.
+        sha256: of the pixels (see `Fingerprint`).
+    """
+
+    readable: tuple[int, ...]
+    unreadable: tuple[str, ...]
+    sha256: str
+
+
+class PixelFile:
+    """Images of one shape in a file, read by number from any thread."""
+
+    def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
+        self._path, self._shape = path, shape
+        self._file = path.open("rb")
+
+    def read(self, numbers: npt.NDArray[np.int64]) -> UInt8Array:
+        """The images of those numbers, uint8 (N, H, W, C).
+
+        Raises:
+            InputError: when the file is shorter than that.
+        """
+        size = math.prod(self._shape)
+        data = [os.pread(self._file.fileno(), size, int(number) * size) for number in numbers]
+        if any(len(image) != size for image in data):
+            raise InputError(f"{self._path}: ends too early; remove it, and it is made anew")
+        return np.frombuffer(b"".join(data), np.uint8).reshape(-1, *self._shape)
+
+
+class PixelCache:
+    """A folder of such files, named by the files and settings that they were made from.
+
+    A file that has changed its size or its time of change is another.
+    """
+
+    def __init__(self, folder: Path, paths: tuple[Path, ...], framing: Framing) -> None:
+        status = [(str(path), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in map(Path.absolute, paths)]
+        made_from = json.dumps([status, asdict(framing), PIL.__version__])
+        name = hashlib.sha256(made_from.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        self._description, self.pixels = folder / f"{name}.json", folder / f"{name}.pixels"
+
+    def find(self) -> Decoded | None:
+        """What was written, if it was.
+
+        Raises:
+            InputError: when it is damaged.
+        """
+        if not self._description.is_file() or not self.pixels.is_file():
+            return None
+        try:
+            values = json.loads(self._description.read_text(encoding="utf-8"))
+            return Decoded(tuple(values["readable"]), tuple(values["unreadable"]), values["sha256"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{self._description}: is damaged ({error}); remove it, and it is made anew") from error
+
+    @contextmanager
+    def writing(self) -> Iterator[BinaryIO]:
+        """A file to write pixels to, in its place when the block is done; `describe` makes it count.
+
+        Raises:
+            InputError: when the place cannot be written.
+        """
+        try:
+            self.pixels.parent.mkdir(parents=True, exist_ok=True)
+            with written_beside(self.pixels) as beside, beside.open("wb") as file:
+                yield file
+        except OSError as error:
+            raise InputError(f"{self.pixels.parent}: cannot be written ({error.strerror or error})") from error
+
+    def describe(self, decoded: Decoded) -> None:
+        """Write down what came of it."""
+        write_text(self._description, json.dumps(asdict(decoded)))
