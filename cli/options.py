@@ -33,6 +33,20 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in newer re
             self.fail(f"{value!r} is not whole numbers joined by commas", param, context)
 
 
+class Size(click.ParamType):  # type: ignore[type-arg]  # as above
+    """Height and width in pixels: ``64``, which is both, or ``48x64``."""
+
+    name = "H[xW]"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        height, _, width = value.lower().replace("×", "x").partition("x")
+        if not (height.isdecimal() and (width or height).isdecimal()):
+            self.fail(f"{value!r} is no size H or HxW in pixels", param, context)
+        return int(height), int(width or height)
+
+
 class StepWindow(click.ParamType):  # type: ignore[type-arg]  # as above
     """Two training steps: ``10:20``."""
 
@@ -120,7 +134,7 @@ def _click_type(field: dataclasses.Field[Any], hint: Any) -> Any:
     if isinstance(hint, types.UnionType):
         hint = typing.get_args(hint)[0]
     if typing.get_origin(hint) is tuple:
-        return Numbers()
+        return Size() if typing.get_args(hint) == (int, int) else Numbers()
     if "choices" in field.metadata and hint is str:
         return click.Choice(field.metadata["choices"])
     return hint

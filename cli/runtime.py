@@ -127,9 +127,12 @@ def open_dataset(config: DataConfig | None, dataset: str | None, data_dir: str |
     """
     from keras_vae.data import load_dataset
 
-    loaded = load_dataset(
-        dataset or (config.dataset if config else "auto"), data_dir or (config.data_dir if config else None), say=say
-    )
+    found = config or DataConfig()
+    if dataset and dataset != found.dataset:
+        found = found.replace(dataset=dataset, train_split=None, test_split=None)
+    if data_dir:
+        found = found.replace(data_dir=data_dir)
+    loaded = load_dataset(framed_as(found, vae.image_shape), say=say)
     if loaded.image_shape != tuple(vae.image_shape):
         raise InputError(
             f"{loaded.name}: its images are {loaded.image_shape}, the model takes {vae.image_shape}; choose --dataset"
@@ -137,24 +140,25 @@ def open_dataset(config: DataConfig | None, dataset: str | None, data_dir: str |
     return loaded
 
 
+def framed_as(config: DataConfig, shape: tuple[int, int, int]) -> DataConfig:
+    """The same data, image files made into that shape where nothing else is said."""
+    if not config.dataset.startswith("folder:"):
+        return config
+    return config.replace(image_size=config.image_size or shape[:2], channels=config.channels or shape[2])
+
+
 def read_image(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """An image file as float32 in [0, 1] of ``shape`` (H, W, C), resized where it has another size.
+    """An image file as float32 in [0, 1] of ``shape`` (H, W, C), distorted where it has other proportions.
 
     Raises:
         InputError: when it cannot be read.
     """
     import numpy as np
-    from PIL import Image, UnidentifiedImageError
 
-    height, width, channels = shape
-    try:
-        with Image.open(path) as image:
-            pixels = image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.LANCZOS)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such image file") from error
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: cannot be read as an image ({error})") from error
-    return np.asarray(pixels, np.float32).reshape(shape) / 255
+    from keras_vae.data.framing import Framing
+    from keras_vae.data.image_file import read_image as read_pixels
+
+    return read_pixels(path, Framing(shape, "stretch")).astype(np.float32) / 255
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from keras_vae.errors import InputError
 from keras_vae.training.run_directory import RunDirectory, read_config
 
 from .options import StepWindow, preset_option, setting_options
-from .runtime import say, start_tensorflow
+from .runtime import framed_as, say, start_tensorflow
 
 if TYPE_CHECKING:
     from keras_vae.data import ImageDataset
@@ -123,7 +123,7 @@ def resume_run(run_dir: Path, *, profile: tuple[int, int] | None = None) -> None
 def _load_dataset(config: RunConfig) -> ImageDataset:
     from keras_vae.data import load_dataset
 
-    return load_dataset(config.data.dataset, config.data.data_dir, memory_limit=config.data.memory_limit, say=say)
+    return load_dataset(framed_as(config.data, config.model.image_shape), say=say)
 
 
 def _name_of(config: RunConfig, dataset: ImageDataset) -> str:

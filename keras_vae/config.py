@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from keras_vae.errors import InputError
 
+FITS = ("crop", "pad", "stretch")
 LIKELIHOODS = ("gaussian", "laplace", "bernoulli")
 OPTIMIZERS = ("muon", "adamw")
 
@@ -24,7 +25,7 @@ T = TypeVar("T", bound="_Section")
 
 
 def _setting(default: Any, help: str, **bounds: Any) -> Any:
-    """A field with its help text and its ``minimum``, ``above``, ``maximum`` or ``choices``."""
+    """A field with its help text and its ``minimum``, ``above``, ``maximum``, ``below`` or ``choices``."""
     return dataclasses.field(default=default, metadata={"help": help, **bounds})
 
 
@@ -179,8 +180,29 @@ class OptimizerConfig(_Section):
 class DataConfig(_Section):
     """Which images, and how many at a time."""
 
-    dataset: str = _setting("auto", "images to train on: auto, sample, idx:DIR or the name of a TFDS data set")
+    dataset: str = _setting(
+        "auto", "images to train on: auto, sample, idx:DIR, folder:DIR or the name of a TFDS data set"
+    )
     data_dir: str | None = _setting(None, "TFDS's data_dir (also the environment's TFDS_DATA_DIR)")
+    train_split: str | None = _setting(None, "TFDS split to train on, such as 'train[:90%]'; train when not given")
+    test_split: str | None = _setting(None, "TFDS split to test on; test or validation when not given")
+    image_size: tuple[int, int] | None = _setting(
+        None,
+        "height and width to resize images to; when not given, files get the preset's and others keep theirs",
+        minimum=1,
+        maximum=16384,
+    )
+    channels: int | None = _setting(
+        None, "1 for grey, 3 for RGB; when not given, files get the preset's and others keep theirs", choices=(1, 3)
+    )
+    fit: str = _setting(
+        "crop", "what to do with other proportions: cut the middle out, add black margins, or distort", choices=FITS
+    )
+    test_fraction: float = _setting(0.1, "share of a folder without train and test to test on", above=0, below=1)
+    split_seed: int = _setting(0, "seed of that choice", minimum=0, maximum=2**31 - 1)
+    max_pixels: int = _setting(40_000_000, "an image file of more is refused", minimum=1)
+    strict: bool = _setting(False, "stop at the first image file that cannot be read")
+    cache_dir: str | None = _setting(None, "where to keep the decoded pixels of image files for later epochs and runs")
     batch_size: int = _setting(128, "images in a training step", minimum=1)
     memory_limit: int = _setting(2 << 30, "bytes of pixels up to which a data set is kept in memory", minimum=0)
 
@@ -263,8 +285,10 @@ def _check_bounds(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
             raise InputError(f"{_option(name)} must be above {bounds['above']}, got {item}")
         if "maximum" in bounds and item > bounds["maximum"]:
             raise InputError(f"{_option(name)} must be at most {bounds['maximum']}, got {item}")
+        if "below" in bounds and item >= bounds["below"]:
+            raise InputError(f"{_option(name)} must be below {bounds['below']}, got {item}")
         if "choices" in bounds and item not in bounds["choices"]:
-            allowed = ", ".join(str(choice) for choice in bounds["choices"])
+            allowed = ", ".join(map(str, bounds["choices"]))
             raise InputError(f"{_option(name)} must be one of {allowed}, got {item!r:.60}")
 
 

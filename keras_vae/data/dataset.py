@@ -78,12 +78,21 @@ class ArraySplit:
         return fingerprint.hexdigest()
 
 
+@dataclass(frozen=True)
+class Shard:
+    """A TFRecord file, or those of its records that come after the first ``skip``, ``take`` of them (-1: all)."""
+
+    file: str
+    skip: int = 0
+    take: int = -1
+
+
 @dataclass(frozen=True, eq=False)
 class StreamSplit:
     """A split that stays on disk, in TFRecord files.
 
     Args:
-        files: the shards, in order.
+        shards: what holds the records, in order.
         count: number of images in all of them.
         image_shape: (H, W, C), the same for every image.
         has_labels: whether ``decode`` returns labels.
@@ -93,7 +102,7 @@ class StreamSplit:
         compression: of the files: none or ``GZIP``.
     """
 
-    files: tuple[str, ...]
+    shards: tuple[Shard, ...]
     count: int
     image_shape: tuple[int, int, int]
     has_labels: bool
@@ -102,12 +111,19 @@ class StreamSplit:
     compression: str = ""
 
     def records(self) -> tf.data.Dataset:
-        """Every serialised record once, in the order of the files."""
-        return self.records_of(list(self.files))
+        """Every serialised record once, in the order of the shards."""
+        return self.shards_in(tf.range(len(self.shards))).flat_map(self.records_of)
 
-    def records_of(self, files: Any) -> tf.data.Dataset:
-        """Every serialised record of some of the files, string () or (N,)."""
-        return tf.data.TFRecordDataset(files, compression_type=self.compression)
+    def shards_in(self, order: tf.Tensor) -> tf.data.Dataset:
+        """The shards of these numbers, each as the arguments of `records_of`."""
+        fields = ([getattr(shard, name) for shard in self.shards] for name in ("file", "skip", "take"))
+        types = (tf.string, tf.int64, tf.int64)
+        columns = (tf.constant(values, dtype) for values, dtype in zip(fields, types, strict=True))
+        return tf.data.Dataset.from_tensor_slices(tuple(tf.gather(column, order) for column in columns))
+
+    def records_of(self, file: Any, skip: Any = 0, take: Any = -1) -> tf.data.Dataset:
+        """The serialised records, string (), of one shard."""
+        return tf.data.TFRecordDataset(file, compression_type=self.compression).skip(skip).take(take)
 
     def first(self, n: int) -> tuple[UInt8Array, Int32Array | None]:
         """The first ``n`` images (all when there are fewer), uint8, and their labels, int32, or None."""
@@ -128,20 +144,20 @@ class StreamSplit:
     def _collect(self, records: tf.data.Dataset, count: int) -> tuple[UInt8Array, Int32Array | None]:
         images = np.empty((count, *self.image_shape), np.uint8)
         labels = np.empty(count, np.int32) if self.has_labels else None
-        filled = 0
+        filled, place = 0, self.shards[0].file
         # Parsed and decoded by batches: record by record takes twice as long.
         batches = records.batch(1024).map(self.decode, num_parallel_calls=tf.data.AUTOTUNE)
         for batch in batches.prefetch(2).as_numpy_iterator():
             batch_images = batch[0] if self.has_labels else batch
             end = filled + len(batch_images)
             if end > count:
-                raise InputError(f"{self.files[0]}: holds more images than the {count} announced; prepare it again")
+                raise InputError(f"{place}: holds more images than the {count} announced; prepare it again")
             images[filled:end] = batch_images
             if labels is not None:
                 labels[filled:end] = batch[1]
             filled = end
         if filled < count:
-            raise InputError(f"{self.files[0]}: holds {filled} images of the {count} announced; prepare it again")
+            raise InputError(f"{place}: holds {filled} images of the {count} announced; prepare it again")
         return images, labels
 
 

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from keras_vae.data.dataset import ArraySplit, ImageDataset, IndexedSplit, Split, UInt8Array
 from keras_vae.data.fingerprint import Fingerprint
 from keras_vae.data.folder_scan import FileList, Splitting, find_splits
-from keras_vae.data.image_file import Framing, read_image
+from keras_vae.data.framing import Framing
+from keras_vae.data.image_file import read_image
 from keras_vae.data.pixel_cache import Decoded, PixelCache, PixelFile
 from keras_vae.errors import InputError
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from keras_vae.data.dataset import UInt8Array
+from keras_vae.data.framing import Framing
 from keras_vae.errors import InputError
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"})
@@ -18,21 +18,6 @@ _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 _WHITE = (255, 255, 255, 255)
 # JPEGs are decoded at a fraction of their size where that leaves at least so many times the pixels wanted a side.
 _DRAFT = 2
-
-
-@dataclass(frozen=True)
-class Framing:
-    """How an image becomes pixels of one shape.
-
-    Args:
-        shape: (H, W, C) to make, C of 1 (grey, ITU-R 601 luma) or 3 (RGB).
-        fit: for other proportions, ``crop`` cuts the middle out, ``pad`` adds black margins, ``stretch`` distorts.
-        max_pixels: images that announce more are refused before they are decoded.
-    """
-
-    shape: tuple[int, int, int]
-    fit: str = "crop"
-    max_pixels: int = 40_000_000
 
 
 def read_image(path: Path, framing: Framing) -> UInt8Array:
@@ -84,12 +69,12 @@ def _upright(image: Image.Image, framing: Framing) -> Image.Image:
 
 
 def _framed(image: Image.Image, framing: Framing) -> UInt8Array:
-    height, width, channels = framing.shape
+    height, width, _ = framing.shape
     size, resample = (width, height), Image.Resampling.LANCZOS
     if framing.fit == "crop":
         image = ImageOps.fit(image, size, resample)
     elif framing.fit == "pad":
-        image = ImageOps.pad(image, size, resample, color=0 if channels == 1 else (0, 0, 0))
+        image = ImageOps.pad(image, size, resample, color="black")
     elif image.size != size:
         image = image.resize(size, resample)
     return np.asarray(image, np.uint8).reshape(framing.shape)

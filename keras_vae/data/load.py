@@ -1,15 +1,26 @@
 """One function from what a user writes after ``--dataset`` to images."""
 
+import dataclasses
 import os
 import sys
 from collections.abc import Callable
 
-from keras_vae.data.dataset import ImageDataset
+import numpy as np
+
+from keras_vae.config import DataConfig
+from keras_vae.data.dataset import ArraySplit, ImageDataset, Split
+from keras_vae.data.folder import load_folder
+from keras_vae.data.folder_scan import Splitting
+from keras_vae.data.framing import Framing
 from keras_vae.data.idx import load_idx
 from keras_vae.data.sample import load_sample
 from keras_vae.data.tfds_prepare import SourceUnavailableError
 from keras_vae.data.tfds_source import load_tfds
 from keras_vae.errors import InputError
+
+_FOLDER, _IDX = "folder:", "idx:"
+# Images that are resized at a time.
+_CHUNK = 1024
 
 
 def _say(line: str) -> None:
@@ -17,7 +28,7 @@ def _say(line: str) -> None:
 
 
 def load_dataset(
-    dataset: str = "auto",
+    dataset: str | DataConfig = "auto",
     data_dir: str | os.PathLike[str] | None = None,
     *,
     memory_limit: int = 2 << 30,
@@ -27,33 +38,93 @@ def load_dataset(
 
     Args:
         dataset: ``auto`` (MNIST from TFDS when it is prepared or can be downloaded, else ``sample``);
-            ``sample`` (5,000 real MNIST digits, no download); ``idx:DIR`` (MNIST's IDX files); or the name of
-            a TFDS data set (``mnist``, ``cifar10``, ``mnist_corrupted/spatter:1.0.0``). What is asked for by
-            name is never replaced.
-        data_dir: where TFDS keeps its data. None is the environment's ``TFDS_DATA_DIR``, else TFDS's default.
-        memory_limit: TFDS data of more bytes of pixels is streamed from disk, IDX files of more are refused.
-        say: receives a line when there is something to know: a download, or what ``auto`` fell back to.
+            ``sample`` (5,000 real MNIST digits, no download); ``idx:DIR`` (MNIST's IDX files); ``folder:DIR`` (image
+            files); or the name of a TFDS data set (``mnist``, ``cifar10``, ``mnist_corrupted/spatter:1.0.0``). What is
+            asked for by name is never replaced. A `DataConfig` has more settings; ``folder:DIR`` needs its
+            ``image_size`` and ``channels``.
+        data_dir: where TFDS keeps its data. None is the environment's ``TFDS_DATA_DIR``, else TFDS's default. As the
+            next, it is for where ``dataset`` is a text.
+        memory_limit: data of more bytes of pixels are streamed from disk; IDX files of more are refused.
+        say: receives a line when there is something to know: a download, what ``auto`` fell back to, files left out.
 
     Raises:
         InputError: when the data set is unknown, unavailable, corrupt or has no images of one known size.
     """
-    if dataset == "auto":
-        return _load_auto(data_dir, memory_limit, say)
-    if dataset == "sample":
-        return load_sample()
-    if dataset.startswith("idx:"):
-        if dataset == "idx:":
-            raise InputError("idx: names no directory; give the directory of the IDX files as idx:DIR")
-        return load_idx(dataset.removeprefix("idx:"), memory_limit)
-    return load_tfds(dataset, data_dir, memory_limit, say)
+    if isinstance(dataset, DataConfig):
+        config = dataset
+    else:
+        folder = None if data_dir is None else os.fspath(data_dir)
+        config = DataConfig(dataset=dataset, data_dir=folder, memory_limit=memory_limit)
+    if config.dataset == "auto":
+        return _load_auto(config, say)
+    if config.dataset == "sample":
+        return _framed(load_sample(), config)
+    if config.dataset.startswith(_IDX):
+        return _framed(load_idx(_directory(config, _IDX), config.memory_limit), config)
+    if config.dataset.startswith(_FOLDER):
+        return load_folder(
+            _directory(config, _FOLDER),
+            _framing(config, (None, None, 3)),
+            splitting=Splitting(config.test_fraction, config.split_seed),
+            memory_limit=config.memory_limit,
+            cache_dir=config.cache_dir,
+            strict=config.strict,
+            say=say,
+        )
+    return _load_tfds(config, config.dataset, say)
 
 
-def _load_auto(data_dir: str | os.PathLike[str] | None, memory_limit: int, say: Callable[[str], None]) -> ImageDataset:
+def _load_auto(config: DataConfig, say: Callable[[str], None]) -> ImageDataset:
     try:
-        return load_tfds("mnist", data_dir, memory_limit, say)
+        return _load_tfds(config, "mnist", say)
     except SourceUnavailableError as error:
         say(
             f"{error.reason}: using the 5,000 MNIST digits of --dataset sample instead. For all 70,000, give "
             "--data-dir or TFDS_DATA_DIR where MNIST is prepared, or --dataset idx:DIR"
         )
-        return load_sample()
+        return _framed(load_sample(), config)
+
+
+def _load_tfds(config: DataConfig, name: str, say: Callable[[str], None]) -> ImageDataset:
+    return load_tfds(
+        name,
+        config.data_dir,
+        config.memory_limit,
+        say,
+        framing_of=lambda shape: _framing(config, shape),
+        train_split=config.train_split,
+        test_split=config.test_split,
+    )
+
+
+def _directory(config: DataConfig, prefix: str) -> str:
+    directory = config.dataset.removeprefix(prefix)
+    if not directory:
+        raise InputError(f"{prefix} names no directory; give the directory of the files as {prefix}DIR")
+    return directory
+
+
+def _framing(config: DataConfig, shape: tuple[int | None, int | None, int]) -> Framing:
+    """How images of ``shape``, None for sides that vary, are framed.
+
+    Raises:
+        InputError: when their size varies and none is set.
+    """
+    height, width = config.image_size or shape[:2]
+    if height is None or width is None:
+        raise InputError(f"{config.dataset}: images vary in size; choose the size to resize them to with --image-size")
+    return Framing((height, width, config.channels or shape[2]), config.fit, config.max_pixels)
+
+
+def _framed(dataset: ImageDataset, config: DataConfig) -> ImageDataset:
+    """The same images, resized where a size or number of channels is set."""
+    framing = _framing(config, dataset.image_shape)
+    if framing.shape == dataset.image_shape:
+        return dataset
+
+    def framed(split: Split) -> Split:
+        images, labels = split.first(split.count)
+        parts = [framing.apply(images[start : start + _CHUNK]).numpy() for start in range(0, len(images), _CHUNK)]
+        return ArraySplit(np.concatenate(parts), labels)
+
+    return dataclasses.replace(dataset, train=framed(dataset.train), test=framed(dataset.test))

@@ -111,11 +111,11 @@ def _index_order(count: int, epoch_seed: tf.Tensor) -> tf.data.Dataset:
 
 
 def _stream_order(split: StreamSplit, epoch_seed: tf.Tensor) -> tf.data.Dataset:
-    """Every serialised record once: the files shuffled, then the records within a buffer."""
-    files = tf.random.experimental.stateless_shuffle(tf.constant(split.files), epoch_seed)
-    records = tf.data.Dataset.from_tensor_slices(files).interleave(
+    """Every serialised record once: the shards shuffled, then the records within a buffer."""
+    order = tf.random.experimental.stateless_shuffle(tf.range(len(split.shards)), epoch_seed)
+    records = split.shards_in(order).interleave(
         split.records_of,
-        cycle_length=min(_SHARDS_READ_TOGETHER, len(split.files)),
+        cycle_length=min(_SHARDS_READ_TOGETHER, len(split.shards)),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )

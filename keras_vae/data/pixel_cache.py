@@ -17,7 +17,7 @@ import numpy.typing as npt
 import PIL
 
 from keras_vae.data.dataset import UInt8Array
-from keras_vae.data.image_file import Framing
+from keras_vae.data.framing import Framing
 from keras_vae.errors import InputError
 from keras_vae.files import write_text, written_beside
 

@@ -1,20 +1,20 @@
-"""Any TFDS data set with images of one size, as an ``ImageDataset``."""
+"""Any TFDS data set with images, as an ``ImageDataset``."""
 
 import contextlib
 import difflib
-import functools
 import logging
 import math
 import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
-from keras_vae.data.dataset import ArraySplit, ImageDataset, StreamSplit
+from keras_vae.data.dataset import ArraySplit, ImageDataset, Shard, StreamSplit
+from keras_vae.data.framing import Framing
 from keras_vae.data.tfds_prepare import one_line, prepare
 from keras_vae.errors import InputError
 
@@ -22,15 +22,27 @@ from keras_vae.errors import InputError
 _NAME = re.compile(r"[A-Za-z]\w*(/[\w.+-]+)?(:\d+\.\d+\.\d+)?", re.ASCII)
 _SHUFFLE_BYTES = 256 << 20
 
+# How images of that shape, None for sides that vary, are to be framed.
+FramingOf: TypeAlias = Callable[[tuple[int | None, int | None, int]], Framing]
+
 
 def load_tfds(
-    name: str, data_dir: str | os.PathLike[str] | None, memory_limit: int, say: Callable[[str], None]
+    name: str,
+    data_dir: str | os.PathLike[str] | None,
+    memory_limit: int,
+    say: Callable[[str], None],
+    *,
+    framing_of: FramingOf,
+    train_split: str | None = None,
+    test_split: str | None = None,
 ) -> ImageDataset:
-    """Reads a TFDS data set, prepared or downloaded first: splits ``train`` and ``test`` (or ``validation``).
+    """Reads a TFDS data set, prepared or downloaded first.
+
+    The splits are ``train`` and ``test`` (or ``validation``), or what TFDS's split expressions name.
 
     Raises:
-        InputError: when the name is unknown, the files are corrupt, or the images are not uint8 of one known
-            size with 1 or 3 channels.
+        InputError: when the name or a split is unknown, the files are corrupt, or the images are not uint8 with 1 or
+            3 channels; or as ``framing_of`` does.
         SourceUnavailableError: when it is not prepared and cannot be downloaded now.
     """
     with _quiet_tfds():
@@ -38,7 +50,9 @@ def load_tfds(
         image_key, label_key = _find_features(name, builder.info.features)
         if not builder.is_prepared():
             prepare(builder, name, say)
-        splits = [_stream(builder, split, image_key, label_key) for split in _find_splits(name, builder.info)]
+        framing = framing_of(builder.info.features[image_key].shape)
+        names = _find_splits(name, builder.info, train_split, test_split)
+        splits = [_stream(builder, split, image_key, label_key, framing) for split in names]
     pixels = sum(split.count for split in splits) * math.prod(splits[0].image_shape)
     train, test = splits if pixels > memory_limit else map(_in_memory, splits)
     return ImageDataset(
@@ -53,7 +67,9 @@ def load_tfds(
 
 def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
     if not _NAME.fullmatch(name):
-        raise InputError(f"{name!r} names no data set; give auto, sample, idx:DIR or a TFDS name such as mnist")
+        raise InputError(
+            f"{name!r} names no data set; give auto, sample, idx:DIR, folder:DIR or a TFDS name such as mnist"
+        )
     try:
         import tensorflow_datasets as tfds  # deferred: only TFDS data sets need it
         from tensorflow_datasets.core.registered import DatasetNotFoundError
@@ -94,31 +110,37 @@ def _find_features(name: str, features: Any) -> tuple[str, str | None]:
         raise InputError(f"{name}: has no images; its features are {', '.join(features) or 'not named'}")
     image_key = "image" if "image" in images else images[0]
     shape, dtype = features[image_key].shape, np.dtype(features[image_key].np_dtype)
-    if None in shape:
-        raise InputError(f"{name}: images vary in size {shape}; choose a data set whose images have one size")
     if shape[2] not in (1, 3) or dtype != np.uint8:
         raise InputError(f"{name}: images are {dtype} {shape}; they must be uint8 with 1 or 3 channels")
     classes = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
     return image_key, "label" if "label" in classes else classes[0] if len(classes) == 1 else None
 
 
-def _find_splits(name: str, info: Any) -> tuple[str, str]:
-    test = next((split for split in ("test", "validation") if split in info.splits), None)
-    if "train" not in info.splits or test is None:
-        raise InputError(f"{name}: needs the splits train and test (or validation), has {', '.join(info.splits)}")
-    return "train", test
+def _find_splits(name: str, info: Any, train: str | None, test: str | None) -> tuple[str, str]:
+    train = train or "train"
+    found = test or next((split for split in ("test", "validation") if split in info.splits), None)
+    for split in (train, found):
+        try:
+            count = info.splits[split].num_examples
+        except (KeyError, ValueError) as error:
+            raise InputError(
+                f"{name}: has no split {split or 'test or validation'}, has {', '.join(info.splits)}; name others "
+                "with --train-split and --test-split, such as 'train[:90%]' and 'train[90%:]'"
+            ) from error
+        if not count:
+            raise InputError(f"{name}: split {split} holds no images")
+    assert found is not None
+    return train, found
 
 
-def _stream(builder: Any, split_name: str, image_key: str, label_key: str | None) -> StreamSplit:
+def _stream(builder: Any, split_name: str, image_key: str, label_key: str | None, framing: Framing) -> StreamSplit:
     info = builder.info
     if info.file_format.value != "tfrecord":
         raise InputError(
             f"{builder.name}: is prepared as {info.file_format.value}; prepare it as tfrecord, TFDS's default"
         )
     split = info.splits[split_name]
-    if not split.num_examples:
-        raise InputError(f"{builder.name}: split {split_name} holds no images")
-    shape = info.features[image_key].shape
+    stored_shape = info.features[image_key].shape
     # What TFDS writes for these features, read directly: its own decoding guesses each image's format anew and takes
     # three times as long.
     stored = {image_key: tf.io.FixedLenFeature((), tf.string)}
@@ -128,16 +150,20 @@ def _stream(builder: Any, split_name: str, image_key: str, label_key: str | None
     def decode(records: tf.Tensor) -> Any:
         examples = tf.io.parse_example(records, stored)
         # decode_png reads JPEG and GIF too.
-        to_pixels = functools.partial(tf.io.decode_png, channels=shape[2])
-        images = tf.map_fn(to_pixels, examples[image_key], fn_output_signature=tf.uint8)
-        images = tf.ensure_shape(images, (None, *shape))
+        images = tf.map_fn(
+            lambda encoded: framing.apply(tf.ensure_shape(tf.io.decode_png(encoded, stored_shape[2]), stored_shape)),
+            examples[image_key],
+            fn_output_signature=tf.TensorSpec(framing.shape, tf.uint8),
+        )
         return images if label_key is None else (images, tf.cast(examples[label_key], tf.int32))
 
-    records_that_fit = _SHUFFLE_BYTES * split.num_examples // max(1, split.num_bytes)
+    stored_splits = info.splits.values()
+    bytes_a_record = sum(each.num_bytes for each in stored_splits) / sum(each.num_examples for each in stored_splits)
+    records_that_fit = int(_SHUFFLE_BYTES / max(1, bytes_a_record))
     return StreamSplit(
-        files=tuple(str(path) for path in split.filepaths),
+        shards=tuple(Shard(str(part.filename), part.skip, part.take) for part in split.file_instructions),
         count=split.num_examples,
-        image_shape=shape,
+        image_shape=framing.shape,
         has_labels=label_key is not None,
         decode=decode,
         shuffle_buffer=max(1, min(split.num_examples, records_that_fit)),
@@ -148,7 +174,9 @@ def _in_memory(split: StreamSplit) -> ArraySplit:
     try:
         loaded = split.in_memory()
     except tf.errors.OpError as error:
-        raise InputError(f"{split.files[0]}: cannot be read ({one_line(error)}); prepare the data set again") from error
+        raise InputError(
+            f"{split.shards[0].file}: cannot be read ({one_line(error)}); prepare the data set again"
+        ) from error
     if loaded.labels is not None and loaded.labels.min() < 0:
         return ArraySplit(loaded.images)  # TFDS writes -1 where a split's labels are withheld
     return loaded

@@ -167,14 +167,16 @@ def _batches(split: Split) -> Iterator[tuple[UInt8Array, Int32Array | None]]:
         try:
             batch = next(batches, None)
         except tf.errors.OpError as error:
-            raise InputError(f"{split.files[0]}: cannot be read ({one_line(error)}); prepare it again") from error
+            raise InputError(f"{split.shards[0].file}: cannot be read ({one_line(error)}); prepare it again") from error
         if batch is None:
             break
         images, labels = batch if split.has_labels else (batch, None)
         done += len(images)
         yield images, labels
     if done != split.count:
-        raise InputError(f"{split.files[0]}: holds {done} images of the {split.count} announced; prepare it again")
+        raise InputError(
+            f"{split.shards[0].file}: holds {done} images of the {split.count} announced; prepare it again"
+        )
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_vae.data.dataset import ArraySplit, ImageDataset, Int32Array, Split, StreamSplit, UInt8Array
+from keras_vae.data.dataset import ArraySplit, ImageDataset, Int32Array, Shard, Split, StreamSplit, UInt8Array
 from keras_vae.data.tfrecord import DESCRIPTION, IMAGE_KEY, LABEL_KEY, read_description
 from keras_vae.errors import InputError
 
@@ -162,7 +162,7 @@ def _count(file: str) -> int:
 def _stream(files: tuple[str, ...], count: int, shape: tuple[int, int, int], has_labels: bool) -> StreamSplit:
     size = sum(tf.io.gfile.stat(file).length for file in files)
     return StreamSplit(
-        files=files,
+        shards=tuple(map(Shard, files)),
         count=count,
         image_shape=shape,
         has_labels=has_labels,
@@ -198,8 +198,8 @@ def _in_memory(split: StreamSplit, counts: list[int]) -> ArraySplit:
     images = np.empty((split.count, *split.image_shape), np.uint8)
     labels = np.empty(split.count, np.int32) if split.has_labels else None
     start = 0
-    for file, count in zip(split.files, counts, strict=True):
-        found = 0
+    for shard, count in zip(split.shards, counts, strict=True):
+        file, found = shard.file, 0
         for batch_images, batch_labels in _batches(split, file):
             taken = max(0, min(len(batch_images), count - found))
             rows = slice(start + found, start + found + taken)
@@ -216,8 +216,8 @@ def _in_memory(split: StreamSplit, counts: list[int]) -> ArraySplit:
 def _largest_label(split: StreamSplit) -> int:
     """The largest label, or -1 where there are none; reads, and so checks, every image."""
     largest = -1
-    for file in split.files:
-        for _, labels in _batches(split, file):
+    for shard in split.shards:
+        for _, labels in _batches(split, shard.file):
             if labels is not None:
                 largest = max(largest, int(labels.max()))
     return largest
@@ -227,7 +227,7 @@ def _batches(split: StreamSplit, file: str) -> Iterator[tuple[UInt8Array, Int32A
     """The images and labels of one file, in order."""
     size = max(1, _BATCH_BYTES // math.prod(split.image_shape))
     # Decoded outside of the data set, which would make a graph of it for every file.
-    records = iter(split.records_of([file]).batch(size).prefetch(1))
+    records = iter(split.records_of(file).batch(size).prefetch(1))
     while True:
         try:
             batch = None if (serialized := next(records, None)) is None else split.decode(serialized)
