@@ -26,6 +26,7 @@ class Framing:
 
         Resized with antialiasing (Lanczos).
         """
+        images = tf.convert_to_tensor(images)
         height, width, channels = self.shape
         source = images.shape[-1]
         if (source, channels) == (3, 1):

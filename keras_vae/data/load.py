@@ -54,7 +54,7 @@ def load_dataset(
         config = dataset
     else:
         folder = None if data_dir is None else os.fspath(data_dir)
-        config = DataConfig(dataset=dataset, data_dir=folder, memory_limit=memory_limit)
+        config = DataConfig(dataset=dataset, data_dir=folder, memory_limit=int(memory_limit))
     if config.dataset == "auto":
         return _load_auto(config, say)
     if config.dataset == "sample":

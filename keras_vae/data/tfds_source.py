@@ -118,19 +118,18 @@ def _find_features(name: str, features: Any) -> tuple[str, str | None]:
 
 def _find_splits(name: str, info: Any, train: str | None, test: str | None) -> tuple[str, str]:
     train = train or "train"
-    found = test or next((split for split in ("test", "validation") if split in info.splits), None)
-    for split in (train, found):
+    test = test or next((split for split in ("test", "validation") if split in info.splits), "test or validation")
+    for split in (train, test):
         try:
             count = info.splits[split].num_examples
         except (KeyError, ValueError) as error:
             raise InputError(
-                f"{name}: has no split {split or 'test or validation'}, has {', '.join(info.splits)}; name others "
-                "with --train-split and --test-split, such as 'train[:90%]' and 'train[90%:]'"
+                f"{name}: has no split {split}, has {', '.join(info.splits)}; name others with --train-split and "
+                "--test-split, such as 'train[:90%]' and 'train[90%:]'"
             ) from error
         if not count:
             raise InputError(f"{name}: split {split} holds no images")
-    assert found is not None
-    return train, found
+    return train, test
 
 
 def _stream(builder: Any, split_name: str, image_key: str, label_key: str | None, framing: Framing) -> StreamSplit:
@@ -161,13 +160,19 @@ def _stream(builder: Any, split_name: str, image_key: str, label_key: str | None
     bytes_a_record = sum(each.num_bytes for each in stored_splits) / sum(each.num_examples for each in stored_splits)
     records_that_fit = int(_SHUFFLE_BYTES / max(1, bytes_a_record))
     return StreamSplit(
-        shards=tuple(Shard(str(part.filename), part.skip, part.take) for part in split.file_instructions),
+        shards=tuple(map(_shard, split.file_instructions)),
         count=split.num_examples,
         image_shape=framing.shape,
         has_labels=label_key is not None,
         decode=decode,
         shuffle_buffer=max(1, min(split.num_examples, records_that_fit)),
     )
+
+
+def _shard(part: Any) -> Shard:
+    """What TFDS would read; of a whole file all, so that one with more records than announced is noticed."""
+    is_whole = part.skip == 0 and part.take == part.examples_in_shard
+    return Shard(str(part.filename), part.skip, -1 if is_whole else part.take)
 
 
 def _in_memory(split: StreamSplit) -> ArraySplit:

@@ -11,7 +11,8 @@ from PIL import Image
 from keras_vae.data import evaluation_batches, training_batches
 from keras_vae.data.folder import load_folder
 from keras_vae.data.folder_scan import Splitting
-from keras_vae.data.image_file import Framing, read_image
+from keras_vae.data.framing import Framing
+from keras_vae.data.image_file import read_image
 from keras_vae.errors import InputError
 
 SHAPE = (8, 8, 3)

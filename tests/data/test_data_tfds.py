@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from keras_vae.config import DataConfig
 from keras_vae.data import (
     ArraySplit,
     StreamSplit,
@@ -20,6 +21,7 @@ from keras_vae.data import (
     tfds_prepare,
     training_batches,
 )
+from keras_vae.data.framing import Framing
 from keras_vae.errors import InputError
 
 COLOUR, GREY = (6, 5, 3), (6, 5, 1)
@@ -128,14 +130,57 @@ def test_validation_stands_in_for_a_missing_test_split(tmp_path):
 
 def test_a_data_set_without_a_split_to_test_on_is_refused(tmp_path):
     store(tmp_path, splits={"train": 12})
-    with pytest.raises(InputError, match="needs the splits train and test"):
+    with pytest.raises(InputError, match="has no split test or validation, has train; name others with --train-split"):
         load_dataset("tiny_shapes", tmp_path)
 
 
 def test_images_that_vary_in_size_are_refused(tmp_path):
     store(tmp_path, declared=(None, None, 3))
-    with pytest.raises(InputError, match="tiny_shapes: images vary in size"):
+    with pytest.raises(InputError, match=r"tiny_shapes: images vary in size; choose .* --image-size"):
         load_dataset("tiny_shapes", tmp_path)
+
+
+@pytest.mark.parametrize("memory_limit", [1 << 20, 0])
+def test_images_that_vary_in_size_are_resized_to_one_that_is_given(tmp_path, memory_limit):
+    store(tmp_path, declared=(None, None, 3))
+    config = DataConfig(dataset="tiny_shapes", data_dir=str(tmp_path), image_size=(3, 4), memory_limit=memory_limit)
+    dataset = load_dataset(config)
+    assert dataset.image_shape == (3, 4, 3)
+    found, labels = dataset.train.first(40)
+    expected = Framing((3, 4, 3)).apply(images(40)).numpy()
+    for image, label in zip(found, labels, strict=True):
+        matches = np.flatnonzero((expected == image).all((1, 2, 3)))
+        assert label in matches % 3
+
+
+def test_colour_images_become_grey_where_one_channel_is_asked_for(sharded):
+    config = DataConfig(dataset="tiny_shapes", data_dir=str(sharded), channels=1)
+    assert load_dataset(config).image_shape == (6, 5, 1)
+
+
+# Splits by TFDS's expressions.
+
+
+@pytest.mark.parametrize("memory_limit", [1 << 20, 0])
+def test_splits_can_be_parts_of_what_is_stored(sharded, memory_limit):
+    config = DataConfig(
+        dataset="tiny_shapes",
+        data_dir=str(sharded),
+        train_split="train[:75%]",
+        test_split="train[75%:]",
+        memory_limit=memory_limit,
+    )
+    dataset = load_dataset(config)
+    train, test = (split.first(100)[0] for split in (dataset.train, dataset.test))
+    assert (dataset.train.count, dataset.test.count) == (len(train), len(test)) == (30, 10)
+    np.testing.assert_array_equal(in_order(np.concatenate([train, test])), images(40))
+
+
+@pytest.mark.parametrize("split", ["train[:", "nonsense", "train[5:5]"])
+def test_a_split_that_is_not_there_is_refused(sharded, split):
+    config = DataConfig(dataset="tiny_shapes", data_dir=str(sharded), test_split=split)
+    with pytest.raises(InputError, match=r"tiny_shapes: (has no split|split train\[5:5\] holds no images)"):
+        load_dataset(config)
 
 
 def test_images_with_an_alpha_channel_are_refused(tmp_path):

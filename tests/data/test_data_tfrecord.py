@@ -96,7 +96,7 @@ def test_withheld_labels_are_left_out(tmp_path):
     write_tfrecords(make_dataset(), tmp_path / "pets")
     streamed = read(tmp_path / "pets", memory_limit=0)
     withheld = StreamSplit(
-        streamed.test.files,
+        streamed.test.shards,
         streamed.test.count,
         SHAPE,
         True,
@@ -114,7 +114,7 @@ def test_a_stream_that_holds_other_than_announced_is_refused_and_leaves_nothing(
     _, folder, _ = written
     split = read(folder, memory_limit=0).train
     for count in (22, 24):
-        wrong = StreamSplit(split.files, count, SHAPE, True, split.decode, 8, "GZIP")
+        wrong = StreamSplit(split.shards, count, SHAPE, True, split.decode, 8, "GZIP")
         with pytest.raises(InputError, match=f"holds 23 images of the {count} announced"):
             write_tfrecords(ImageDataset("pets", "tfds", wrong, wrong), tmp_path / "pets")
     assert list(tmp_path.iterdir()) == []
