@@ -68,12 +68,15 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def with_changes(**arguments: Any) -> Any:
         given = {key: arguments.pop(key) for key in settings}
-        return command(changes={key: value for key, value in given.items() if value is not None}, **arguments)
+        # An option that may be repeated, and was not given at all, is an empty tuple.
+        return command(changes={key: value for key, value in given.items() if value not in (None, ())}, **arguments)
 
     for key, (field, hint) in reversed(settings.items()):
         name = _NAMES.get(key, f"--{field.name.replace('_', '-')}")
         if hint is bool:
             option = click.option(f"{name}/--no-{name[2:]}", key, default=None, help=_sentence(field))
+        elif hint == tuple[str, ...]:
+            option = click.option(name, key, multiple=True, help=f"{_sentence(field)} May be repeated.")
         else:
             option = click.option(*name.split("|"), key, type=_click_type(field, hint), help=_sentence(field))
         with_changes = option(with_changes)
@@ -124,7 +127,7 @@ def _settings() -> dict[str, tuple[dataclasses.Field[Any], Any]]:
 def _sentence(field: dataclasses.Field[Any]) -> str:
     """The field's help with its default, unless that is said in words."""
     text = f"{field.metadata['help'][0].upper()}{field.metadata['help'][1:]}."
-    if field.default is None or isinstance(field.default, bool):
+    if field.default in (None, ()) or isinstance(field.default, bool):
         return text
     default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
     return f"{text}  [default: {default}]"

@@ -203,6 +203,9 @@ class DataConfig(_Section):
     max_pixels: int = _setting(40_000_000, "an image file of more is refused", minimum=1)
     strict: bool = _setting(False, "stop at the first image file that cannot be read")
     cache_dir: str | None = _setting(None, "where to keep the decoded pixels of image files for later epochs and runs")
+    augment: tuple[str, ...] = _setting(
+        (), "Keras layer that changes training images at random, such as RandomTranslation or 'RandomRotation(0.05)'"
+    )
     batch_size: int = _setting(128, "images in a training step", minimum=1)
     memory_limit: int = _setting(2 << 30, "bytes of pixels up to which a data set is kept in memory", minimum=0)
 
@@ -259,10 +262,12 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
         inner, _ = typing.get_args(hint)
         return None if value is None else _coerce(name, value, inner)
     if typing.get_origin(hint) is tuple:
-        length = None if Ellipsis in typing.get_args(hint) else len(typing.get_args(hint))
-        if not isinstance(value, list | tuple) or not value or (length and len(value) != length):
-            raise InputError(f"{_option(name)} must be {length or 'some'} whole numbers, got {value!r:.60}")
-        return tuple(_coerce(name, item, int) for item in value)
+        item, *others = typing.get_args(hint)
+        length = None if Ellipsis in others else 1 + len(others)
+        if not isinstance(value, list | tuple) or (length and len(value) != length) or not (value or item is str):
+            kinds = "texts" if item is str else "whole numbers"
+            raise InputError(f"{_option(name)} must be {length or 'some'} {kinds}, got {value!r:.60}")
+        return tuple(_coerce(name, each, item) for each in value)
     if isinstance(hint, type) and issubclass(hint, _Section):
         return value if isinstance(value, hint) else hint.from_dict(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):

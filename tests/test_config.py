@@ -108,11 +108,12 @@ def test_replace_gives_a_config_or_one_line(key, value):
 @pytest.mark.parametrize(("section", "field"), LEAVES, ids=[field.name for _, field in LEAVES])
 def test_each_bound_itself_is_allowed_and_what_is_beyond_is_refused(section, field):
     bounds, default = field.metadata, field.default
-    whole = typing.get_type_hints(section)[field.name] in (int, int | None) or isinstance(default, tuple)
-    step = 1 if whole else 1e-3
+    hint = typing.get_type_hints(section)[field.name]
+    sides = 2 if hint == tuple[int, int] | None else len(default) if isinstance(default, tuple) else None
+    step = 1 if hint in (int, int | None) or sides else 1e-3
 
     def build(value):
-        return section.from_dict({field.name: [value] * len(default) if isinstance(default, tuple) else value})
+        return section.from_dict({field.name: [value] * sides if sides else value})
 
     if "minimum" in bounds:
         build(bounds["minimum"])
@@ -126,6 +127,10 @@ def test_each_bound_itself_is_allowed_and_what_is_beyond_is_refused(section, fie
         build(bounds["maximum"])
         message = refusal(lambda: build(bounds["maximum"] + step))
         assert message.startswith(f"{option(field.name)} must be at most {bounds['maximum']}")
+    if "below" in bounds:
+        build(bounds["below"] - step)
+        message = refusal(lambda: build(bounds["below"]))
+        assert message.startswith(f"{option(field.name)} must be below {bounds['below']}")
     for choice in bounds.get("choices", ()):
         assert getattr(build(choice), field.name) == choice
     if "choices" in bounds:

@@ -19,7 +19,14 @@ from keras_vae.callbacks.projector import EmbeddingProjector
 from keras_vae.callbacks.tensorboard import TensorBoardSummaries
 from keras_vae.callbacks.tensorboard_images import EpochImages
 from keras_vae.config import RunConfig
-from keras_vae.data import ArraySplit, ImageDataset, evaluation_batches, steps_per_epoch, training_batches
+from keras_vae.data import (
+    ArraySplit,
+    ImageDataset,
+    build_augmentation,
+    evaluation_batches,
+    steps_per_epoch,
+    training_batches,
+)
 from keras_vae.training.checkpoints import CheckpointCallback
 from keras_vae.training.run_directory import RunDirectory
 from keras_vae.training.saving import save_model
@@ -78,8 +85,9 @@ def fit_run(
         profile: first and last training step to trace, counted from 1.
     """
     batch_size = config.data.batch_size
+    augment = build_augmentation(config.data.augment, dataset.image_shape, config.seed)
     trainer.fit(
-        training_batches(dataset.train, batch_size, seed=config.seed, first_epoch=first_epoch),
+        training_batches(dataset.train, batch_size, seed=config.seed, first_epoch=first_epoch, augment=augment),
         epochs=config.epochs,
         initial_epoch=first_epoch,
         steps_per_epoch=steps_per_epoch(dataset.train, batch_size),

@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_vae.data.augment import Augment
 from keras_vae.data.dataset import ArraySplit, IndexedSplit, Split, StreamSplit
 from keras_vae.errors import InputError
 
@@ -23,12 +24,11 @@ def training_batches(
     seed: int,
     first_epoch: int = 0,
     first_step: int = 0,
-    augment: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    augment: Augment | None = None,
 ) -> tf.data.Dataset:
     """Endless batches, shuffled afresh in each epoch; the last, incomplete batch of an epoch is dropped.
 
-    Starting at (``first_epoch``, ``first_step``) gives what an unbroken run gives from there. An ``augment``
-    with a random state of its own starts from that state, wherever the batches start.
+    Starting at (``first_epoch``, ``first_step``) gives what an unbroken run gives from there.
 
     Args:
         split: where the images are.
@@ -36,7 +36,8 @@ def training_batches(
         seed: makes the order.
         first_epoch: the epoch to start in.
         first_step: the step of that epoch to start at.
-        augment: maps images float32 (B, H, W, C) to images; called on the batches in order.
+        augment: maps images float32 (B, H, W, C) and the number of their batch, counted over all epochs, to images;
+            see `build_augmentation`.
 
     Returns:
         Images float32 (B, H, W, C) in [0, 1] with labels int32 (B,), or alone when there are no labels.
@@ -65,8 +66,10 @@ def training_batches(
         batches = _parallel_map(endless(partial(_stream_order, split)), split.decode)
         batches = _parallel_map(batches, _on_images(_to_float))
     if augment is not None:
-        # In sequence, so that the random state of a layer advances in order.
-        batches = batches.map(_on_images(augment))
+        # In sequence, since a layer's random state is set for each batch.
+        batches = batches.enumerate(first_epoch * steps + first_step).map(
+            lambda number, batch: _on_images(lambda images: augment(images, number))(*_as_tuple(batch))
+        )
     batches = batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
     return batches.prefetch(tf.data.AUTOTUNE)
 
@@ -143,6 +146,10 @@ def _to_float(images: tf.Tensor) -> tf.Tensor:
 def _on_images(function: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., Any]:
     """The same function for batches of images alone and of images with labels."""
     return lambda images, *labels: (function(images), *labels) if labels else function(images)
+
+
+def _as_tuple(batch: Any) -> tuple[Any, ...]:
+    return batch if isinstance(batch, tuple) else (batch,)
 
 
 def _parallel_map(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Dataset:

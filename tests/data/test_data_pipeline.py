@@ -94,21 +94,20 @@ def test_permutations_are_uniform():
 
 def test_augment_is_applied_to_the_float_images_and_leaves_the_labels():
     plain = training_batches(numbered_split(), BATCH, seed=0)
-    augmented = training_batches(numbered_split(), BATCH, seed=0, augment=lambda images: 1.0 - images)
+    augmented = training_batches(numbered_split(), BATCH, seed=0, augment=lambda images, number: 1.0 - images)
     for (images, labels), (inverted, same_labels) in zip(plain.take(3), augmented.take(3), strict=True):
         np.testing.assert_array_equal(inverted, 1.0 - images)
         np.testing.assert_array_equal(same_labels, labels)
 
 
-def test_an_augment_with_a_random_state_gives_the_same_batches_each_time():
-    def run():
-        random = tf.random.Generator.from_seed(4)
-        batches = training_batches(
-            numbered_split(), BATCH, seed=0, augment=lambda images: images + random.uniform((BATCH, 4, 3, 1))
-        )
-        return [images for images, _ in batches.take(2 * STEPS).as_numpy_iterator()]
+@pytest.mark.parametrize("labels", [True, False])
+def test_augment_is_told_the_number_of_the_batch_over_all_epochs(labels):
+    def mark(images, number):
+        return tf.zeros_like(images) + tf.cast(number, tf.float32)
 
-    np.testing.assert_array_equal(run(), run())
+    batches = training_batches(numbered_split(labels), BATCH, seed=0, first_epoch=1, first_step=2, augment=mark)
+    found = [batch[0] if labels else batch for batch in batches.take(4).as_numpy_iterator()]
+    assert [images.max() for images in found] == [STEPS + 2, STEPS + 3, STEPS + 4, STEPS + 5]
 
 
 def test_evaluation_batches_are_the_split_once_in_order_with_the_remainder():

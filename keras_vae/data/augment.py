@@ -1,0 +1,108 @@
+"""Augmentation of training images by Keras's preprocessing layers, named in a run's settings."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import keras
+import tensorflow as tf
+
+from keras_vae.errors import InputError
+
+# From images float32 (B, H, W, C) in [0, 1] and the number of their batch, int64 (), to images of the same kind.
+Augment: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+_MODULES = {"keras.layers": "keras", "keras_cv.layers": "keras-cv (pip install 'keras-vae[cv]')"}
+# For arguments that a layer needs and nobody gave: all of them are called something with "factor".
+_FACTOR = 0.1
+# More random numbers than a layer draws for one batch.
+_DRAWS = 1 << 16
+
+
+def build_augmentation(layers: Sequence[str], image_shape: tuple[int, int, int], seed: int) -> Augment | None:
+    """What applies the layers one after another; None where there are none.
+
+    Args:
+        layers: each a name of `keras.layers`, or of ``keras_cv.layers`` with the module before it, and arguments if
+            wanted, plain values as in Python: ``RandomRotation(0.05, fill_mode='constant')``. Factors that a layer
+            needs and that are not given are 0.1, a ``value_range`` is (0, 1).
+        image_shape: (H, W, C), which the images keep.
+        seed: makes the draws, together with the number of the batch: a resumed run draws what an unbroken one does.
+
+    Raises:
+        InputError: when there is no such layer, its arguments are not right, or it gives images of another shape.
+    """
+    if not layers:
+        return None
+    made = [_make_layer(layer) for layer in layers]
+    for layer, text in zip(made, layers, strict=True):
+        _try_out(layer, text, image_shape)
+    states = [variable for layer in made for variable in layer.variables if variable.name == "seed_generator_state"]
+
+    def augment(images: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        for index, state in enumerate(states):
+            state.assign(tf.stack([tf.constant(seed + index, tf.int64), number * _DRAWS]))
+        for layer in made:
+            images = layer(images, training=True)
+        # Interpolation and contrast reach beyond.
+        return tf.clip_by_value(tf.ensure_shape(images, (None, *image_shape)), 0.0, 1.0)
+
+    return augment
+
+
+def _make_layer(text: str) -> keras.layers.Layer:
+    path, positional, named = _parse(text)
+    module, _, name = path.rpartition(".")
+    module = module or "keras.layers"
+    if module not in _MODULES:
+        raise InputError(f"augment: {text} is of {module}; layers are of {' or '.join(_MODULES)}")
+    try:
+        kind = getattr(importlib.import_module(module), name, None)
+    except ImportError as error:
+        raise InputError(f"augment: {text} needs {_MODULES[module]} ({error})") from error
+    if not (inspect.isclass(kind) and issubclass(kind, keras.layers.Layer)):
+        raise InputError(f"augment: {module} has no layer {name!r}")
+    parameters = inspect.signature(kind).parameters
+    if "value_range" in parameters:
+        named.setdefault("value_range", (0, 1))
+    for parameter in list(parameters.values())[len(positional) :]:
+        if parameter.default is parameter.empty and "factor" in parameter.name:
+            named.setdefault(parameter.name, _FACTOR)
+    try:
+        return kind(*positional, **named)
+    except Exception as error:  # a layer may refuse its arguments in any way
+        raise InputError(f"augment: {text} cannot be made ({_one_line(error)})") from error
+
+
+def _parse(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """The dotted name, and arguments that are literals; nothing is evaluated."""
+    try:
+        node = ast.parse(text, mode="eval").body
+        call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
+        path = ast.unparse(call.func)
+        if not all(part.isidentifier() for part in path.split(".")):
+            raise ValueError(f"{path} is no name")
+        positional = [ast.literal_eval(argument) for argument in call.args]
+        named = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise InputError(
+            f"augment: {text!r:.100} is no layer such as RandomRotation or RandomRotation(0.05) ({_one_line(error)})"
+        ) from error
+    return path, positional, named
+
+
+def _try_out(layer: keras.layers.Layer, text: str, image_shape: tuple[int, int, int]) -> None:
+    try:
+        shape = layer(tf.zeros((2, *image_shape)), training=True).shape
+    except Exception as error:  # as above
+        raise InputError(f"augment: {text} cannot take images {image_shape} ({_one_line(error)})") from error
+    if tuple(shape) != (2, *image_shape):
+        raise InputError(f"augment: {text} turns images {image_shape} into {tuple(shape[1:])}; their shape must stay")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
