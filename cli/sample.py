@@ -24,6 +24,7 @@ COMPONENTS = 10
     show_default=True,
     help="Where z is drawn from: N(0, I), or a Gaussian mixture fitted to the training images' latents.",
 )
+@click.option("--label", type=click.IntRange(min=0), help="Class of a conditional model; a row for each without it.")
 @click.option("--components", type=click.IntRange(min=1), help=f"Components of the mixture.  [default: {COMPONENTS}]")
 @with_data_options
 @seed_option
@@ -32,6 +33,7 @@ def command(
     run: Path,
     count: int,
     sampler: str,
+    label: int | None,
     components: int | None,
     dataset: str | None,
     data_dir: str | None,
@@ -48,12 +50,17 @@ def command(
       keras-vae sample runs/mnist-latent2
       keras-vae sample runs/mnist-latent2 --count 400 --seed 7 --out digits.png
       keras-vae sample runs/mnist-latent2 --sampler gmm --components 20
+      keras-vae sample runs/conditional --label 7
     """
     fitting = {"--components": components, "--dataset": dataset, "--data-dir": data_dir}
     given = [name for name, value in fitting.items() if value is not None]
     if sampler == "prior" and given:
         raise InputError(f"{' and '.join(given)}: the prior is fitted to nothing; choose --sampler gmm")
     vae, config = open_model(run)
+    if label is not None and not vae.num_classes:
+        raise InputError(f"{run}: is not conditional, so it has no label {label}; train with --conditional")
+    if label is not None and label >= vae.num_classes:
+        raise InputError(f"{run}: has the labels 0 to {vae.num_classes - 1}, got --label {label}")
     from keras_vae.callbacks.model_pictures import samples_picture
     from keras_vae.training.posteriors import fit_mixture
 
@@ -61,4 +68,4 @@ def command(
     if sampler == "gmm":
         images = open_dataset(config, dataset, data_dir, vae)
         mixture = fit_mixture(vae, images.train, components or COMPONENTS, seed)
-    write_picture(out, samples_picture(vae, count, seed, mixture))
+    write_picture(out, samples_picture(vae, count, seed, mixture, label=label))

@@ -86,7 +86,11 @@ def start_run(
     from keras_vae.training.environment import describe_environment
 
     dataset = _load_dataset(config)
-    config = config.replace(model__image_shape=dataset.image_shape, data__dataset=_name_of(config, dataset))
+    config = config.replace(
+        model__image_shape=dataset.image_shape,
+        model__num_classes=_classes_of(config, dataset),
+        data__dataset=_name_of(config, dataset),
+    )
     trainer = _build(config, dataset)
     # Only now: a run that cannot start takes no other's place.
     run = RunDirectory.create(run_dir, overwrite=overwrite)
@@ -124,6 +128,15 @@ def _load_dataset(config: RunConfig) -> ImageDataset:
     from keras_vae.data import load_dataset
 
     return load_dataset(framed_as(config.data, config.model.image_shape), say=say)
+
+
+def _classes_of(config: RunConfig, dataset: ImageDataset) -> int | None:
+    """How many labels the model is conditional on, if it is."""
+    if not config.data.conditional:
+        return config.model.num_classes
+    if dataset.num_classes is None:
+        raise InputError(f"{dataset.name}: has no labels, which --conditional needs; choose another --dataset")
+    return dataset.num_classes
 
 
 def _name_of(config: RunConfig, dataset: ImageDataset) -> str:

@@ -203,6 +203,7 @@ class DataConfig(_Section):
     max_pixels: int = _setting(40_000_000, "an image file of more is refused", minimum=1)
     strict: bool = _setting(False, "stop at the first image file that cannot be read")
     cache_dir: str | None = _setting(None, "where to keep the decoded pixels of image files for later epochs and runs")
+    conditional: bool = _setting(False, "tell encoder and decoder each image's label")
     augment: tuple[str, ...] = _setting(
         (), "Keras layer that changes training images at random, such as RandomTranslation or 'RandomRotation(0.05)'"
     )

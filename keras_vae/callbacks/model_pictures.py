@@ -14,16 +14,38 @@ from keras_vae.visualize.style import PLOT_WIDTH, Picture, latent_name
 
 MANIFOLD_STEPS = 20
 TRAVERSAL_STEPS, MOST_TRAVERSED = 13, 32
+MOST_CLASSES = 20
 
 
 def samples_picture(
-    vae: VAE, count: int, seed: int, sampler: Sampler | None = None, *, width: int = PLOT_WIDTH
+    vae: VAE,
+    count: int,
+    seed: int,
+    sampler: Sampler | None = None,
+    *,
+    label: int | None = None,
+    class_names: tuple[str, ...] | None = None,
+    width: int = PLOT_WIDTH,
 ) -> Picture:
-    """Decoded draws of ``sampler``, by default of the prior; of a conditional model the classes in turn."""
+    """Decoded draws of ``sampler``, by default of the prior.
+
+    Of a conditional model they are of the class ``label``. Without one there is a row for each class (at most 20), and
+    in each column one z; together about ``count`` images.
+    """
     sampler = sampler or PriorSampler(vae.latent_dim)
-    labels = None if vae.num_classes is None else np.arange(count, dtype=np.int32) % vae.num_classes
-    images = keras.ops.convert_to_numpy(vae.decode(sampler.sample(count, seed), labels))
-    return visualize.image_grid(images, title=f"Samples of {_name_of(sampler)} · latent {vae.latent_dim}", width=width)
+    title = f"Samples of {_name_of(sampler)} · latent {vae.latent_dim}"
+    if vae.num_classes is None or label is not None:
+        labels = None if label is None else np.full(count, label, np.int32)
+        images = keras.ops.convert_to_numpy(vae.decode(sampler.sample(count, seed), labels))
+        return visualize.image_grid(images, title=title if label is None else f"{title} · class {label}", width=width)
+    rows = min(vae.num_classes, MOST_CLASSES)
+    columns = max(1, count // rows)
+    z = np.tile(keras.ops.convert_to_numpy(sampler.sample(columns, seed)), (rows, 1))
+    images = keras.ops.convert_to_numpy(vae.decode(z, np.repeat(np.arange(rows, dtype=np.int32), columns)))
+    names = (class_names or tuple(map(str, range(rows))))[:rows]
+    shown = "" if rows == vae.num_classes else f" · the first {rows} of {vae.num_classes} classes"
+    grid = images.reshape(rows, columns, *vae.image_shape)
+    return visualize.class_grid(grid, names, title=f"{title} · a z in each column{shown}", width=width)
 
 
 def interpolation_picture(

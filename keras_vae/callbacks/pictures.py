@@ -85,13 +85,13 @@ def write_pictures(
     write_curves(run)
     means, kl_per_dimension = write_gifs(run, images, labels, class_names)
     pictures = {
-        "samples": samples_picture(vae, SAMPLES, seed),
+        "samples": samples_picture(vae, SAMPLES, seed, class_names=class_names),
         "interpolation": interpolation_picture(vae, images, means, INTERPOLATIONS, INTERPOLATION_STEPS, seed, labels),
         "latent_manifold": manifold_picture_of(vae, means),
         "traversal": traversal_picture_of(vae, kl_per_dimension),
     }
     if mixture is not None:
-        pictures["samples_gmm"] = samples_picture(vae, SAMPLES, seed, mixture)
+        pictures["samples_gmm"] = samples_picture(vae, SAMPLES, seed, mixture, class_names=class_names)
     for name, picture in pictures.items():
         visualize.write_png(run.plots / f"{name}.png", picture)
 

@@ -41,7 +41,7 @@ class EpochImages:
         )
         pictures = {
             "reconstructions": reconstructions,
-            "samples": samples_picture(vae, SAMPLES, self.seed, width=FRAME_WIDTH),
+            "samples": samples_picture(vae, SAMPLES, self.seed, class_names=self.class_names, width=FRAME_WIDTH),
             "latent_plot": latent,
         }
         if vae.latent_dim == 2:

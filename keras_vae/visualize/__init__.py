@@ -8,7 +8,7 @@ nothing touches pyplot's global state.
 from keras_vae.visualize.comparison import beside, frames_beside, scaled
 from keras_vae.visualize.curves import compare_curves, metric_curves
 from keras_vae.visualize.files import write_gif, write_png
-from keras_vae.visualize.grids import image_grid, reconstruction_frames, reconstruction_grid
+from keras_vae.visualize.grids import class_grid, image_grid, reconstruction_frames, reconstruction_grid
 from keras_vae.visualize.interpolation import (
     interpolation_picture,
     linear_interpolation,
@@ -26,6 +26,7 @@ __all__ = [
     "Projection",
     "axis_limits",
     "beside",
+    "class_grid",
     "compare_curves",
     "count_gif_frames",
     "fit_projection",

@@ -1,4 +1,4 @@
-"""Grids of images: samples, and originals over reconstructions, as one picture or as frames of a GIF."""
+"""Grids of images: samples, classes, and originals over reconstructions, as one picture or as frames of a GIF."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from keras_vae.errors import InputError
 from keras_vae.visualize.mosaic import Mosaic, image_batch, in_rows
 from keras_vae.visualize.style import FRAME_WIDTH, PLOT_WIDTH, Picture
 
-# Room that the row names "original" and "reconstruction" take beside a table in a GIF frame.
+# Room that row names take beside a table, such as "original" and "reconstruction" in a GIF frame.
 _NAMES_WIDTH = 120
 
 
@@ -38,6 +38,30 @@ def image_grid(
     # A handful of images is not blown up to the full width.
     aimed = min(width, max(220 * columns, 400))
     return Mosaic(tiles=in_rows(rgb, columns), title=title, width=aimed, filled=len(rgb)).draw()
+
+
+def class_grid(
+    images: ArrayLike, class_names: Sequence[str], *, title: str | None = None, width: int = PLOT_WIDTH
+) -> Picture:
+    """A row of images for each class.
+
+    Args:
+        images: (classes, N, H, W, C), float in [0, 1] or uint8.
+        class_names: one for each row.
+        title: above the grid; None for none.
+        width: width of the picture to aim at, pixels.
+
+    Returns:
+        uint8 RGB, (H, W, 3).
+
+    Raises:
+        InputError: for images of another shape or dtype, or another number of names.
+    """
+    tiles = image_batch(images, "images", axes=5)
+    if len(class_names) != len(tiles):
+        raise InputError(f"class_names: expected {len(tiles)} names, got {len(class_names)}")
+    aimed = min(width - _NAMES_WIDTH, 160 * tiles.shape[1])
+    return Mosaic(tiles=tiles, title=title, width=aimed, row_names=list(class_names)).draw()
 
 
 def reconstruction_grid(
