@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from keras_vae.errors import InputError
 
 FITS = ("crop", "pad", "stretch")
-LIKELIHOODS = ("gaussian", "laplace", "bernoulli")
+LIKELIHOODS = ("gaussian", "laplace", "bernoulli", "discretized_logistic")
 OPTIMIZERS = ("muon", "adamw")
 
 T = TypeVar("T", bound="_Section")
@@ -107,7 +107,7 @@ class ModelConfig(_Section):
     likelihood: str = _setting("gaussian", "how pixels are distributed", choices=LIKELIHOODS)
     scale: float | None = _setting(
         None,
-        "standard deviation (Gaussian) or scale (Laplace) of a pixel; calibrated in training when not given",
+        "standard deviation (Gaussian) or scale (others) of a pixel; calibrated in training when not given",
         above=0,
     )
 

@@ -10,17 +10,20 @@ from keras_vae.losses.adversarial import (
 )
 from keras_vae.losses.elbo import (
     BernoulliNLL,
+    DiscretizedLogisticNLL,
     GaussianNLL,
     LaplaceNLL,
     bernoulli_nll,
     calibrated_scale,
     calibrated_variance,
+    discretized_logistic_nll,
     free_bits_kl,
     gaussian_nll,
     kl_divergence,
     kl_per_dimension,
     laplace_nll,
     likelihood_nll,
+    matched_logistic_scale,
 )
 from keras_vae.losses.perceptual import LPIPS, lpips_distance
 from keras_vae.losses.vgg16 import VGG16Features
@@ -30,6 +33,7 @@ __all__ = [
     "LPIPS",
     "AdversarialLoss",
     "BernoulliNLL",
+    "DiscretizedLogisticNLL",
     "GaussianNLL",
     "HingeGAN",
     "LaplaceNLL",
@@ -39,6 +43,7 @@ __all__ = [
     "bernoulli_nll",
     "calibrated_scale",
     "calibrated_variance",
+    "discretized_logistic_nll",
     "free_bits_kl",
     "gaussian_nll",
     "get_adversarial_loss",
@@ -47,4 +52,5 @@ __all__ = [
     "laplace_nll",
     "likelihood_nll",
     "lpips_distance",
+    "matched_logistic_scale",
 ]

@@ -51,9 +51,9 @@ class VAE(keras.Model):
         widths, stem_stride, num_layers, attention_resolution, num_heads, groups, mapping_layers, mapping_width,
             bottleneck_width: as for `Encoder`.
         generative_skips, context_tokens, output_width: as for `Decoder`.
-        likelihood: distribution of a pixel given z: "gaussian", "laplace" or "bernoulli".
-        scale: its standard deviation (Gaussian) or scale (Laplace). None leaves it to training, which calibrates
-            it; it is the weight ``likelihood_scale`` and so part of a saved model.
+        likelihood: distribution of a pixel given z: "gaussian", "laplace", "bernoulli" or "discretized_logistic".
+        scale: its standard deviation (Gaussian) or scale (Laplace, logistic). None leaves it to training, which
+            calibrates it; it is the weight ``likelihood_scale`` and so part of a saved model.
 
     Raises:
         ValueError: when ``groups`` or ``num_heads`` does not divide a width (the message names both numbers), when

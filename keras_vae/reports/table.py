@@ -116,8 +116,10 @@ def differing_settings(runs: Sequence[Run]) -> list[str]:
 
 
 def has_one_likelihood(runs: Sequence[Run]) -> bool:
-    """Whether the runs' likelihoods are all densities of VAEs, or all probabilities of them."""
-    kinds = {(run.config.model.variational, run.config.model.likelihood == "bernoulli") for run in runs}
+    """Whether the runs' likelihoods are all of VAEs, and all densities or all probabilities of the same values."""
+    densities = ("gaussian", "laplace")
+    models = [run.config.model for run in runs]
+    kinds = {(m.variational, "density" if m.likelihood in densities else m.likelihood) for m in models}
     return len(kinds) == 1
 
 

@@ -20,6 +20,7 @@ from keras_vae.losses import (
     get_adversarial_loss,
     kl_divergence,
     likelihood_nll,
+    matched_logistic_scale,
 )
 
 # Bounds of the adaptive weight (Esser et al. 2021, section 3.1; the upper one is their code's).
@@ -32,7 +33,7 @@ class Objective:
 
     Args:
         config: weights and kinds of the parts.
-        likelihood: "gaussian", "laplace" or "bernoulli".
+        likelihood: "gaussian", "laplace", "bernoulli" or "discretized_logistic".
         perceptual_loss: takes (images, reconstructions), gives their distances (N,); None leaves the part out.
     """
 
@@ -46,13 +47,15 @@ class Objective:
         return get_adversarial_loss(self.config.adversarial_loss)
 
     def calibrated(self, images: Any, reconstructions: Any) -> Any:
-        """The likelihood's scale that fits a batch best (σ-VAE, Rybkin et al. 2021); the gradient flows through it."""
+        """The likelihood's scale that fits a batch best (σ-VAE, Rybkin et al. 2021)."""
+        if self.likelihood == "discretized_logistic":
+            return matched_logistic_scale(images, reconstructions)
         if self.likelihood == "laplace":
             return calibrated_scale(images, reconstructions)
         return ops.sqrt(calibrated_variance(images, reconstructions))
 
     def nll(self, images: Any, reconstructions: Any, scale: Any) -> Any:
-        """``-log p(x | z)`` in nats an image; ``scale`` is σ of a Gaussian or b of a Laplace distribution."""
+        """``-log p(x | z)`` in nats an image; ``scale`` as for `likelihood_nll`."""
         return ops.mean(likelihood_nll(self.likelihood, images, reconstructions, scale))
 
     def kl(self, mean: Any, log_var: Any) -> Any:

@@ -11,16 +11,19 @@ from scipy import integrate, stats
 from keras_vae.errors import InputError
 from keras_vae.losses import (
     BernoulliNLL,
+    DiscretizedLogisticNLL,
     GaussianNLL,
     LaplaceNLL,
     bernoulli_nll,
     calibrated_scale,
     calibrated_variance,
+    discretized_logistic_nll,
     free_bits_kl,
     gaussian_nll,
     kl_divergence,
     kl_per_dimension,
     laplace_nll,
+    matched_logistic_scale,
 )
 
 # float32 sums of about a hundred terms of order one to ten: six digits, less where large terms cancel.
@@ -145,6 +148,47 @@ def test_a_certain_and_wrong_pixel_costs_a_bounded_number_of_nats():
     np.testing.assert_allclose(nll, -np.log(1e-6), atol=0.05)
 
 
+levels = arrays.arrays("int32", (2, 5, 4, 3), elements=st.integers(0, 255))
+
+
+@small_runs
+@given(y_true=levels, y_pred=images, scale=st.floats(0.01, 1.0))
+def test_discretized_logistic_nll_is_the_mass_of_scipys_logistic_in_the_bin_of_a_grey_level(y_true, y_pred, scale):
+    logistic = stats.logistic(y_pred.astype("float64"), scale)
+    edges = (y_true + 0.5) / 255, (y_true - 0.5) / 255
+    above = np.where(y_true == 255, 1.0, logistic.cdf(edges[0]))
+    below = np.where(y_true == 0, 0.0, logistic.cdf(edges[1]))
+    # Of the tail that is nearer, since near 1 the difference of two of them has no digits left.
+    above_tail = np.where(y_true == 255, 0.0, logistic.sf(edges[0]))
+    below_tail = np.where(y_true == 0, 1.0, logistic.sf(edges[1]))
+    mass = np.where(above < 0.5, above - below, below_tail - above_tail)
+
+    nll = discretized_logistic_nll((y_true / 255).astype("float32"), y_pred, scale)
+
+    np.testing.assert_allclose(numpy_of(nll), -np.log(mass).sum(axis=(1, 2, 3)), rtol=1e-3, atol=1e-3)
+
+
+def test_the_masses_of_all_grey_levels_sum_to_one():
+    y_true = (np.arange(256) / 255).astype("float32").reshape(256, 1, 1, 1)
+
+    nll = numpy_of(discretized_logistic_nll(y_true, np.full_like(y_true, 0.3), 0.05))
+
+    np.testing.assert_allclose(np.exp(-nll.astype("float64")).sum(), 1.0, rtol=1e-4)
+
+
+def test_the_matched_logistic_scale_gives_the_variance_of_the_errors_and_passes_no_gradient(gradient_of):
+    rng = np.random.default_rng(0)
+    y_true, y_pred = rng.random((2, 4, 6, 6, 1)).astype("float32")
+
+    scale = float(numpy_of(matched_logistic_scale(y_true, y_pred)))
+
+    assert stats.logistic(scale=scale).var() == pytest.approx(np.mean((y_true - y_pred) ** 2), rel=1e-5)
+    fixed, calibrated = DiscretizedLogisticNLL(scale), DiscretizedLogisticNLL("calibrated")
+    np.testing.assert_allclose(
+        gradient_of(calibrated, y_true, y_pred), gradient_of(fixed, y_true, y_pred), rtol=1e-4, atol=1e-6
+    )
+
+
 def test_calibrated_variance_is_the_most_likely_one():
     rng = np.random.default_rng(0)
     y_true, y_pred = rng.random((2, 4, 6, 6, 1)).astype("float32")
@@ -188,7 +232,9 @@ def test_calibration_leaves_the_gradient_of_the_variance_that_it_finds(gradient_
     np.testing.assert_allclose(calibrated, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("loss", [GaussianNLL("calibrated"), LaplaceNLL("calibrated")])
+@pytest.mark.parametrize(
+    "loss", [GaussianNLL("calibrated"), LaplaceNLL("calibrated"), DiscretizedLogisticNLL("calibrated")]
+)
 def test_a_perfect_reconstruction_has_finite_calibrated_loss_and_gradient(loss, gradient_of):
     y_true = np.full((4, 6, 6, 1), 0.5, "float32")
 
@@ -203,6 +249,7 @@ def test_a_perfect_reconstruction_has_finite_calibrated_loss_and_gradient(loss, 
     [
         (GaussianNLL(0.05), lambda t, p: gaussian_nll(t, p, 0.05)),
         (LaplaceNLL(0.2), lambda t, p: laplace_nll(t, p, 0.2)),
+        (DiscretizedLogisticNLL(0.2), lambda t, p: discretized_logistic_nll(t, p, 0.2)),
         (BernoulliNLL(), bernoulli_nll),
     ],
 )
@@ -220,6 +267,7 @@ def test_a_loss_is_the_mean_over_images_of_its_function(loss, function):
         GaussianNLL(0.05, reduction="sum", name="pixels"),
         LaplaceNLL(0.2),
         LaplaceNLL("calibrated", floor=1e-2),
+        DiscretizedLogisticNLL("calibrated", floor=1e-2),
         BernoulliNLL(reduction=None),
     ],
 )
@@ -237,6 +285,7 @@ def test_a_likelihood_survives_serialisation(loss):
         lambda: GaussianNLL("learned"),
         lambda: GaussianNLL(floor=0.0),
         lambda: LaplaceNLL(-1.0),
+        lambda: DiscretizedLogisticNLL(0.0),
         lambda: LaplaceNLL(float("nan")),
     ],
 )
