@@ -25,7 +25,6 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 import torch
-from flops import flops_of
 from keras_twin import IMAGE_SHAPE, largest_difference, twin_trainer
 from torch.utils.flop_counter import FlopCounterMode
 from torch_peer import TorchPeer, channels_first, parameters_of
@@ -33,6 +32,7 @@ from torch_peer import TorchPeer, channels_first, parameters_of
 from keras_vae.config import preset
 from keras_vae.losses.vgg16 import BLOCKS, read_convolutions, read_heads
 from keras_vae.training.build import build_trainer
+from keras_vae.training.flops import flops_of
 
 PARTS = ("VAE", "+ PatchGAN", "+ VGG16")
 PRECISIONS = {"float32": tf.float32, "mixed_bfloat16": tf.bfloat16}

@@ -3,40 +3,73 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
-from keras_vae.config import PRESETS
+from keras_vae.config import PRESETS, RunConfig, preset
 
 from .options import json_option
+from .runtime import start_tensorflow
 
 
 @click.command("presets", short_help="List the runs to start from.")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @json_option
-def command(as_json: bool) -> None:
-    """List the presets, what each is for, and its settings.
+def command(names: tuple[str, ...], as_json: bool) -> None:
+    """List the presets: what each is for, its latent, parameters, and floating-point operations (FLOPs) an image.
+
+    With NAMEs it shows these with all of their settings. The models are built and counted.
 
     \b
     Examples:
       keras-vae presets
+      keras-vae presets faces64
       keras-vae presets --json
     """
+    runs = {name: preset(name) for name in names or PRESETS}
+    start_tensorflow()
+    listed = {}
+    for name, run in runs.items():
+        about, cost = PRESETS[name][0], _cost_of(run)
+        listed[name] = {"about": about, **cost, "config": run.as_dict()}
+        if not as_json:
+            click.echo(f"{name}: {about}\n  {_cost_line(run, **cost)}")
+            if names:
+                _show_settings(run)
     if as_json:
-        listed = {name: {"about": about, "config": run.as_dict()} for name, (about, run) in PRESETS.items()}
         click.echo(json.dumps(listed, indent=2))
-        return
-    for name, (about, run) in PRESETS.items():
-        click.echo(f"{name}: {about}")
-        for section, settings in run.as_dict().items():
-            if isinstance(settings, dict):
-                click.echo(f"  {section}: " + ", ".join(f"{key} {_plain(value)}" for key, value in settings.items()))
-            elif section != "preset":
-                click.echo(f"  {section}: {_plain(settings)}")
 
 
-def _plain(value: object) -> str:
+def _cost_of(run: RunConfig) -> dict[str, int]:
+    from keras_vae.models import VAE
+    from keras_vae.training.flops import model_flops
+
+    vae = VAE.from_model_config(run.model)
+    encode, decode = model_flops(vae)
+    return {"parameters": vae.count_params(), "encode_flops": encode, "decode_flops": decode}
+
+
+def _cost_line(run: RunConfig, parameters: int, encode_flops: int, decode_flops: int) -> str:
+    shape = "×".join(map(str, run.model.image_shape))
+    return (
+        f"images {shape}, latent {run.model.latent_dim}, {parameters / 1e6:.2f} M parameters, "
+        f"{encode_flops / 1e6:,.0f} MFLOPs to encode and {decode_flops / 1e6:,.0f} to decode, "
+        f"batch {run.data.batch_size}, {run.epochs} epochs"
+    )
+
+
+def _show_settings(run: RunConfig) -> None:
+    for section, settings in run.as_dict().items():
+        if isinstance(settings, dict):
+            click.echo(f"  {section}: " + ", ".join(f"{key} {_plain(value)}" for key, value in settings.items()))
+        elif section != "preset":
+            click.echo(f"  {section}: {_plain(settings)}")
+
+
+def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
-        return "×".join(str(item) for item in value)
+        return "×".join(str(item) for item in value) or "-"
     return "-" if value is None else str(value)

@@ -325,18 +325,51 @@ _SIZES = (
 )
 # The presets whose trained weights `VAE.from_preset` loads.
 PUBLISHED = tuple(run.preset for run in _SIZES)
+
+
+def _colour(name: str, side: int, latent_dim: int, widths: tuple[int, ...], **changes: Any) -> RunConfig:
+    """Square RGB images. The NLL's part of the gradient grows with the number of values, the other parts' do not."""
+    share = side * side * 3 / (28 * 28)
+    shared = {
+        "epochs": 50,
+        "model__image_shape": (side, side, 3),
+        "model__latent_dim": latent_dim,
+        "model__widths": widths,
+        # Maps of more positions would cost more in attention than in all their convolutions.
+        "model__attention_resolution": 16,
+        "model__num_heads": 4,
+        "model__mapping_width": 256,
+        "model__bottleneck_width": 32,
+        "model__output_width": 32,
+        "discriminator__widths": (64, 128, 128),
+        "objective__perceptual_weight": round(200 * share, 1),
+        "objective__adversarial_weight": round(4 * share, 1),
+    }
+    return RunConfig(preset=name).replace(**{**shared, **changes})
+
+
 PRESETS: dict[str, tuple[str, RunConfig]] = {
-    "mnist": (
-        "28×28 grey digits: 1 M parameters, stem of stride 2, all losses on; made for two CPU cores",
-        _MNIST,
-    ),
+    "mnist": ("28×28 grey digits, all losses on; made for two CPU cores", _MNIST),
     **{
-        run.preset: (
-            f"made for latent size {run.model.latent_dim}, its weights of the objective too; {run.epochs} epochs",
-            run,
-        )
+        run.preset: (f"28×28 grey digits, made for latent size {run.model.latent_dim}; published with weights", run)
         for run in _SIZES
     },
+    "cifar10": (
+        "32×32 photographs in colour, such as CIFAR-10",
+        _colour("cifar10", 32, 128, (64, 128), data__dataset="cifar10"),
+    ),
+    "faces64": (
+        "64×64 photographs of one kind of thing, such as faces",
+        _colour("faces64", 64, 128, (32, 64, 128), data__batch_size=64),
+    ),
+    "photos128": (
+        "128×128 photographs, attention on maps of 16×16 and less; a GPU is advised",
+        _colour("photos128", 128, 256, (32, 64, 128, 128), data__batch_size=32),
+    ),
+    "photos256": (
+        "256×256 photographs, attention on maps of 16×16 and less; for a GPU",
+        _colour("photos256", 256, 512, (32, 64, 128, 128, 256), data__batch_size=16),
+    ),
 }
 
 

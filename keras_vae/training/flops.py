@@ -7,6 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_vae.models import VAE
+
 CONVOLUTIONS = ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter")
 
 
@@ -45,3 +47,10 @@ def _flops_of_operation(operation: tf.Operation) -> int:
             sides |= zip(term, value.shape, strict=True)
         return 2 * math.prod(sides.values())
     return 0
+
+
+def model_flops(vae: VAE) -> tuple[int, int]:
+    """What encoding and what decoding one image computes."""
+    label = () if vae.num_classes is None else (tf.zeros((1,), tf.int32),)
+    images, z = tf.zeros((1, *vae.image_shape)), tf.zeros((1, vae.latent_dim))
+    return flops_of(vae.encode, images, *label), flops_of(vae.decode, z, *label)
