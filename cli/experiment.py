@@ -68,7 +68,7 @@ def command(
             raise InputError("--resume goes on with the experiment as it was described; it takes no other settings")
         _carry_out(run_dir, *_read_description(run_dir), export=export)
         return
-    if "model__latent_dim" in changes:
+    if changes.keys() & {"model__latent_dim", "model__latent_shape"}:
         raise InputError("--latents names the latent sizes; an experiment takes no --latent")
     latents = latents or (2, 4, 16)
     config = describe_run(preset, config_path, changes)
@@ -95,7 +95,7 @@ def _make_runs(
 ) -> None:
     for number, (latent, run) in enumerate(zip(latents, runs, strict=True), start=1):
         click.echo(f"latent {latent} ({number} of {len(runs)})")
-        described = config.replace(model__latent_dim=latent)
+        described = config.replace(model__latent_dim=latent, model__latent_shape=None)
         _train(run, described)
         if run.read_evaluation() is None:
             click.echo(f"evaluating {run.path}")
@@ -133,7 +133,7 @@ def _check_latents(latents: tuple[int, ...], config: RunConfig) -> None:
     if len(set(latents)) < len(latents):
         raise InputError(f"latents must differ from one another, got {','.join(map(str, latents))}")
     for latent in latents:
-        config.replace(model__latent_dim=latent)  # checks its bounds
+        config.replace(model__latent_dim=latent, model__latent_shape=None)  # checks its bounds
 
 
 @contextmanager

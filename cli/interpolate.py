@@ -33,5 +33,5 @@ def command(run: Path, dataset: str | None, data_dir: str | None, pairs: int, st
 
     from keras_vae.callbacks.model_pictures import interpolation_picture
 
-    means = np.asarray(vae.encode(images.astype(np.float32) / 255, labels)[0])
+    means = np.asarray(vae.encode_flat(images.astype(np.float32) / 255, labels)[0])
     write_picture(out, interpolation_picture(vae, images, means, pairs, steps, seed, labels))

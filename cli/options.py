@@ -15,8 +15,11 @@ import click
 from keras_vae.config import PRESETS, RunConfig
 
 # Settings that data or preset decide.
-_HIDDEN = {"preset", "model__image_shape", "model__num_classes"}
-_NAMES = {"model__latent_dim": "--latent|--latent-dim", "discriminator__widths": "--discriminator-widths"}
+_HIDDEN = {"preset", "model__image_shape", "model__num_classes", "model__latent_shape"}
+_NAMES = {
+    "model__latent_dim": "--latent|--latent-dim|--latent-shape",
+    "discriminator__widths": "--discriminator-widths",
+}
 
 
 class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of Click alone
@@ -47,6 +50,23 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # as above
         return int(height), int(width or height)
 
 
+class Latent(click.ParamType):  # type: ignore[type-arg]  # as above
+    """The size of a vector, ``16``, or channels, height and width of a spatial latent, ``4x7x7``: then (h, w, c)."""
+
+    name = "N|CxHxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        sizes = value.lower().replace("×", "x").split("x")
+        if len(sizes) not in (1, 3) or not all(size.isdecimal() for size in sizes):
+            self.fail(f"{value!r} is no latent such as 16, or 4x7x7 for 4 channels of 7×7", param, context)
+        if len(sizes) == 1:
+            return int(value)
+        channels, height, width = map(int, sizes)
+        return height, width, channels
+
+
 class StepWindow(click.ParamType):  # type: ignore[type-arg]  # as above
     """Two training steps: ``10:20``."""
 
@@ -69,7 +89,12 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_changes(**arguments: Any) -> Any:
         given = {key: arguments.pop(key) for key in settings}
         # An option that may be repeated, and was not given at all, is an empty tuple.
-        return command(changes={key: value for key, value in given.items() if value not in (None, ())}, **arguments)
+        changes = {key: value for key, value in given.items() if value not in (None, ())}
+        if latent := changes.pop("model__latent_dim", None):
+            is_spatial = isinstance(latent, tuple)
+            changes["model__latent_shape"] = latent if is_spatial else None
+            changes |= {} if is_spatial else {"model__latent_dim": latent}
+        return command(changes=changes, **arguments)
 
     for key, (field, hint) in reversed(settings.items()):
         name = _NAMES.get(key, f"--{field.name.replace('_', '-')}")
@@ -78,7 +103,8 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
         elif hint == tuple[str, ...]:
             option = click.option(name, key, multiple=True, help=f"{_sentence(field)} May be repeated.")
         else:
-            option = click.option(*name.split("|"), key, type=_click_type(field, hint), help=_sentence(field))
+            kind = Latent() if key == "model__latent_dim" else _click_type(field, hint)
+            option = click.option(*name.split("|"), key, type=kind, help=_sentence(field))
         with_changes = option(with_changes)
     return with_changes
 

@@ -53,7 +53,7 @@ def _cost_of(run: RunConfig) -> dict[str, int]:
 def _cost_line(run: RunConfig, parameters: int, encode_flops: int, decode_flops: int) -> str:
     shape = "×".join(map(str, run.model.image_shape))
     return (
-        f"images {shape}, latent {run.model.latent_dim}, {parameters / 1e6:.2f} M parameters, "
+        f"images {shape}, latent {run.model.latent}, {parameters / 1e6:.2f} M parameters, "
         f"{encode_flops / 1e6:,.0f} MFLOPs to encode and {decode_flops / 1e6:,.0f} to decode, "
         f"batch {run.data.batch_size}, {run.epochs} epochs"
     )

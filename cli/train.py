@@ -180,6 +180,6 @@ def _introduction(run: RunDirectory, config: RunConfig, dataset: ImageDataset, t
         f"{dataset.name}: {dataset.train.count:,} training and {dataset.test.count:,} test images, "
         f"{height}×{width}×{channels}",
         f"precision {precision.value} ({precision.reason}); XLA {jit.value} ({jit.reason})",
-        f"VAE of {trainer.vae.count_params():,} parameters, latent {config.model.latent_dim}; into {run.path}",
+        f"VAE of {trainer.vae.count_params():,} parameters, latent {config.model.latent}; into {run.path}",
     ]
     return "\n".join(lines)

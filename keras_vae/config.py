@@ -90,6 +90,9 @@ class ModelConfig(_Section):
 
     image_shape: tuple[int, int, int] = _setting((28, 28, 1), "height, width and channels of the images", minimum=1)
     latent_dim: int = _setting(2, "size of the latent vector", minimum=1, maximum=65536)
+    latent_shape: tuple[int, int, int] | None = _setting(
+        None, "height, width and channels of a spatial latent, in place of the vector", minimum=1
+    )
     widths: tuple[int, ...] = _setting((32, 64), "channels of each level, finest first", minimum=1)
     variational: bool = _setting(True, "a VAE, or else a plain autoencoder without KL and noise")
     stem_stride: int = _setting(2, "2 starts at half of the resolution, 1 at all of it", choices=(1, 2))
@@ -110,6 +113,19 @@ class ModelConfig(_Section):
         "standard deviation (Gaussian) or scale (others) of a pixel; calibrated in training when not given",
         above=0,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.latent_shape is not None:
+            object.__setattr__(self, "latent_dim", math.prod(self.latent_shape))
+
+    @property
+    def latent(self) -> str:
+        """The latent's size as ``--latent`` takes it: ``16``, or channels, height and width, ``4x7x7``."""
+        if self.latent_shape is None:
+            return str(self.latent_dim)
+        height, width, channels = self.latent_shape
+        return f"{channels}x{height}x{width}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,7 +248,7 @@ class RunConfig(_Section):
     @property
     def name(self) -> str:
         """What its directory and its model are called unless said otherwise: ``mnist-latent2``."""
-        suffix = f"-latent{self.model.latent_dim}"
+        suffix = f"-latent{self.model.latent}"
         return self.preset if self.preset.endswith(suffix) else self.preset + suffix
 
     def to_json(self) -> str:

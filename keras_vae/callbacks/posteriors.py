@@ -58,7 +58,7 @@ class EpochPosteriors(keras.callbacks.Callback):
         posteriors = []
         for start in range(0, len(self.images), self.batch_size):
             part = slice(start, start + self.batch_size)
-            posterior = vae.encode(_to_float(self.images[part]), None if labels is None else labels[part])
+            posterior = vae.encode_flat(_to_float(self.images[part]), None if labels is None else labels[part])
             posteriors.append([keras.ops.convert_to_numpy(parameter) for parameter in posterior])
         self.means, self.log_vars = (np.concatenate(parameters) for parameters in zip(*posteriors, strict=True))
         self.reconstructions = keras.ops.convert_to_numpy(

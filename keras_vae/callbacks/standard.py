@@ -28,6 +28,7 @@ from keras_vae.data import (
     training_batches,
 )
 from keras_vae.training.checkpoints import CheckpointCallback
+from keras_vae.training.posteriors import measure_scaling_factor
 from keras_vae.training.run_directory import RunDirectory
 from keras_vae.training.saving import save_model
 from keras_vae.training.trainer import VAETrainer
@@ -97,6 +98,7 @@ def fit_run(
         verbose=0,
     )
     run.evaluation.unlink(missing_ok=True)  # it was of another model
+    measure_scaling_factor(trainer.inference_vae, dataset.train, batch_size, config.seed)
     save_model(trainer.inference_vae, run.model)
     run.write_summary({"parameters": trainer.vae.count_params(), **_summarise(run.read_metrics())})
 

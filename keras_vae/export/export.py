@@ -149,7 +149,7 @@ def signature_differences(
     reconstruction = {"reconstruction": vae.decode(mean, classes), "mean": mean, "log_var": log_var}
     seed = tf.constant([1, 2], tf.int32)
     drawn = model.signatures["sample"](count=tf.constant(len(images), tf.int32), seed=seed, **conditions)
-    noise = tf.random.stateless_normal((len(images), vae.latent_dim), seed)
+    noise = tf.random.stateless_normal((len(images), *vae.latent_shape), seed)
     examples = tf.constant(
         [
             tf_example(png, None if classes is None else int(classes[index]))
@@ -225,11 +225,12 @@ def _describe(
         version=version,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         image_shape=vae.image_shape,
-        latent_dim=vae.latent_dim,
+        latent_shape=vae.latent_shape,
         num_classes=vae.num_classes,
         variational=vae.variational,
         likelihood=vae.likelihood,
         likelihood_scale=float(vae.likelihood_scale),
+        scaling_factor=None if vae.scaling_factor is None else float(vae.scaling_factor),
         parameters={"encoder": encoder, "decoder": decoder, "total": vae.count_params()},
         software=package_versions(),
         git_revision=git_revision(),

@@ -33,20 +33,27 @@ class ExportedVAE:
         self._model = model  # the signatures do not keep its variables alive
         self.manifest = manifest
         self.image_shape = manifest.image_shape
-        self.latent_dim = manifest.latent_dim
+        self.latent_dim, self.latent_shape = manifest.latent_dim, manifest.latent_shape
         self.num_classes = manifest.num_classes
         self.variational = manifest.variational
         self.likelihood = manifest.likelihood
         self.likelihood_scale = manifest.likelihood_scale
+        self.scaling_factor = manifest.scaling_factor
 
     def encode(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
-        """The posterior's ``(mean, log_var)``, each float32 (N, latent_dim), of float32 images in [0, 1]."""
+        """The posterior's ``(mean, log_var)``, each float32 (N, *latent_shape), of float32 images in [0, 1]."""
         found = self._call("encode", labels, image=tf.convert_to_tensor(images, tf.float32))
         return found["mean"], found["log_var"]
 
+    def encode_flat(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
+        """`encode`, each (N, latent_dim) whatever the latent's shape; `decode` takes such vectors too."""
+        mean, log_var = (tf.reshape(part, (-1, self.latent_dim)) for part in self.encode(images, labels))
+        return mean, log_var
+
     def decode(self, z: Any, labels: Any = None) -> Any:
-        """Images (N, H, W, C), float32 in [0, 1], of latents (N, latent_dim)."""
-        return self._call("decode", labels, z=tf.convert_to_tensor(z, tf.float32))["image"]
+        """Images (N, H, W, C), float32 in [0, 1], of latents (N, *latent_shape) or (N, latent_dim)."""
+        z = tf.reshape(tf.convert_to_tensor(z, tf.float32), (-1, *self.latent_shape))
+        return self._call("decode", labels, z=z)["image"]
 
     def reconstruct(self, images: Any, labels: Any = None) -> Any:
         """Decode the posterior mean; deterministic."""
@@ -84,6 +91,6 @@ def load_exported(folder: Path) -> ExportedVAE:
         raise InputError(f"{folder}: is no exported VAE; its signatures are {', '.join(model.signatures) or 'none'}")
     _, inputs = model.signatures["decode"].structured_input_signature
     shapes = [inputs["z"].shape[1:], model.signatures["decode"].structured_outputs["image"].shape[1:]]
-    if shapes != [(manifest.latent_dim,), manifest.image_shape] or ("label" in inputs) != bool(manifest.num_classes):
+    if shapes != [manifest.latent_shape, manifest.image_shape] or ("label" in inputs) != bool(manifest.num_classes):
         raise InputError(f"{folder}: its manifest.json is of another model")
     return ExportedVAE(model, manifest)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -34,11 +35,12 @@ class Manifest:
         version: its number.
         created: UTC, ISO 8601.
         image_shape: (H, W, C).
-        latent_dim: size of the latent vector.
+        latent_shape: (L,) of a latent vector, (h, w, c) of a spatial latent.
         num_classes: number of labels of a conditional model, else None.
         variational: False for a plain autoencoder.
         likelihood: distribution of a pixel given z.
         likelihood_scale: its standard deviation or scale.
+        scaling_factor: what a spatial latent is multiplied by to have variance 1, else None.
         parameters: number of weights of ``encoder``, ``decoder`` and in ``total``.
         software: package → version, of what exported it.
         git_revision: commit of the checkout that exported it.
@@ -55,11 +57,12 @@ class Manifest:
     version: int
     created: str
     image_shape: tuple[int, int, int]
-    latent_dim: int
+    latent_shape: tuple[int, ...]
     num_classes: int | None
     variational: bool
     likelihood: str
     likelihood_scale: float
+    scaling_factor: float | None
     parameters: Mapping[str, int]
     software: Mapping[str, str | None]
     git_revision: str | None
@@ -69,6 +72,11 @@ class Manifest:
     tflite: tuple[Mapping[str, Any], ...] = ()
     onnx: tuple[Mapping[str, Any], ...] = ()
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def latent_dim(self) -> int:
+        """How many numbers a latent is."""
+        return math.prod(self.latent_shape)
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -180,7 +188,7 @@ def _parse(path: Path, values: Any) -> Manifest:
         if name not in values or not is_right(values[name]):
             raise InputError(f"{path}: {name} is not {kind}")
     known = {name: values[name] for name in _FIELDS}
-    known |= {name: tuple(known[name]) for name in ("image_shape", "tflite", "onnx")}
+    known |= {name: tuple(known[name]) for name in ("image_shape", "latent_shape", "tflite", "onnx")}
     return Manifest(**known)
 
 
@@ -198,6 +206,10 @@ def _is_size(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _is_latent_shape(value: Any) -> bool:
+    return isinstance(value, list) and len(value) in (1, 3) and all(map(_is_count, value))
 
 
 def _is_image_shape(value: Any) -> bool:
@@ -251,11 +263,12 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "version": (_is_count, "a number from 1"),
     "created": (_is_text, "a text in one line"),
     "image_shape": (_is_image_shape, "[height, width, 1 or 3]"),
-    "latent_dim": (_is_count, "a number from 1"),
+    "latent_shape": (_is_latent_shape, "[size], or [height, width, channels]"),
     "num_classes": (_or_none(_is_count), "a number from 1, or null"),
     "variational": (lambda value: isinstance(value, bool), "true or false"),
     "likelihood": (lambda value: value in LIKELIHOODS, f"one of {', '.join(LIKELIHOODS)}"),
     "likelihood_scale": (lambda value: _is_number(value) and value > 0, "a number above 0"),
+    "scaling_factor": (_or_none(lambda value: _is_number(value) and value > 0), "a number above 0, or null"),
     "parameters": (_is_mapping_of(_is_size), "an object of counts"),
     "software": (_is_mapping_of(_or_none(_is_text)), "an object of versions"),
     "git_revision": (_or_none(_is_text), "a text in one line, or null"),

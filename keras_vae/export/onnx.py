@@ -44,10 +44,10 @@ def write_onnx(vae: VAE, folder: Path) -> dict[str, float]:
         label_input = {"label": keras.Input((), dtype="int32", name="label")}
         label = {"label": random.integers(vae.num_classes, size=_CASES, dtype="int32")}
     image = random.random((_CASES, *vae.image_shape), "float32")
-    z = random.standard_normal((_CASES, vae.latent_dim), "float32")
+    z = random.standard_normal((_CASES, *vae.latent_shape), "float32")
     parts = (
         ("encoder", "encode", {"image": keras.Input(vae.image_shape, name="image")}, {"image": image}),
-        ("decoder", "decode", {"z": keras.Input((vae.latent_dim,), name="z")}, {"z": z}),
+        ("decoder", "decode", {"z": keras.Input(vae.latent_shape, name="z")}, {"z": z}),
     )
     differences = {}
     for name, signature, inputs, cases in parts:

@@ -19,10 +19,10 @@ def write_saved_model(vae: VAE, folder: Path) -> None:
     (count,).
 
     - ``serving_default``: ``image`` float32 (N, H, W, C) in [0, 1] → ``reconstruction`` (N, H, W, C) through the
-      posterior mean, ``mean`` and ``log_var`` (N, L)
+      posterior mean, ``mean`` and ``log_var`` (N, L), of a spatial latent (N, h, w, c)
     - ``encode``: ``image`` → ``mean``, ``log_var``
-    - ``decode``: ``z`` float32 (N, L) → ``image``
-    - ``sample``: ``count`` int32 (), ``seed`` int32 (2,) → ``image`` (count, H, W, C), ``z`` (count, L); the same for
+    - ``decode``: ``z`` float32 as ``mean`` → ``image``
+    - ``sample``: ``count`` int32 (), ``seed`` int32 (2,) → ``image`` (count, H, W, C), ``z``; the same for
       the same seed
     - ``serve_tf_examples``: ``examples`` string (N,), serialised tf.Example of ``image/encoded`` (PNG or JPEG; resized
       to H×W where it is of another size) and for a conditional model ``label`` int64 → as ``serving_default``
@@ -35,7 +35,7 @@ def write_saved_model(vae: VAE, folder: Path) -> None:
 
 def _signatures(vae: VAE) -> dict[str, Any]:
     image = {"image": tf.TensorSpec((None, *vae.image_shape), tf.float32, "image")}
-    z = {"z": tf.TensorSpec((None, vae.latent_dim), tf.float32, "z")}
+    z = {"z": tf.TensorSpec((None, *vae.latent_shape), tf.float32, "z")}
     label = {} if vae.num_classes is None else {"label": tf.TensorSpec((None,), tf.int32, "label")}
 
     # Encoder and decoder are one graph each, which the signatures call: the file holds them once.
@@ -56,7 +56,7 @@ def _signatures(vae: VAE) -> dict[str, Any]:
         return {"reconstruction": decode(z=posterior["mean"], **label)["image"], **posterior}
 
     def sample(count: Any, seed: Any, **label: Any) -> dict[str, Any]:
-        z = tf.random.stateless_normal((count, vae.latent_dim), seed)
+        z = tf.random.stateless_normal((count, *vae.latent_shape), seed)
         return {"image": decode(z=z, **label)["image"], "z": z}
 
     def serve_tf_examples(examples: Any) -> dict[str, Any]:

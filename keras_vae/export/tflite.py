@@ -147,7 +147,7 @@ def _parts(vae: VAE, images: Array, labels: Array | None) -> tuple[_Part, _Part]
     decoder = _Part(
         "decoder",
         "decode",
-        {"z": tf.TensorSpec((1, vae.latent_dim), tf.float32, "z"), **label_spec},
+        {"z": tf.TensorSpec((1, *vae.latent_shape), tf.float32, "z"), **label_spec},
         _latents(vae, calibration),
         latents,
         answer(vae, "decode", latents),

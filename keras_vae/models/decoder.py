@@ -30,10 +30,14 @@ class Decoder(Pyramid):
         generative_skips: let every level attend to tokens of z.
         context_tokens: how many tokens z is turned into.
         output_width: channels at full resolution before the image, where ``stem_stride`` is 2.
+        latent_shape: (h, w, c) for a spatial latent, as for `Encoder`: z is then (N, h, w, c), or flat, (N, h·w·c).
+            Each of its positions is a token, whatever ``context_tokens`` says, and a z of another grid gives images of
+            another size.
 
     Raises:
         ValueError: when ``groups`` or ``num_heads`` does not divide a width (the message names both numbers), when
-            ``stem_stride`` is neither 1 nor 2, or when a conditional model is called without labels.
+            ``stem_stride`` is neither 1 nor 2, when ``latent_shape`` has another grid than the images come to, or when
+            a conditional model is called without labels.
 
     A subclass changes the levels by ``up_block_class`` and ``mid_block_class``.
 
@@ -61,6 +65,7 @@ class Decoder(Pyramid):
         generative_skips: bool = True,
         context_tokens: int = 4,
         output_width: int = 16,
+        latent_shape: tuple[int, int, int] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -76,6 +81,7 @@ class Decoder(Pyramid):
             mapping_layers=mapping_layers,
             mapping_width=mapping_width,
             bottleneck_width=bottleneck_width,
+            latent_shape=latent_shape,
             **kwargs,
         )
         self.generative_skips = generative_skips
@@ -86,12 +92,17 @@ class Decoder(Pyramid):
         policy = self.dtype_policy
         last = len(widths) - 1
         grid = self.geometry.grid(last)
-        self.stem = keras.layers.Dense(grid[0] * grid[1] * bottleneck_width, dtype=LATENT_DTYPE, name="stem")
-        self.bottleneck = keras.layers.Conv2D(widths[-1], 1, dtype=policy, name="bottleneck")
+        self.stem: keras.layers.Layer
+        self.bottleneck: keras.layers.Layer | None
+        if self.is_spatial:
+            self.stem = keras.layers.Conv2D(widths[-1], 3, padding="same", dtype=LATENT_DTYPE, name="stem")
+            self.bottleneck = None
+        else:
+            self.stem = keras.layers.Dense(grid[0] * grid[1] * bottleneck_width, dtype=LATENT_DTYPE, name="stem")
+            self.bottleneck = keras.layers.Conv2D(widths[-1], 1, dtype=policy, name="bottleneck")
+        token_size = widths[-1] * (1 if self.is_spatial else context_tokens)
         self.latent_tokens = (
-            keras.layers.Dense(context_tokens * widths[-1], dtype=LATENT_DTYPE, name="latent_tokens")
-            if generative_skips
-            else None
+            keras.layers.Dense(token_size, dtype=LATENT_DTYPE, name="latent_tokens") if generative_skips else None
         )
         self.mid_block = self.make_level(self.mid_block_class, last, has_context=has_context, name="mid")
         self.up_blocks = [
@@ -109,25 +120,27 @@ class Decoder(Pyramid):
         self.to_image = keras.layers.Conv2D(
             self.image_shape[-1], 3, padding="same", activation="sigmoid", dtype="float32", name="to_image"
         )
-        self.build((None, latent_dim))
+        self.build((None, *self.latent_shape))
 
     def build(self, z_shape: Any, labels_shape: Any = None) -> None:
         if self.built:
             return
         width = self.widths[-1]
-        size = self.build_mapping(self.latent_dim)
-        self.stem.build((None, size))
+        grid = self.geometry.grid(len(self.widths) - 1)
+        size = self.build_mapping(self.latent_shape[-1])
+        mapped_shape = (None, *self.latent_shape[:-1], size)
+        self.stem.build(mapped_shape)
         tokens = 0
         if self.latent_tokens is not None:
-            self.latent_tokens.build((None, size))
-            tokens += self.context_tokens
+            self.latent_tokens.build(mapped_shape)
+            tokens += grid[0] * grid[1] if self.is_spatial else self.context_tokens
         if self.label_token is not None:
             self.label_token.build((None,))
             tokens += 1
         context_shape = (None, tokens, width) if tokens else None
-        shape = (None, *self.geometry.grid(len(self.widths) - 1), self.bottleneck_width)
-        self.bottleneck.build(shape)
-        shape = (*shape[:-1], width)
+        if self.bottleneck is not None:
+            self.bottleneck.build((None, *grid, self.bottleneck_width))
+        shape = (None, *grid, width)
         for block in (self.mid_block, *self.up_blocks):
             block.build(shape, context_shape)
             shape = block.compute_output_shape(shape)
@@ -137,30 +150,39 @@ class Decoder(Pyramid):
             shape = self.unstem.compute_output_shape(shape)
         self.to_image.build(shape)
 
-    def _context(self, vectors: Any, labels: Any) -> Any:
+    def _context(self, mapped: Any, labels: Any) -> Any:
         """Tokens (N, T, D) of the mapped z and of the label; None where the decoder attends to neither."""
-        width = self.widths[-1]
         tokens = []
         if self.latent_tokens is not None:
-            tokens.append(ops.reshape(self.latent_tokens(vectors), (-1, self.context_tokens, width)))
+            count = mapped.shape[1] * mapped.shape[2] if self.is_spatial else self.context_tokens
+            tokens.append(ops.reshape(self.latent_tokens(mapped), (-1, count, self.widths[-1])))
         if self.label_token is not None:
             tokens.append(self.label_tokens(labels))
         return ops.concatenate(tokens, axis=1) if tokens else None
 
     def call(self, z: Any, labels: Any = None) -> Any:
-        vectors = self.map(z)
-        context = self._context(vectors, labels)
-        grid = self.geometry.grid(len(self.widths) - 1)
-        hidden = self.bottleneck(ops.reshape(self.stem(vectors), (-1, *grid, self.bottleneck_width)))
+        if self.is_spatial and len(z.shape) == 2:
+            z = ops.reshape(z, (-1, *self.latent_shape))
+        mapped = self.map(z)
+        context = self._context(mapped, labels)
+        hidden = self.stem(mapped)
+        if self.bottleneck is not None:
+            grid = self.geometry.grid(len(self.widths) - 1)
+            hidden = self.bottleneck(ops.reshape(hidden, (-1, *grid, self.bottleneck_width)))
         for block in (self.mid_block, *self.up_blocks):
             hidden = block(hidden, context)
         hidden = self.norm(hidden)
         if self.unstem is not None:
             hidden = self.unstem(hidden)
-        return self.geometry.crop(self.to_image(hidden))
+        images = self.to_image(hidden)
+        # Of another grid nobody has said how much of the images is padding.
+        return self.geometry.crop(images) if tuple(images.shape[1:3]) == self.geometry.padded else images
 
     def compute_output_shape(self, z_shape: Any, labels_shape: Any = None) -> Any:
-        return (z_shape[0], *self.image_shape)
+        if not self.is_spatial or len(z_shape) == 2 or tuple(z_shape[1:]) == self.latent_shape:
+            return (z_shape[0], *self.image_shape)
+        factor = self.geometry.factor
+        return (z_shape[0], z_shape[1] * factor, z_shape[2] * factor, self.image_shape[-1])
 
     def get_config(self) -> dict[str, Any]:
         return {

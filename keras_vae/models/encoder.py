@@ -35,10 +35,14 @@ class Encoder(Pyramid):
         mapping_width: width of those.
         bottleneck_width: channels that a 1×1 convolution narrows the coarsest feature map to before it is a vector;
             most weights of a small model would be there.
+        latent_shape: (h, w, c) for a spatial latent of c channels on the coarsest grid, as in latent diffusion (Rombach
+            et al. 2022): ``mean`` and ``log_var`` are then (N, h, w, c), there are no mapping layers, ``latent_dim`` is
+            h·w·c, and images of other sizes give latents of other grids.
 
     Raises:
         ValueError: when ``groups`` or ``num_heads`` does not divide a width (the message names both numbers), when
-            ``stem_stride`` is neither 1 nor 2, or when a conditional model is called without labels.
+            ``stem_stride`` is neither 1 nor 2, when ``latent_shape`` has another grid than the images come to, or when
+            a conditional model is called without labels.
 
     A subclass changes the levels by ``down_block_class`` and ``mid_block_class``.
     """
@@ -60,6 +64,7 @@ class Encoder(Pyramid):
         mapping_layers: int = 3,
         mapping_width: int = 128,
         bottleneck_width: int = 16,
+        latent_shape: tuple[int, int, int] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -75,6 +80,7 @@ class Encoder(Pyramid):
             mapping_layers=mapping_layers,
             mapping_width=mapping_width,
             bottleneck_width=bottleneck_width,
+            latent_shape=latent_shape,
             **kwargs,
         )
         has_context = num_classes is not None
@@ -90,10 +96,19 @@ class Encoder(Pyramid):
             for level in range(len(widths))
         ]
         self.mid_block = self.make_level(self.mid_block_class, last, has_context=has_context, name="mid")
-        self.bottleneck = keras.layers.Conv2D(bottleneck_width, 1, dtype=self.dtype_policy, name="bottleneck")
-        self.mean_head = keras.layers.Dense(latent_dim, dtype=LATENT_DTYPE, name="mean")
-        self.log_var_head = keras.layers.Dense(latent_dim, dtype=LATENT_DTYPE, name="log_var")
+        self.bottleneck = (
+            None
+            if self.is_spatial
+            else keras.layers.Conv2D(bottleneck_width, 1, dtype=self.dtype_policy, name="bottleneck")
+        )
+        self.mean_head, self.log_var_head = self._make_head("mean"), self._make_head("log_var")
         self.build((None, *self.image_shape))
+
+    def _make_head(self, name: str) -> keras.layers.Layer:
+        size = self.latent_shape[-1]
+        if self.is_spatial:
+            return keras.layers.Conv2D(size, 3, padding="same", dtype=LATENT_DTYPE, name=name)
+        return keras.layers.Dense(size, dtype=LATENT_DTYPE, name=name)
 
     def build(self, images_shape: Any, labels_shape: Any = None) -> None:
         if self.built:
@@ -109,20 +124,23 @@ class Encoder(Pyramid):
             block.build(shape, context_shape)
             shape = block.compute_output_shape(shape)
         self.norm.build(shape)
-        self.bottleneck.build(shape)
-        features = self.build_mapping(shape[1] * shape[2] * self.bottleneck_width)
-        self.mean_head.build((None, features))
-        self.log_var_head.build((None, features))
+        if self.bottleneck is not None:
+            self.bottleneck.build(shape)
+            shape = (None, self.build_mapping(shape[1] * shape[2] * self.bottleneck_width))
+        self.mean_head.build(shape)
+        self.log_var_head.build(shape)
 
     def call(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
         context = None if self.label_token is None else self.label_tokens(labels)
-        hidden = self.stem(self.geometry.pad(images))
+        hidden = self.stem(self.geometry_of(*images.shape[1:3]).pad(images))
         for block in (*self.down_blocks, self.mid_block):
             hidden = block(hidden, context)
-        hidden = self.bottleneck(self.norm(hidden))
-        hidden = self.map(ops.reshape(hidden, (-1, hidden.shape[1] * hidden.shape[2] * hidden.shape[3])))
+        hidden = self.norm(hidden)
+        if self.bottleneck is not None:
+            hidden = self.bottleneck(hidden)
+            hidden = self.map(ops.reshape(hidden, (-1, hidden.shape[1] * hidden.shape[2] * hidden.shape[3])))
         return self.mean_head(hidden), ops.clip(self.log_var_head(hidden), LOG_VAR_MIN, LOG_VAR_MAX)
 
     def compute_output_shape(self, images_shape: Any, labels_shape: Any = None) -> Any:
-        shape = (images_shape[0], self.latent_dim)
+        shape = (images_shape[0], *self.latent_shape)
         return shape, shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -35,6 +36,7 @@ class Pyramid(keras.Model):
         mapping_layers: int,
         mapping_width: int,
         bottleneck_width: int,
+        latent_shape: tuple[int, int, int] | None,
         **kwargs: Any,
     ) -> None:
         # No autocast: z must not be rounded on its way in. Every layer casts what it is given.
@@ -42,6 +44,7 @@ class Pyramid(keras.Model):
         height, width, channels = image_shape
         self.image_shape = (height, width, channels)
         self.latent_dim = latent_dim
+        self.spatial_shape = None if latent_shape is None else tuple(latent_shape)
         self.widths = tuple(widths)
         self.stem_stride = stem_stride
         self.num_layers = num_layers
@@ -53,14 +56,42 @@ class Pyramid(keras.Model):
         self.mapping_width = mapping_width
         self.bottleneck_width = bottleneck_width
         self.geometry = Geometry(height, width, levels=len(widths), stem_stride=stem_stride)
+        if self.spatial_shape is not None:
+            self._check_grid(self.spatial_shape[:2])
+            self.latent_dim = math.prod(self.spatial_shape)
         self.norm = GroupNorm(groups, activation="silu", dtype=self.dtype_policy, name="norm")
         self.mapping = [
             keras.layers.Dense(mapping_width, activation="silu", dtype=LATENT_DTYPE, name=f"mapping_{index}")
-            for index in range(mapping_layers)
+            for index in range(0 if self.is_spatial else mapping_layers)
         ]
         self.label_token = (
             None if num_classes is None else keras.layers.Embedding(num_classes, widths[-1], dtype=self.dtype_policy)
         )
+
+    @property
+    def is_spatial(self) -> bool:
+        """Whether the latent is a feature map."""
+        return self.spatial_shape is not None
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """(latent_dim,), or (h, w, c) of a spatial latent."""
+        return self.spatial_shape or (self.latent_dim,)
+
+    def _check_grid(self, found: tuple[int, ...]) -> None:
+        grid = self.geometry.grid(len(self.widths) - 1)
+        if found != grid:
+            sides = [f"{height}×{width}" for height, width in (found, self.geometry.padded, grid)]
+            raise ValueError(
+                f"the latent is {sides[0]}, but images of {sides[1]} through {len(self.widths)} levels and a stem of "
+                f"stride {self.stem_stride} give {sides[2]}; change the latent, widths or stem_stride"
+            )
+
+    def geometry_of(self, height: int, width: int) -> Geometry:
+        """The geometry of images of that size, which a spatial latent may be of as well as those trained on."""
+        if (height, width) == (self.geometry.height, self.geometry.width) or not self.is_spatial:
+            return self.geometry
+        return Geometry(height, width, levels=len(self.widths), stem_stride=self.stem_stride)
 
     def make_level(
         self, block_class: type[keras.layers.Layer], level: int, *, has_context: bool, **kwargs: Any
@@ -117,4 +148,5 @@ class Pyramid(keras.Model):
             "mapping_layers": self.mapping_layers,
             "mapping_width": self.mapping_width,
             "bottleneck_width": self.bottleneck_width,
+            "latent_shape": self.spatial_shape,
         }

@@ -17,6 +17,9 @@ from keras_vae.errors import InputError
 
 Array = npt.NDArray[np.float32]
 
+# Latents of more dimensions get diagonal covariances: full ones would cost gigabytes.
+MOST_CORRELATED = 256
+
 
 class Sampler(Protocol):
     """Anything with a ``name`` and a ``sample``.
@@ -56,12 +59,12 @@ class PriorSampler:
 
 @dataclass(frozen=True, eq=False)
 class GaussianMixtureSampler:
-    """``z ~ Σ_k w_k N(μ_k, Σ_k)``, full covariances.
+    """``z ~ Σ_k w_k N(μ_k, Σ_k)``.
 
     Args:
         weights: (K,), positive, with sum 1.
         means: (K, latent_dim).
-        covariances: (K, latent_dim, latent_dim), positive definite.
+        covariances: (K, latent_dim, latent_dim), positive definite; or their diagonals (K, latent_dim).
     """
 
     name: ClassVar[str] = "gmm"
@@ -76,7 +79,7 @@ class GaussianMixtureSampler:
         Args:
             z: latents (N, latent_dim). Of a variational model one draw ``z ~ q(z|x)`` of each training image: their
                 density is the aggregate posterior, which the decoder has learnt to decode. Of a plain autoencoder, its
-                codes.
+                codes. Above 256 dimensions the covariances are diagonal.
             components: K.
             seed: of the initialisation.
 
@@ -90,7 +93,8 @@ class GaussianMixtureSampler:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 
-        mixture = GaussianMixture(components, covariance_type="full", random_state=seed)
+        kind = "full" if z.shape[1] <= MOST_CORRELATED else "diag"
+        mixture = GaussianMixture(components, covariance_type=kind, random_state=seed)
         with warnings.catch_warnings():
             # Short of convergence, or with fewer distinct points than components, it is still a density to draw from.
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -102,6 +106,8 @@ class GaussianMixtureSampler:
         rng = np.random.default_rng(seed)
         components = rng.choice(len(self.weights), count, p=self.weights)
         noise = rng.standard_normal((count, self.means.shape[1]))
+        if self.covariances.ndim == 2:
+            return (self.means[components] + np.sqrt(self.covariances[components]) * noise).astype(np.float32)
         factors = np.linalg.cholesky(self.covariances)
         draws: Array = np.empty(noise.shape, np.float32)
         for component, (mean, factor) in enumerate(zip(self.means, factors, strict=True)):

@@ -51,14 +51,19 @@ class VAE(keras.Model):
         widths, stem_stride, num_layers, attention_resolution, num_heads, groups, mapping_layers, mapping_width,
             bottleneck_width: as for `Encoder`.
         generative_skips, context_tokens, output_width: as for `Decoder`.
+        latent_shape: (h, w, c) for a spatial latent, as for `Encoder` and `Decoder`, in place of ``latent_dim``.
         likelihood: distribution of a pixel given z: "gaussian", "laplace", "bernoulli" or "discretized_logistic".
         scale: its standard deviation (Gaussian) or scale (Laplace, logistic). None leaves it to training, which
             calibrates it; it is the weight ``likelihood_scale`` and so part of a saved model.
 
     Raises:
         ValueError: when ``groups`` or ``num_heads`` does not divide a width (the message names both numbers), when
-            ``stem_stride`` is neither 1 nor 2, when ``likelihood`` is unknown, or when a conditional model is called
-            without labels.
+            ``stem_stride`` is neither 1 nor 2, when ``latent_shape`` has another grid than the images come to, when
+            ``likelihood`` is unknown, or when a conditional model is called without labels.
+
+    A model with a spatial latent has a weight ``scaling_factor``, one over the standard deviation of the training
+    images' latents, which training measures: times it, latents have variance 1, as a diffusion model over them wants
+    (Rombach et al. 2022, section G). Others have None.
 
     Example:
         ```python
@@ -94,6 +99,7 @@ class VAE(keras.Model):
         generative_skips: bool = True,
         context_tokens: int = 4,
         output_width: int = 16,
+        latent_shape: tuple[int, int, int] | None = None,
         likelihood: str = "gaussian",
         scale: float | None = None,
         seed: int | None = None,
@@ -117,6 +123,7 @@ class VAE(keras.Model):
             "mapping_layers": mapping_layers,
             "mapping_width": mapping_width,
             "bottleneck_width": bottleneck_width,
+            "latent_shape": latent_shape,
             "dtype": self.dtype_policy,
         }
         self.encoder = self.encoder_class(**mirrored, name="encoder")
@@ -137,6 +144,19 @@ class VAE(keras.Model):
             dtype="float32",
             autocast=False,
             name="likelihood_scale",
+        )
+        # A vector latent has none: its prior's standard deviation is what a model of it expects.
+        self.scaling_factor = (
+            self.add_weight(
+                shape=(),
+                initializer="ones",
+                trainable=False,
+                dtype="float32",
+                autocast=False,
+                name="scaling_factor",
+            )
+            if latent_shape is not None
+            else None
         )
         self.built = True
 
@@ -184,8 +204,13 @@ class VAE(keras.Model):
 
     @property
     def latent_dim(self) -> int:
-        """Size of the latent vector."""
+        """Size of the latent vector; of a spatial latent the product of its sides."""
         return self.encoder.latent_dim
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """(latent_dim,), or (h, w, c) of a spatial latent."""
+        return self.encoder.latent_shape
 
     @property
     def num_classes(self) -> int | None:
@@ -193,34 +218,51 @@ class VAE(keras.Model):
         return self.encoder.num_classes
 
     def encode(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
-        """The posterior's ``(mean, log_var)``, each float32 (N, latent_dim)."""
+        """The posterior's ``(mean, log_var)``, each float32 (N, *latent_shape)."""
         return self.encoder(images, labels)
 
+    def encode_flat(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
+        """`encode`, each (N, latent_dim) whatever the latent's shape; `decode` takes such vectors too."""
+        mean, log_var = (keras.ops.reshape(part, (-1, self.latent_dim)) for part in self.encode(images, labels))
+        return mean, log_var
+
     def decode(self, z: Any, labels: Any = None) -> Any:
-        """Images (N, H, W, C), float32 in [0, 1], of latents (N, latent_dim)."""
+        """Images (N, H, W, C), float32 in [0, 1], of latents (N, *latent_shape) or (N, latent_dim)."""
         return self.decoder(z, labels)
 
     def reconstruct(self, images: Any, labels: Any = None) -> Any:
         """Decode the posterior mean; deterministic."""
         mean, _ = self.encode(images, labels)
-        return self.decode(mean, labels)
+        return self._decoded_as(images, mean, labels)
+
+    def _decoded_as(self, images: Any, z: Any, labels: Any) -> Any:
+        """What z decodes to, of the size of ``images``: with a spatial latent that may be another than trained on."""
+        decoded = self.decode(z, labels)
+        if decoded.shape[1:3] == images.shape[1:3]:
+            return decoded
+        return self.encoder.geometry_of(*images.shape[1:3]).crop(decoded)
 
     def sample(self, count: int, seed: int | None = None, labels: Any = None) -> Any:
         """Decode ``count`` draws of the prior N(0, I): images (count, H, W, C), the same for the same seed."""
-        return self.decode(keras.random.normal((count, self.latent_dim), seed=seed), labels)
+        return self.decode(keras.random.normal((count, *self.latent_shape), seed=seed), labels)
 
     def call(self, images: Any, labels: Any = None, training: bool = False) -> Any:
         mean, log_var = self.encode(images, labels)
         z = self.sampling(mean, log_var) if training and self.variational else mean
-        return self.decode(z, labels)
+        return self._decoded_as(images, z, labels)
 
     def compute_output_shape(self, images_shape: Any, labels_shape: Any = None) -> Any:
-        return (images_shape[0], *self.image_shape)
+        return (
+            images_shape[0],
+            *(images_shape[1:3] if self.encoder.is_spatial else self.image_shape[:2]),
+            self.image_shape[2],
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             **{name: getattr(self.decoder, name) for name in ARCHITECTURE},
+            "latent_shape": self.decoder.spatial_shape,
             "variational": self.variational,
             "likelihood": self.likelihood,
             "scale": self.scale,

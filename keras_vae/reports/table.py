@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from keras_vae.config import ModelConfig
 from keras_vae.reports.runs import Run
 
 ARROWS = {"lower": "↓", "higher": "↑", None: ""}
@@ -174,7 +175,7 @@ def _run_rows(runs: Sequence[Run]) -> list[Row]:
     return [
         row(DATA_ROWS[0], "", lambda run: _data_text(run.training_data, "train")),
         row(DATA_ROWS[1], "", lambda run: _data_text(run.evaluation_data, "test")),
-        row("Latent size", "", lambda run: number(run.config.model.latent_dim, 0)),
+        row("Latent size", "", lambda run: _latent_text(run.config.model)),
         row("Parameters", "", lambda run: number(run.parameters, 0)),
         row("Epochs", "", lambda run: number(run.epochs, 0)),
         row("Training time", "", lambda run: MISSING if run.seconds is None else duration(run.seconds)),
@@ -184,6 +185,10 @@ def _run_rows(runs: Sequence[Run]) -> list[Row]:
             lambda run: MISSING if run.images_per_second is None else number(run.images_per_second, 0),
         ),
     ]
+
+
+def _latent_text(model: ModelConfig) -> str:
+    return number(model.latent_dim, 0) if model.latent_shape is None else model.latent.replace("x", "×")
 
 
 def _data_text(data: Mapping[str, Any], split: str) -> str:

@@ -11,7 +11,7 @@ from keras_vae.config import PRESETS, RunConfig
 # What the data decide, and what the command line has no option for.
 _FROM_DATA = {"model.image_shape"}
 _WITHOUT_OPTION = {"model.num_classes"}
-_OPTIONS = {"model.latent_dim": "--latent", "discriminator.widths": "--discriminator-widths"}
+_OPTIONS = {"discriminator.widths": "--discriminator-widths"}
 
 
 def training_command(path: Path, config: RunConfig) -> str:
@@ -36,15 +36,21 @@ def _options(config: RunConfig) -> list[str] | None:
     if config.preset not in PRESETS:
         return None
     before, after = flat_settings(PRESETS[config.preset][1]), flat_settings(config)
-    options = ["--preset", config.preset, "--latent", str(config.model.latent_dim)]
+    options = ["--preset", config.preset, "--latent", config.model.latent]
+    is_said = {"preset", "model.latent_dim", "model.latent_shape", *_FROM_DATA}
+    is_said |= {"model.num_classes"} if config.data.conditional else set()
     for name, value in after.items():
-        if value == before[name] or name in _FROM_DATA or name in ("model.latent_dim", "preset"):
+        if value == before[name] or name in is_said:
             continue
         if value is None or name in _WITHOUT_OPTION:
             return None
         option = _OPTIONS.get(name, f"--{name.rpartition('.')[2].replace('_', '-')}")
         if isinstance(value, bool):
             options.append(option if value else f"--no-{option[2:]}")
+        elif name == "data.augment":
+            options += [text for layer in value for text in (option, layer)]
+        elif name == "data.image_size":
+            options += [option, "x".join(map(str, value))]
         else:
             options += [option, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
     return options

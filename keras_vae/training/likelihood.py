@@ -73,7 +73,7 @@ def _encode(
     posteriors = []
     for start in range(0, len(images), batch_size):
         part = slice(start, start + batch_size)
-        posteriors.append(vae.encode(_to_float(images[part]), None if labels is None else labels[part]))
+        posteriors.append(vae.encode_flat(_to_float(images[part]), None if labels is None else labels[part]))
     means, log_vars = (np.concatenate(parameters) for parameters in zip(*posteriors, strict=True))
     return means, log_vars
 

@@ -15,6 +15,10 @@ Array = npt.NDArray[np.float32]
 
 # Of a larger training split the first so many images stand for all: MNIST's number, 15 s on two CPU cores.
 TRAINING_POSTERIORS = 60_000
+# And no more than so many numbers, half a gigabyte: spatial latents are large.
+MOST_NUMBERS = 1 << 27
+# Images that a spatial latent's standard deviation is measured on.
+SCALED_IMAGES = 2048
 
 
 def posterior_draws(
@@ -32,11 +36,12 @@ def posterior_draws(
     Returns:
         float32 (N, latent_dim), float32 (N, latent_dim), int32 (N,) or None.
     """
+    limit = min(limit, max(1, MOST_NUMBERS // vae.latent_dim))
     batches = tuple_batches(split, batch_size).take(-(-limit // batch_size))
 
     @tf.function(input_signature=batches.element_spec)
     def encode(images: tf.Tensor, labels: tf.Tensor | None = None) -> Any:
-        return vae.encode(images, labels)
+        return vae.encode_flat(images, labels)
 
     parts = [[*encode(*batch), *batch[1:]] for batch in batches]
     means, log_vars, *labels = (np.concatenate(arrays)[:limit] for arrays in zip(*parts, strict=True))
@@ -57,6 +62,17 @@ def fit_mixture(
     """
     _, draws, _ = posterior_draws(vae, split, TRAINING_POSTERIORS, batch_size, seed)
     return GaussianMixtureSampler.fit(draws, components, seed)
+
+
+def measure_scaling_factor(vae: VAE, split: Split, batch_size: int = 256, seed: int = 0) -> None:
+    """Set a spatial latent's ``scaling_factor``: one over the standard deviation of latents of the first images.
+
+    Reference: Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffusion Models", section G.
+    """
+    if vae.scaling_factor is None:
+        return
+    _, draws, _ = posterior_draws(vae, split, SCALED_IMAGES, batch_size, seed)
+    vae.scaling_factor.assign(1.0 / max(float(draws.std()), 1e-6))
 
 
 def tuple_batches(split: Split, batch_size: int) -> tf.data.Dataset:

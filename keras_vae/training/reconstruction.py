@@ -67,7 +67,7 @@ def measure_reconstructions(
 
     @tf.function(input_signature=(images_spec, noise_spec, *labels_spec))
     def measure(images: Any, noise: Any, labels: Any = None) -> Any:
-        mean, log_var = vae.encode(images, labels)
+        mean, log_var = vae.encode_flat(images, labels)
         reconstructions = vae.decode(mean, labels)
         sampled = vae.decode(mean + tf.exp(0.5 * log_var) * noise, labels) if vae.variational else reconstructions
         activations, reconstructed = network(images), network(reconstructions)

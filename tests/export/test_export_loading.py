@@ -21,7 +21,7 @@ SAMPLE = {"name": "mnist-sample", "source": "sample"}
 
 def write_version(folder, vae, **changes):
     write_saved_model(vae, folder)
-    facts = {"num_classes": vae.num_classes, "latent_dim": vae.latent_dim, "data": SAMPLE}
+    facts = {"num_classes": vae.num_classes, "latent_shape": vae.latent_shape, "data": SAMPLE}
     write_manifest(folder, make_manifest(**facts | changes))
 
 
@@ -52,7 +52,7 @@ def images():
 
 
 def test_it_has_the_properties_of_the_model(vae, exported):
-    for name in ("image_shape", "latent_dim", "num_classes", "variational", "likelihood"):
+    for name in ("image_shape", "latent_dim", "latent_shape", "num_classes", "variational", "likelihood"):
         assert getattr(exported, name) == getattr(vae, name), name
     assert exported.likelihood_scale == pytest.approx(float(vae.likelihood_scale))
 
@@ -94,10 +94,12 @@ def test_a_model_that_was_tampered_with_is_not_loaded(published, tmp_path):
         load_exported(copy)
 
 
-@pytest.mark.parametrize("facts", [{"latent_dim": 4}, {"image_shape": (32, 32, 1)}, {"num_classes": 10}])
+@pytest.mark.parametrize(
+    "facts", [{"latent_shape": (4,)}, {"latent_shape": (1, 1, 3)}, {"image_shape": (32, 32, 1)}, {"num_classes": 10}]
+)
 def test_a_manifest_of_another_model_is_refused(published, tmp_path, facts):
     copy = shutil.copytree(published / "10", tmp_path / "10")
-    write_manifest(copy, make_manifest(**{"latent_dim": 3, **facts}))
+    write_manifest(copy, make_manifest(**{"latent_shape": (3,), **facts}))
     with pytest.raises(InputError, match=r"its manifest\.json is of another model"):
         load_exported(copy)
 
@@ -140,7 +142,7 @@ def test_encode_finds_the_data_that_the_manifest_names(run_on, vae, tmp_path, ca
 
 def test_data_that_lay_in_a_folder_are_not_guessed_at(published, tmp_path, run_on):
     copy = shutil.copytree(published / "10", tmp_path / "1")
-    write_manifest(copy, make_manifest(latent_dim=3, data={"name": "letters", "source": "idx"}))
+    write_manifest(copy, make_manifest(latent_shape=(3,), data={"name": "letters", "source": "idx"}))
     with pytest.raises(InputError, match="letters"):
         encode.command.main([str(tmp_path / "1")], standalone_mode=False)
 

@@ -19,7 +19,7 @@ SAMPLERS = pytest.mark.parametrize("sampler", [PriorSampler(2), MIXTURE], ids=la
 
 
 def test_draws_of_the_prior_are_those_that_the_model_decodes():
-    undecoded = SimpleNamespace(latent_dim=2, decode=lambda z, labels: z)
+    undecoded = SimpleNamespace(latent_shape=(2,), decode=lambda z, labels: z)
 
     draws = PriorSampler(2).sample(3, seed=5)
 
