@@ -57,9 +57,9 @@ def command(
     if sampler == "prior" and given:
         raise InputError(f"{' and '.join(given)}: the prior is fitted to nothing; choose --sampler gmm")
     vae, config = open_model(run)
-    if label is not None and not vae.num_classes:
+    if label is not None and vae.num_classes is None:
         raise InputError(f"{run}: is not conditional, so it has no label {label}; train with --conditional")
-    if label is not None and label >= vae.num_classes:
+    if label is not None and vae.num_classes is not None and label >= vae.num_classes:
         raise InputError(f"{run}: has the labels 0 to {vae.num_classes - 1}, got --label {label}")
     from keras_vae.callbacks.model_pictures import samples_picture
     from keras_vae.training.posteriors import fit_mixture

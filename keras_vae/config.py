@@ -282,8 +282,8 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
         item, *others = typing.get_args(hint)
         length = None if Ellipsis in others else 1 + len(others)
         if not isinstance(value, list | tuple) or (length and len(value) != length) or not (value or item is str):
-            kinds = "texts" if item is str else "whole numbers"
-            raise InputError(f"{_option(name)} must be {length or 'some'} {kinds}, got {value!r:.60}")
+            wanted = "texts" if item is str else "whole numbers"
+            raise InputError(f"{_option(name)} must be {length or 'some'} {wanted}, got {value!r:.60}")
         return tuple(_coerce(name, each, item) for each in value)
     if isinstance(hint, type) and issubclass(hint, _Section):
         return value if isinstance(value, hint) else hint.from_dict(value)

@@ -117,7 +117,7 @@ class Encoder(Pyramid):
         if self.label_token is not None:
             self.label_token.build((None,))
             context_shape = (None, 1, self.widths[-1])
-        shape = (None, *self.geometry.padded, self.image_shape[-1])
+        shape: Any = (None, *self.geometry.padded, self.image_shape[-1])
         self.stem.build(shape)
         shape = self.stem.compute_output_shape(shape)
         for block in (*self.down_blocks, self.mid_block):
