@@ -1,0 +1,109 @@
+"""Images of one's own, labels and spatial latents, through the installed program: from training to an export."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from installed_command import run_command
+from PIL import Image
+
+from keras_vae.export.loading import load_exported
+
+TINY = ("--widths", "8,16", "--groups", "4", "--discriminator-widths", "8,16", "--epochs", "1", "--mapping-width", "32")
+
+
+def write_shapes(folder, count):
+    """Discs and bars in colour, of odd sizes and several formats, in a folder for each."""
+    random = np.random.default_rng(0)
+    for kind in ("bar", "disc"):
+        (folder / kind).mkdir(parents=True)
+        for index in range(count):
+            height, width = random.integers(17, 60, 2)
+            y, x = np.mgrid[:height, :width] / [[[height]], [[width]]] - 0.5
+            inside = x**2 + y**2 < 0.1 if kind == "disc" else abs(x) < 0.15
+            image = np.where(inside[..., None], random.integers(128, 256, 3), random.integers(0, 128, 3))
+            Image.fromarray(image.astype(np.uint8)).save(
+                folder / kind / f"{index:03}{('.png', '.jpg', '.webp')[index % 3]}"
+            )
+
+
+@pytest.fixture(scope="module")
+def shapes_run(tmp_path_factory):
+    place = tmp_path_factory.mktemp("shapes")
+    write_shapes(place / "shapes", 120)
+    (place / "shapes" / "disc" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    done = run_command(
+        *("train", "--dataset", "folder:shapes", "--preset", "faces64", "--image-size", "26x20", "--latent", "4"),
+        *("--conditional", "--augment", "RandomFlip('horizontal')", "--augment", "RandomTranslation", *TINY),
+        *("--batch-size", "32", "--run-dir", "run"),
+        cwd=place,
+    )
+    assert done.returncode == 0, done.stderr
+    return done, place
+
+
+def test_a_folder_of_mixed_photographs_trains_a_conditional_model(shapes_run):
+    done, place = shapes_run
+    assert "shapes: 216 training and 24 test images, 26×20×3" in done.stdout
+    assert "torn.png: cannot be read" in done.stderr
+    assert "1 of 241 image files cannot be read and are left out" in done.stderr
+    config = json.loads((place / "run" / "config.json").read_text())
+    assert config["config"]["model"]["num_classes"] == 2
+    assert config["recorded"]["data"]["source"] == "folder"
+    assert {path.name for path in (place / "run" / "plots").iterdir()} >= {"samples.png", "latent_manifold.png"}
+
+
+def test_samples_of_one_class_are_drawn_and_a_class_that_is_not_there_is_refused(shapes_run):
+    _, place = shapes_run
+    done = run_command("sample", "run", "--label", 1, "--count", 9, "--out", "discs.png", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert (place / "discs.png").is_file()
+    refused = run_command("sample", "run", "--label", 2, cwd=place)
+    assert (refused.returncode, refused.stderr) == (2, "keras-vae: run: has the labels 0 to 1, got --label 2\n")
+
+
+def test_a_conditional_model_is_evaluated_exported_and_loaded_back(shapes_run):
+    _, place = shapes_run
+    done = run_command("evaluate", "run", "--importance-samples", 0, "--json", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["metrics"]["mse"] < 0.2
+    done = run_command("export", "run", "--name", "shapes", "--version", 1, "--no-tflite", cwd=place)
+    assert done.returncode == 0, done.stderr
+    vae = load_exported(place / "saved_models" / "shapes" / "1")
+    assert vae.num_classes == 2
+    assert vae.sample(3, seed=0, labels=[0, 1, 1]).shape == (3, 26, 20, 3)
+
+
+def test_labels_that_are_not_there_are_asked_for(tmp_path):
+    write_shapes(tmp_path / "shapes", 10)
+    done = run_command("train", "--dataset", "folder:shapes/bar", "--conditional", *TINY, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "keras-vae: bar: has no labels, which --conditional needs; choose another --dataset\n"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_spatial_latent_trains_and_serves_with_its_shape(tmp_path):
+    done = run_command(
+        *("train", "--latent", "2x7x7", "--dataset", "sample", *TINY, "--batch-size", "250", "--run-dir", "run"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "latent 2x7x7" in done.stdout
+    done = run_command("evaluate", "run", "--importance-samples", 0, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = run_command("export", "run", "--name", "spatial", "--version", 1, "--no-tflite", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    vae = load_exported(tmp_path / "saved_models" / "spatial" / "1")
+    mean, _ = vae.encode(tf.zeros((2, 28, 28, 1)))
+    assert mean.shape == (2, 7, 7, 2)
+    assert 0 < vae.scaling_factor != 1
+    done = run_command("encode", "run", "--out", "latents.npz", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert np.load(tmp_path / "latents.npz")["mean"].shape == (500, 7, 7, 2)
+
+
+def test_a_latent_that_does_not_fit_the_grid_is_refused(tmp_path):
+    done = run_command("train", "--latent", "4x5x5", "--dataset", "sample", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "the latent is 5×5, but images of 28×28 through 2 levels and a stem of stride 2 give 7×7" in done.stderr
