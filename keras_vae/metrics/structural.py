@@ -9,7 +9,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_vae.errors import InputError
 from keras_vae.metrics.base import ImageMean
 
 Tensor = Any  # a tensor of whichever Keras backend runs
@@ -26,17 +25,15 @@ def ssim(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
     ``(2 μx μy + C1)(2 σxy + C2) / ((μx² + μy² + C1)(σx² + σy² + C2))`` under a Gaussian window (11 pixels, σ
     1.5) with population covariances, at every position where the window fits, averaged over positions and
-    channels.
-
-    Raises:
-        InputError: when height or width is less than 11 pixels.
+    channels. In smaller images the window is the largest odd number of pixels that fits.
     """
     y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
-    for size in (*y_true.shape[1:3], *y_pred.shape[1:3]):
-        if size is not None and size < WINDOW:
-            raise InputError(f"SSIM needs images of at least {WINDOW}×{WINDOW} pixels, got shape {tuple(y_true.shape)}")
+    smallest = min(side for side in (*y_true.shape[1:3], WINDOW) if side is not None)
+    weights = _gaussian_window(smallest - 1 + smallest % 2)
     products = [y_true, y_pred, ops.square(y_true) + ops.square(y_pred), y_true * y_pred]
-    mean_true, mean_pred, mean_squares, mean_product = ops.split(_blur(ops.concatenate(products, axis=0)), 4, axis=0)
+    mean_true, mean_pred, mean_squares, mean_product = ops.split(
+        _blur(ops.concatenate(products, axis=0), weights), 4, axis=0
+    )
     product_of_means = mean_true * mean_pred
     squares_of_means = ops.square(mean_true) + ops.square(mean_pred)
     covariance = mean_product - product_of_means
@@ -62,14 +59,17 @@ class SSIM(ImageMean):
         return ssim(y_true, y_pred)
 
 
-def _blur(images: Tensor) -> Tensor:
-    """Gaussian means wherever the window fits: (N, H, W, C) to (N, H - 10, W - 10, C).
+def _gaussian_window(size: int) -> list[float]:
+    unscaled = [math.exp(-0.5 * ((position - size // 2) / SIGMA) ** 2) for position in range(size)]
+    return [weight / sum(unscaled) for weight in unscaled]
+
+
+def _blur(images: Tensor, weights: list[float]) -> Tensor:
+    """Gaussian means wherever the window of n weights fits: (N, H, W, C) to (N, H - n + 1, W - n + 1, C).
 
     Sums of shifted images, not a product with a banded matrix or a convolution: on GPUs those round their
     inputs to TF32, and ``E[x²] - E[x]²`` would lose the variances that C2 = 9e-4 is compared with.
     """
-    unscaled = [math.exp(-0.5 * ((position - WINDOW // 2) / SIGMA) ** 2) for position in range(WINDOW)]
-    weights = [weight / sum(unscaled) for weight in unscaled]
-    last = WINDOW - 1
+    last = len(weights) - 1
     rows = sum(weight * images[:, i : (i - last) or None] for i, weight in enumerate(weights))
     return sum(weight * rows[:, :, i : (i - last) or None] for i, weight in enumerate(weights))

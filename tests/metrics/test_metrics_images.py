@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scipy import ndimage
 from skimage import data, metrics, transform
 
-from keras_vae.errors import InputError
 from keras_vae.losses import LPIPS as LPIPS_LOSS
 from keras_vae.metrics import LPIPS, MSE, PSNR, SSIM, mse, psnr, ssim
 
@@ -92,11 +92,27 @@ def test_ssim_of_equal_images_is_one():
     np.testing.assert_allclose(numpy_of(ssim(image, image)), [1.0, 1.0], atol=1e-6)
 
 
-def test_images_smaller_than_the_window_are_refused():
-    image = np.zeros((1, 10, 28, 1), "float32")
+@pytest.mark.parametrize(("height", "width", "size"), [(10, 28, 9), (7, 7, 7), (4, 6, 3), (1, 5, 1)])
+def test_the_window_of_ssim_shrinks_to_what_fits_into_a_small_image(height, width, size):
+    y_true, y_pred = np.random.default_rng(0).random((2, 3, height, width, 1))
+    window = ndimage.gaussian_filter(np.pad([[1.0]], size // 2), 1.5, mode="constant", radius=size // 2)
+    window /= window.sum()
 
-    with pytest.raises(InputError, match=r"SSIM needs images of at least 11×11 pixels, got shape \(1, 10, 28, 1\)"):
-        ssim(image, image)
+    def local(values):
+        means = [ndimage.correlate(image[..., 0], window, mode="constant") for image in values]
+        margin = size // 2
+        return np.stack(means)[:, margin : height - margin, margin : width - margin]
+
+    mean_true, mean_pred = local(y_true), local(y_pred)
+    var_true, var_pred = local(y_true**2) - mean_true**2, local(y_pred**2) - mean_pred**2
+    covariance = local(y_true * y_pred) - mean_true * mean_pred
+    expected = ((2 * mean_true * mean_pred + 1e-4) * (2 * covariance + 9e-4)) / (
+        (mean_true**2 + mean_pred**2 + 1e-4) * (var_true + var_pred + 9e-4)
+    )
+
+    found = numpy_of(ssim(y_true.astype("float32"), y_pred.astype("float32")))
+
+    np.testing.assert_allclose(found, expected.mean(axis=(1, 2)), atol=1e-4)
 
 
 @pytest.mark.parametrize(("metric", "function"), [(MSE(), mse), (PSNR(), psnr), (SSIM(), ssim)])
