@@ -20,6 +20,24 @@ _NAMES = {
     "model__latent_dim": "--latent|--latent-dim|--latent-shape",
     "discriminator__widths": "--discriminator-widths",
 }
+# Settings of the data that are about reading them, whatever is done with them then.
+_READING = {
+    f"data__{name}"
+    for name in (
+        "data_dir",
+        "train_split",
+        "test_split",
+        "image_size",
+        "channels",
+        "fit",
+        "test_fraction",
+        "split_seed",
+        "max_pixels",
+        "strict",
+        "cache_dir",
+        "memory_limit",
+    )
+}
 
 
 class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of Click alone
@@ -83,18 +101,38 @@ class StepWindow(click.ParamType):  # type: ignore[type-arg]  # as above
 
 def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for every setting of `RunConfig`; those given arrive together in the argument ``changes``."""
-    settings = _settings()
+
+    def with_changes(given: dict[str, Any], **arguments: Any) -> Any:
+        if latent := given.pop("model__latent_dim", None):
+            is_spatial = isinstance(latent, tuple)
+            given["model__latent_shape"] = latent if is_spatial else None
+            given |= {} if is_spatial else {"model__latent_dim": latent}
+        return command(changes=given, **arguments)
+
+    return _with_options(functools.update_wrapper(with_changes, command), _settings())
+
+
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how images are read; those given arrive in ``reading``, for `DataConfig.replace`."""
+
+    def with_reading(given: dict[str, Any], **arguments: Any) -> Any:
+        reading = {key.removeprefix("data__"): value for key, value in given.items()}
+        return command(reading=reading, **arguments)
+
+    chosen = {key: setting for key, setting in _settings().items() if key in _READING}
+    return _with_options(functools.update_wrapper(with_reading, command), chosen)
+
+
+def _with_options(
+    command: Callable[..., Any], settings: dict[str, tuple[dataclasses.Field[Any], Any]]
+) -> Callable[..., Any]:
+    """Add an option for each of the settings; ``command`` gets those given first, then the other arguments."""
 
     @functools.wraps(command)
-    def with_changes(**arguments: Any) -> Any:
-        given = {key: arguments.pop(key) for key in settings}
+    def with_given(**arguments: Any) -> Any:
+        values = {key: arguments.pop(key) for key in settings}
         # An option that may be repeated, and was not given at all, is an empty tuple.
-        changes = {key: value for key, value in given.items() if value not in (None, ())}
-        if latent := changes.pop("model__latent_dim", None):
-            is_spatial = isinstance(latent, tuple)
-            changes["model__latent_shape"] = latent if is_spatial else None
-            changes |= {} if is_spatial else {"model__latent_dim": latent}
-        return command(changes=changes, **arguments)
+        return command({key: value for key, value in values.items() if value not in (None, ())}, **arguments)
 
     for key, (field, hint) in reversed(settings.items()):
         name = _NAMES.get(key, f"--{field.name.replace('_', '-')}")
@@ -105,8 +143,8 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
         else:
             kind = Latent() if key == "model__latent_dim" else _click_type(field, hint)
             option = click.option(*name.split("|"), key, type=kind, help=_sentence(field))
-        with_changes = option(with_changes)
-    return with_changes
+        with_given = option(with_given)
+    return with_given
 
 
 def preset_option(command: Callable[..., Any]) -> Callable[..., Any]:

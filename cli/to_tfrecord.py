@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from keras_vae.config import DataConfig
 
+from .options import reading_options
 from .runtime import say, start_tensorflow
 
 
 @click.command("to-tfrecord", short_help="Write a data set as TFRecords.")
 @click.argument("dataset")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--data-dir", help="TFDS's data_dir (also the environment's TFDS_DATA_DIR).")
 @click.option(
     "--shard-size", type=click.IntRange(min=1), default=10_000, show_default=True, help="Images in a file, at most."
 )
-@click.option(
-    "--memory-limit",
-    type=click.IntRange(min=0),
-    default=DataConfig.memory_limit,
-    show_default=True,
-    help="Bytes of pixels up to which the data set is read into memory; a larger one is streamed.",
-)
 @click.option("--overwrite", is_flag=True, help="Replace a data set that this command wrote to OUT.")
-def command(dataset: str, out: Path, data_dir: str | None, shard_size: int, memory_limit: int, overwrite: bool) -> None:
+@reading_options
+def command(dataset: str, out: Path, shard_size: int, overwrite: bool, reading: dict[str, Any]) -> None:
     """Write DATASET into the folder OUT as gzipped TFRecord files of tf.Example.
 
     Each record has image/encoded, a PNG, and label, an int64, if there are labels. TFX's ImportExampleGen takes OUT
@@ -38,6 +33,7 @@ def command(dataset: str, out: Path, data_dir: str | None, shard_size: int, memo
       keras-vae to-tfrecord mnist data/mnist
       keras-vae to-tfrecord sample data/digits --shard-size 1000
       keras-vae to-tfrecord idx:downloads/mnist data/mnist --overwrite
+      keras-vae to-tfrecord folder:photos data/photos --image-size 64
     """
     start_tensorflow()
     from tqdm import tqdm
@@ -46,7 +42,7 @@ def command(dataset: str, out: Path, data_dir: str | None, shard_size: int, memo
     from keras_vae.data.tfrecord import check_folder
 
     check_folder(out, overwrite=overwrite)  # before reading, which takes longer
-    images = load_dataset(dataset, data_dir, memory_limit=memory_limit, say=say)
+    images = load_dataset(DataConfig(dataset=dataset).replace(**reading), say=say)
     total = images.train.count + images.test.count
     with tqdm(total=total, desc=images.name, unit="img", leave=False, disable=not sys.stderr.isatty()) as bar:
         description = write_tfrecords(images, out, shard_size=shard_size, overwrite=overwrite, progress=bar.update)

@@ -10,7 +10,14 @@ import keras
 
 from keras_vae.callbacks import run_callbacks
 from keras_vae.config import RunConfig
-from keras_vae.data import ImageDataset, evaluation_batches, load_tfrecords, steps_per_epoch, training_batches
+from keras_vae.data import (
+    ImageDataset,
+    build_augmentation,
+    evaluation_batches,
+    load_tfrecords,
+    steps_per_epoch,
+    training_batches,
+)
 from keras_vae.errors import InputError
 from keras_vae.tfx.settings import run_config
 from keras_vae.training import RunDirectory, VAETrainer, build_trainer
@@ -50,6 +57,8 @@ def run_fn(fn_args: FnArgs) -> None:
     model_path = _local(fn_args.serving_model_dir, "serving_model_dir")
     dataset = load_tfrecords(fn_args.train_files, fn_args.eval_files, memory_limit=config.data.memory_limit)
     config = config.replace(model__image_shape=dataset.image_shape, data__dataset=dataset.name)
+    if config.data.conditional:
+        config = config.replace(model__num_classes=config.model.num_classes or dataset.num_classes)
     _check_labels(config, dataset)
     epoch_steps = steps_per_epoch(dataset.train, config.data.batch_size)
     train_steps = fn_args.train_steps or config.epochs * epoch_steps
@@ -59,6 +68,7 @@ def run_fn(fn_args: FnArgs) -> None:
     run = RunDirectory.create(run_path, overwrite=True)
     run.write_config(config, {"data": dataset.describe(), "environment": describe_environment(config)})
     _fit(run, config, dataset, trainer, train_steps, fn_args.eval_steps)
+    measure_scaling_factor(trainer.inference_vae, dataset.train, config.data.batch_size, config.seed)
     save_model(trainer.inference_vae, run.model)
     from keras_vae.export.signatures import write_saved_model  # deferred: training needs none of it
 
@@ -88,6 +98,8 @@ def _local(path: str, name: str) -> Path:
 
 def _check_labels(config: RunConfig, dataset: ImageDataset) -> None:
     if config.model.num_classes is None:
+        if config.data.conditional:
+            raise InputError("data.conditional is set, and the records have no label")
         return
     for split, name in ((dataset.train, "training"), (dataset.test, "evaluation")):
         if not split.has_labels:
@@ -113,9 +125,10 @@ def _fit(
     eval_steps: int | None,
 ) -> None:
     batch_size = config.data.batch_size
+    augment = build_augmentation(config.data.augment, dataset.image_shape, config.seed)
     evaluated = evaluation_batches(dataset.test, batch_size)
     trainer.fit(
-        training_batches(dataset.train, batch_size, seed=config.seed),
+        training_batches(dataset.train, batch_size, seed=config.seed, augment=augment),
         epochs=config.epochs,
         steps_per_epoch=steps_per_epoch(dataset.train, batch_size),
         validation_data=evaluated if eval_steps is None else evaluated.take(eval_steps),

@@ -9,10 +9,12 @@ from keras_vae.config import RunConfig, preset
 from keras_vae.errors import InputError
 
 # What TFX or the images decide, and where to say it.
+_BY_EXAMPLE_GEN = ("dataset", "data_dir", "train_split", "test_split")
+_IN_THE_RECORDS = ("image_size", "channels", "fit", "test_fraction", "split_seed", "max_pixels", "strict", "cache_dir")
 _DECIDED_ELSEWHERE = {
     "model__image_shape": "the images have it",
-    "data__dataset": "the pipeline's ExampleGen names the data",
-    "data__data_dir": "the pipeline's ExampleGen names the data",
+    **{f"data__{name}": "the pipeline's ExampleGen names the data" for name in _BY_EXAMPLE_GEN},
+    **{f"data__{name}": "the records hold images as they are" for name in _IN_THE_RECORDS},
 }
 
 
