@@ -22,6 +22,7 @@ from keras_vae.errors import InputError
 from keras_vae.tfx.settings import run_config
 from keras_vae.training import RunDirectory, VAETrainer, build_trainer
 from keras_vae.training.environment import describe_environment
+from keras_vae.training.posteriors import measure_scaling_factor
 from keras_vae.training.saving import save_model
 
 
