@@ -64,8 +64,16 @@ class Pyramid(keras.Model):
             keras.layers.Dense(mapping_width, activation="silu", dtype=LATENT_DTYPE, name=f"mapping_{index}")
             for index in range(0 if self.is_spatial else mapping_layers)
         ]
+        # As large as the tokens of z: one of Keras's usual size, 0.03, is not attended to, and labels are ignored.
         self.label_token = (
-            None if num_classes is None else keras.layers.Embedding(num_classes, widths[-1], dtype=self.dtype_policy)
+            None
+            if num_classes is None
+            else keras.layers.Embedding(
+                num_classes,
+                widths[-1],
+                embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0),
+                dtype=self.dtype_policy,
+            )
         )
 
     @property
