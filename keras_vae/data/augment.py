@@ -31,7 +31,8 @@ def build_augmentation(layers: Sequence[str], image_shape: tuple[int, int, int],
             wanted, plain values as in Python: ``RandomRotation(0.05, fill_mode='constant')``. Factors that a layer
             needs and that are not given are 0.1, a ``value_range`` is (0, 1).
         image_shape: (H, W, C), which the images keep.
-        seed: makes the draws, together with the number of the batch: a resumed run draws what an unbroken one does.
+        seed: makes the draws of Keras's layers, together with the number of the batch: a resumed run draws what an
+            unbroken one does. KerasCV's draw from generators of TensorFlow that a resumed run starts anew.
 
     Raises:
         InputError: when there is no such layer, its arguments are not right, or it gives images of another shape.
