@@ -109,7 +109,8 @@ def test_replace_gives_a_config_or_one_line(key, value):
 def test_each_bound_itself_is_allowed_and_what_is_beyond_is_refused(section, field):
     bounds, default = field.metadata, field.default
     hint = typing.get_type_hints(section)[field.name]
-    sides = 2 if hint == tuple[int, int] | None else len(default) if isinstance(default, tuple) else None
+    sides = {tuple[int, int] | None: 2, tuple[int, int, int] | None: 3}.get(hint)
+    sides = sides or (len(default) if isinstance(default, tuple) else None)
     step = 1 if hint in (int, int | None) or sides else 1e-3
 
     def build(value):

@@ -65,14 +65,30 @@ def make_vae(**options):
     return VAE((12, 12, 1), widths=(8, 16), groups=4, **options)
 
 
-def test_a_conditional_model_gets_its_classes_in_turn(monkeypatch):
+@pytest.fixture
+def decoded(monkeypatch):
+    """A conditional model, and the z and labels of what it is asked to decode."""
     vae = make_vae(num_classes=3)
     seen, original = [], vae.decode
-    monkeypatch.setattr(vae, "decode", lambda z, labels=None: seen.append(labels) or original(z, labels))
+    monkeypatch.setattr(vae, "decode", lambda z, labels=None: seen.append((z, labels)) or original(z, labels))
+    return vae, seen
 
-    samples_picture(vae, 5, seed=0)
 
-    assert seen[0].tolist() == [0, 1, 2, 0, 1]
+def test_a_conditional_model_has_a_row_for_each_class_and_a_z_for_each_column(decoded):
+    vae, seen = decoded
+    samples_picture(vae, 7, seed=0)
+    ((z, labels),) = seen
+    assert labels.tolist() == [0, 0, 1, 1, 2, 2]
+    np.testing.assert_array_equal(z[:2], z[2:4])
+    np.testing.assert_array_equal(z[:2], z[4:])
+
+
+def test_a_conditional_model_draws_the_class_that_it_is_asked_for(decoded):
+    vae, seen = decoded
+    samples_picture(vae, 4, seed=0, label=2)
+    ((z, labels),) = seen
+    assert labels.tolist() == [2, 2, 2, 2]
+    assert len(np.unique(z, axis=0)) == 4
 
 
 def test_samples_are_the_same_for_the_same_seed_alone():
