@@ -32,7 +32,7 @@ class LinearGaussian:
         self.variance = 1 / (1 + np.square(WEIGHTS).sum(axis=0) / SIGMA**2)
         self.broader = broader
 
-    def encode(self, images, labels=None):
+    def encode_flat(self, images, labels=None):
         flat = np.reshape(images, (-1, 6))
         mean = (flat - BIASES[_classes(labels, flat)]) @ WEIGHTS * (self.variance / SIGMA**2)
         return mean.astype("float32"), np.full_like(mean, np.log(self.broader * self.variance), "float32")
@@ -74,7 +74,7 @@ def test_a_broader_proposal_gives_the_closed_form_up_to_the_spread_of_its_weight
 
 def test_with_one_sample_it_is_the_negative_elbo_in_the_mean():
     model, repeats = LinearGaussian(broader=2.0), 4000
-    mean, log_var = (parameter[0].astype("float64") for parameter in model.encode(IMAGES))
+    mean, log_var = (parameter[0].astype("float64") for parameter in model.encode_flat(IMAGES))
     variance = np.exp(log_var)
     squared_error = np.square(IMAGES[0].ravel() - WEIGHTS @ mean - BIASES[0]).sum()
     spread = np.square(WEIGHTS) @ variance
