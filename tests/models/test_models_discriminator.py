@@ -70,9 +70,10 @@ def test_training_calls_bring_the_spectral_norm_of_every_kernel_to_one():
 
     for conv, kernel in zip((*model.convs, model.to_logits), kernels, strict=True):
         np.testing.assert_array_equal(conv.kernel.numpy(), kernel)
-        largest = np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]))[2][0]
-        # what is tracked is the leading right singular vector, up to its sign; the iteration is at 1e-2 by now
-        assert abs(largest @ conv.left.numpy()[0]) == pytest.approx(1.0, abs=1e-2)
+        matrix = kernel.reshape(-1, kernel.shape[-1])
+        # The norm, not the vector: where the two largest singular values are close, any mix of their vectors will do.
+        tracked = np.linalg.norm(matrix @ conv.left.numpy()[0])
+        assert tracked == pytest.approx(np.linalg.norm(matrix, 2), rel=1e-2)
 
 
 def test_the_same_images_outside_training_change_nothing():
