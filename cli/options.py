@@ -103,7 +103,7 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for every setting of `RunConfig`; those given arrive together in the argument ``changes``."""
 
     def with_changes(given: dict[str, Any], **arguments: Any) -> Any:
-        if latent := given.pop("model__latent_dim", None):
+        if (latent := given.pop("model__latent_dim", None)) is not None:
             is_spatial = isinstance(latent, tuple)
             given["model__latent_shape"] = latent if is_spatial else None
             given |= {} if is_spatial else {"model__latent_dim": latent}
