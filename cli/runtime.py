@@ -147,8 +147,8 @@ def framed_as(config: DataConfig, shape: tuple[int, int, int]) -> DataConfig:
     return config.replace(image_size=config.image_size or shape[:2], channels=config.channels or shape[2])
 
 
-def read_image(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """An image file as float32 in [0, 1] of ``shape`` (H, W, C), distorted where it has other proportions.
+def read_image(path: Path, shape: tuple[int, int, int], config: DataConfig | None) -> np.ndarray:
+    """An image file as float32 in [0, 1] of ``shape`` (H, W, C), made to fit as the training images were.
 
     Raises:
         InputError: when it cannot be read.
@@ -158,7 +158,22 @@ def read_image(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     from keras_vae.data.framing import Framing
     from keras_vae.data.image_file import read_image as read_pixels
 
-    return read_pixels(path, Framing(shape, "stretch")).astype(np.float32) / 255
+    found = config or DataConfig()
+    return read_pixels(path, Framing(shape, found.fit, found.max_pixels)).astype(np.float32) / 255
+
+
+def check_label(vae: VAE, run: Path, label: int | None) -> None:
+    """Whether the model has the class that was asked for.
+
+    Raises:
+        InputError: when it has no classes, or not this one.
+    """
+    if label is None:
+        return
+    if vae.num_classes is None:
+        raise InputError(f"{run}: is not conditional, so it has no label {label}; train with --conditional")
+    if label >= vae.num_classes:
+        raise InputError(f"{run}: has the labels 0 to {vae.num_classes - 1}, got --label {label}")
 
 
 @contextmanager

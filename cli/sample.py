@@ -9,7 +9,7 @@ import click
 from keras_vae.errors import InputError
 
 from .options import picture_option, run_argument, seed_option, with_data_options
-from .runtime import open_dataset, open_model, write_picture
+from .runtime import check_label, open_dataset, open_model, write_picture
 
 COMPONENTS = 10
 
@@ -57,10 +57,7 @@ def command(
     if sampler == "prior" and given:
         raise InputError(f"{' and '.join(given)}: the prior is fitted to nothing; choose --sampler gmm")
     vae, config = open_model(run)
-    if label is not None and vae.num_classes is None:
-        raise InputError(f"{run}: is not conditional, so it has no label {label}; train with --conditional")
-    if label is not None and vae.num_classes is not None and label >= vae.num_classes:
-        raise InputError(f"{run}: has the labels 0 to {vae.num_classes - 1}, got --label {label}")
+    check_label(vae, run, label)
     from keras_vae.callbacks.model_pictures import samples_picture
     from keras_vae.training.posteriors import fit_mixture
 

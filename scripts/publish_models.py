@@ -37,8 +37,8 @@ def keras_vae(*arguments: str | Path) -> None:
     subprocess.run([Path(sys.executable).with_name("keras-vae"), *map(str, arguments)], check=True)
 
 
-def publish(name: str, run: Path, dataset: str) -> None:
-    """Everything of one model."""
+def make(name: str, run: Path, dataset: str) -> None:
+    """One model, measured and exported."""
     if not (run / "model.keras").is_file():
         if any(run.glob("checkpoints/*")):
             keras_vae("train", "--resume", "--run-dir", run)
@@ -50,6 +50,9 @@ def publish(name: str, run: Path, dataset: str) -> None:
     if not exported.is_dir():
         keras_vae("export", run, "--to", exported.parent, "--name", name)
 
+
+def install(name: str, run: Path) -> None:
+    """The weights and pictures of one model, to where the project keeps them."""
     PUBLISHED_WEIGHTS.mkdir(exist_ok=True)
     with written_beside(PUBLISHED_WEIGHTS / f"{name}.weights.h5") as beside:
         keras.saving.load_model(run / "model.keras", safe_mode=True).save_weights(beside)
@@ -69,7 +72,10 @@ def main() -> None:
     parser.add_argument("--run-dir", type=Path, default=Path("runs"), help="where the runs are  [runs]")
     arguments = parser.parse_args()
     for name in arguments.names:
-        publish(name, arguments.run_dir / name, arguments.dataset)
+        make(name, arguments.run_dir / name, arguments.dataset)
+    # Afterwards: a model card says whether the checkout was changed when the model was exported.
+    for name in arguments.names:
+        install(name, arguments.run_dir / name)
 
 
 if __name__ == "__main__":

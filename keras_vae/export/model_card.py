@@ -188,11 +188,12 @@ def _commands(manifest: Manifest, training: Training | None) -> list[_Markdown]:
     """The commands that make this version again, for a code block."""
     if training is None:
         return []
-    path = str(training.path)
+    # A card is read on other machines, which have no such folder as the run was in.
+    run = Path("runs", training.path.resolve().name)
     commands = [
-        training_command(training.path, training.config),
-        shlex.join(["keras-vae", "evaluate", path]),
-        shlex.join(["keras-vae", "export", path, "--name", manifest.name]),
+        training_command(run, training.config),
+        shlex.join(["keras-vae", "evaluate", str(run)]),
+        shlex.join(["keras-vae", "export", str(run), "--name", manifest.name]),
     ]
     # No path may end the block.
     return [_Markdown(_one_line(command).replace("```", "'''")) for command in commands]

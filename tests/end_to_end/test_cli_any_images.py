@@ -63,6 +63,17 @@ def test_samples_of_one_class_are_drawn_and_a_class_that_is_not_there_is_refused
     assert (refused.returncode, refused.stderr) == (2, "keras-vae: run: has the labels 0 to 1, got --label 2\n")
 
 
+def test_photographs_of_one_class_are_reconstructed_and_the_class_is_asked_for(shapes_run):
+    _, place = shapes_run
+    photos = [f"shapes/disc/{name}" for name in ("000.png", "001.jpg")]
+    done = run_command("reconstruct", "run", *photos, "--label", 1, "--out", "pairs.png", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert (place / "pairs.png").is_file()
+    refused = run_command("reconstruct", "run", *photos, cwd=place)
+    asked_for = "keras-vae: run: is conditional; give the class of the images with --label\n"
+    assert (refused.returncode, refused.stderr) == (2, asked_for)
+
+
 def test_a_conditional_model_is_evaluated_exported_and_loaded_back(shapes_run):
     _, place = shapes_run
     done = run_command("evaluate", "run", "--importance-samples", 0, "--json", cwd=place)
