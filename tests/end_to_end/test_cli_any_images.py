@@ -1,5 +1,6 @@
 """Images of one's own, labels and spatial latents, through the installed program: from training to an export."""
 
+import gzip
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ from installed_command import run_command
 from PIL import Image
 
 from keras_vae.export.loading import load_exported
+from keras_vae.training.saving import load_model
 
 TINY = ("--widths", "8,16", "--groups", "4", "--discriminator-widths", "8,16", "--epochs", "1", "--mapping-width", "32")
 
@@ -84,6 +86,41 @@ def test_a_conditional_model_is_evaluated_exported_and_loaded_back(shapes_run):
     vae = load_exported(place / "saved_models" / "shapes" / "1")
     assert vae.num_classes == 2
     assert vae.sample(3, seed=0, labels=[0, 1, 1]).shape == (3, 26, 20, 3)
+
+
+def write_garments(folder):
+    """Ten kinds of grey garments, by width and length, as Fashion-MNIST's files have them."""
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:28, :28]
+    for prefix, count in (("train", 480), ("t10k", 60)):
+        labels = np.arange(count, dtype=np.uint8) % 10
+        wide, long = 4 + labels % 5 * 2, 7 + labels // 5 * 5
+        inside = (abs(x - 13.5) < wide[:, None, None]) & (abs(y - 13.5) < long[:, None, None])
+        images = (inside * random.integers(100, 256, (count, 1, 1))).astype(np.uint8)
+        for name, magic, array in (("images-idx3", b"\0\0\x08\x03", images), ("labels-idx1", b"\0\0\x08\x01", labels)):
+            sizes = np.array(array.shape, ">i4").tobytes()
+            (folder / f"{prefix}-{name}-ubyte.gz").write_bytes(gzip.compress(magic + sizes + array.tobytes()))
+
+
+def test_idx_files_of_other_things_than_digits_train_and_come_back_from_an_export(tmp_path):
+    (tmp_path / "garments").mkdir()
+    write_garments(tmp_path / "garments")
+    done = run_command(
+        *("train", "--dataset", "idx:garments", "--latent", "3", "--conditional", *TINY, "--batch-size", "60"),
+        *("--run-dir", "run"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "garments: 480 training and 60 test images, 28×28×1" in done.stdout
+    done = run_command("export", "run", "--name", "garments", "--version", 1, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    version = tmp_path / "saved_models" / "garments" / "1"
+    assert (version / "tflite" / "decoder_int8.tflite").is_file()
+
+    served, trained = load_exported(version), load_model(tmp_path / "run" / "model.keras")
+    images = np.random.default_rng(1).random((4, 28, 28, 1)).astype(np.float32)
+    labels = np.array([0, 3, 7, 9], np.int32)
+    np.testing.assert_allclose(served.reconstruct(images, labels), trained.reconstruct(images, labels), atol=0.02)
 
 
 def test_labels_that_are_not_there_are_asked_for(tmp_path):
