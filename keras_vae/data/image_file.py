@@ -39,7 +39,7 @@ def read_image(path: Path, framing: Framing) -> UInt8Array:
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such image file") from error
     except Image.DecompressionBombError as error:
-        raise InputError(f"{path}: is too large an image ({error})") from error
+        raise InputError(f"{path}: announces more pixels than are safe to decode; make it smaller") from error
     # Decoders say what is wrong with a damaged file in all these ways.
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, OverflowError) as error:
         detail = " ".join(str(error).split()).replace(f"{str(path)!r}", "").strip()
