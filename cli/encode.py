@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import run_argument
+from .options import batch_size_option, run_argument
 from .runtime import open_dataset, open_model, writing
 
 
@@ -16,7 +16,7 @@ from .runtime import open_dataset, open_model, writing
 @click.argument("dataset", required=False)
 @click.option("--data-dir", help="TFDS's data_dir (also the environment's TFDS_DATA_DIR).")
 @click.option("--split", type=click.Choice(("train", "test")), default="test", show_default=True, help="Which images.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=256, show_default=True, help="Images at a time.")
+@batch_size_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -24,7 +24,9 @@ from .runtime import open_dataset, open_model, writing
     show_default=True,
     help="NumPy file with the arrays mean and log_var, float32 (N, L), and labels, int32 (N,), if there are any.",
 )
-def command(run: Path, dataset: str | None, data_dir: str | None, split: str, batch_size: int, out: Path) -> None:
+def command(
+    run: Path, dataset: str | None, data_dir: str | None, split: str, batch_size: int | None, out: Path
+) -> None:
     """Encode DATASET (by default the one that RUN was trained on) and write the posteriors.
 
     \b
@@ -37,10 +39,11 @@ def command(run: Path, dataset: str | None, data_dir: str | None, split: str, ba
     import numpy as np
 
     from keras_vae.data import evaluation_batches
+    from keras_vae.models.batches import images_at_a_time
 
     chosen = images.train if split == "train" else images.test
     arrays: dict[str, list[Any]] = {"mean": [], "log_var": [], "labels": []}
-    for batch in evaluation_batches(chosen, batch_size):
+    for batch in evaluation_batches(chosen, batch_size or images_at_a_time(vae.image_shape)):
         pixels, labels = batch if chosen.has_labels else (batch, None)
         mean, log_var = vae.encode(pixels, labels)
         arrays["mean"].append(np.asarray(mean))

@@ -11,7 +11,7 @@ import click
 
 from keras_vae.training.run_directory import RunDirectory
 
-from .options import json_option, run_argument, with_data_options
+from .options import batch_size_option, json_option, run_argument, with_data_options
 from .runtime import open_dataset, open_model, say
 
 # Of a larger latent space the table shows the dimensions with the largest KL; JSON has all of them.
@@ -21,7 +21,7 @@ DIMENSIONS_SHOWN = 8
 @click.command("evaluate", short_help="Measure a model on a whole test set.")
 @run_argument
 @with_data_options
-@click.option("--batch-size", type=click.IntRange(min=1), default=256, show_default=True, help="Images at a time.")
+@batch_size_option
 @click.option(
     "--importance-samples",
     type=click.IntRange(min=0),
@@ -48,7 +48,7 @@ def command(
     run: Path,
     dataset: str | None,
     data_dir: str | None,
-    batch_size: int,
+    batch_size: int | None,
     importance_samples: int,
     importance_images: int,
     components: int,
@@ -80,7 +80,12 @@ def command(
 
 
 def evaluate_run(
-    path: Path, *, dataset: str | None = None, data_dir: str | None = None, **settings: int
+    path: Path,
+    *,
+    dataset: str | None = None,
+    data_dir: str | None = None,
+    batch_size: int | None = None,
+    **settings: int,
 ) -> dict[str, Any]:
     """Measure a run directory's model, a ``.keras`` file or an exported model.
 
@@ -95,7 +100,7 @@ def evaluate_run(
     images = open_dataset(config, dataset, data_dir, vae)
     from keras_vae.training.evaluation import evaluation_report  # deferred: it imports TensorFlow
 
-    measured = evaluation_report(vae, images, say=say, **settings)
+    measured = evaluation_report(vae, images, batch_size=batch_size, say=say, **settings)
     report = {"model": str(path), "data": images.describe(), **measured}
     run = RunDirectory(path)
     if run.is_run() and run.read_recorded().get("data") == report["data"]:

@@ -156,6 +156,9 @@ def preset_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 run_argument = click.argument("run", type=click.Path(path_type=Path))
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+batch_size_option = click.option(
+    "--batch-size", type=click.IntRange(min=1), help="Images at a time; by default 256, and fewer of large ones."
+)
 seed_option = click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of what is drawn at random."
 )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from keras_vae import visualize
 from keras_vae.models import VAE, GaussianMixtureSampler, PriorSampler, Sampler
+from keras_vae.models.batches import decode_in_batches
 from keras_vae.visualize.style import PLOT_WIDTH, Picture, latent_name
 
 MANIFOLD_STEPS = 20
@@ -36,12 +37,12 @@ def samples_picture(
     title = f"Samples of {_name_of(sampler)} · latent {vae.latent_dim}"
     if vae.num_classes is None or label is not None:
         labels = None if label is None else np.full(count, label, np.int32)
-        images = keras.ops.convert_to_numpy(vae.decode(sampler.sample(count, seed), labels))
+        images = decode_in_batches(vae, np.asarray(sampler.sample(count, seed)), labels)
         return visualize.image_grid(images, title=title if label is None else f"{title} · class {label}", width=width)
     rows = min(vae.num_classes, MOST_CLASSES)
     columns = max(1, count // rows)
     z = np.tile(keras.ops.convert_to_numpy(sampler.sample(columns, seed)), (rows, 1))
-    images = keras.ops.convert_to_numpy(vae.decode(z, np.repeat(np.arange(rows, dtype=np.int32), columns)))
+    images = decode_in_batches(vae, z, np.repeat(np.arange(rows, dtype=np.int32), columns))
     names = (class_names or tuple(map(str, range(rows))))[:rows]
     shown = "" if rows == vae.num_classes else f" · the first {rows} of {vae.num_classes} classes"
     grid = images.reshape(rows, columns, *vae.image_shape)
@@ -64,7 +65,7 @@ def interpolation_picture(
     pairs = np.random.default_rng(seed).permutation(len(means))[: 2 * min(rows, len(means) // 2)].reshape(2, -1)
     walks = visualize.slerp(means[pairs[0]], means[pairs[1]], steps)
     classes = None if vae.num_classes is None or labels is None else np.repeat(labels[pairs[0]], steps)
-    decoded = keras.ops.convert_to_numpy(vae.decode(walks.reshape(-1, vae.latent_dim), classes))
+    decoded = decode_in_batches(vae, walks.reshape(-1, vae.latent_dim), classes)
     return visualize.interpolation_picture(
         decoded.reshape(*walks.shape[:2], *vae.image_shape), images[pairs].swapaxes(0, 1)
     )
@@ -79,7 +80,7 @@ def manifold_picture_of(vae: VAE, means: npt.NDArray[np.float32], *, width: int 
     most_active = np.sort(np.argsort(-means.var(axis=0), kind="stable")[: min(2, vae.latent_dim)])
     dimensions = tuple(int(dimension) for dimension in most_active)
     z = visualize.manifold_latents(vae.latent_dim, steps=MANIFOLD_STEPS, dimensions=dimensions)
-    decoded = keras.ops.convert_to_numpy(vae.decode(z, _first_class(vae, len(z))))
+    decoded = decode_in_batches(vae, z, _first_class(vae, len(z)))
     return visualize.manifold_picture(decoded, dimensions=dimensions, width=width)
 
 
@@ -90,9 +91,7 @@ def traversal_picture_of(vae: VAE, kl_per_dimension: npt.NDArray[np.float32]) ->
     """
     chosen = np.sort(np.argsort(-kl_per_dimension, kind="stable")[:MOST_TRAVERSED])
     z = visualize.traversal_latents(vae.latent_dim, steps=TRAVERSAL_STEPS, dimensions=chosen.tolist())
-    decoded = keras.ops.convert_to_numpy(
-        vae.decode(z.reshape(-1, vae.latent_dim), _first_class(vae, len(chosen) * TRAVERSAL_STEPS))
-    )
+    decoded = decode_in_batches(vae, z.reshape(-1, vae.latent_dim), _first_class(vae, len(chosen) * TRAVERSAL_STEPS))
     names = [f"{latent_name(dimension)}, KL {kl_per_dimension[dimension]:.2f} nats" for dimension in chosen]
     left_out = len(kl_per_dimension) - len(chosen)
     which = f" · the {len(chosen)} of {len(kl_per_dimension)} with the largest KL" if left_out else ""

@@ -98,7 +98,7 @@ def fit_run(
         verbose=0,
     )
     run.evaluation.unlink(missing_ok=True)  # it was of another model
-    measure_scaling_factor(trainer.inference_vae, dataset.train, batch_size, config.seed)
+    measure_scaling_factor(trainer.inference_vae, dataset.train, config.seed)
     save_model(trainer.inference_vae, run.model)
     run.write_summary({"parameters": trainer.vae.count_params(), **_summarise(run.read_metrics())})
 

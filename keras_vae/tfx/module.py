@@ -69,7 +69,7 @@ def run_fn(fn_args: FnArgs) -> None:
     run = RunDirectory.create(run_path, overwrite=True)
     run.write_config(config, {"data": dataset.describe(), "environment": describe_environment(config)})
     _fit(run, config, dataset, trainer, train_steps, fn_args.eval_steps)
-    measure_scaling_factor(trainer.inference_vae, dataset.train, config.data.batch_size, config.seed)
+    measure_scaling_factor(trainer.inference_vae, dataset.train, config.seed)
     save_model(trainer.inference_vae, run.model)
     from keras_vae.export.signatures import write_saved_model  # deferred: training needs none of it
 

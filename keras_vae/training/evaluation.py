@@ -16,6 +16,7 @@ from keras_vae.losses import VGG16Features, kl_per_dimension
 from keras_vae.metrics import active_units, frechet_distance, knn_accuracy
 from keras_vae.metrics.frechet import TAPS, position_means
 from keras_vae.models import VAE, GaussianMixtureSampler, PriorSampler, Sampler
+from keras_vae.models.batches import images_at_a_time
 from keras_vae.training.likelihood import importance_sampled_nll
 from keras_vae.training.posteriors import TRAINING_POSTERIORS, posterior_draws
 from keras_vae.training.reconstruction import ReconstructionFigures, measure_reconstructions
@@ -28,7 +29,7 @@ def evaluation_report(
     vae: VAE,
     dataset: ImageDataset,
     *,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     importance_samples: int = 100,
     importance_images: int = 1000,
     components: int = 10,
@@ -53,7 +54,7 @@ def evaluation_report(
     Args:
         vae: the model.
         dataset: measured on its test split; the classifier and the mixture are fitted to its training split.
-        batch_size: images at a time.
+        batch_size: images at a time, by default `images_at_a_time`.
         importance_samples: draws of z for each image; 0 leaves importance sampling out.
         importance_images: of how many test images, at most.
         components: of the Gaussian mixture.
@@ -73,7 +74,7 @@ def evaluation_report(
     is_sampled = vae.variational and importance_samples > 0
     training_posteriors = min(TRAINING_POSTERIORS, dataset.train.count)
     settings = _Settings(
-        batch_size=batch_size,
+        batch_size=batch_size or images_at_a_time(vae.image_shape),
         importance_samples=importance_samples if is_sampled else 0,
         importance_images=min(importance_images, dataset.test.count) if is_sampled else 0,
         frechet_images=min(FRECHET_IMAGES, dataset.test.count),

@@ -15,6 +15,7 @@ from keras import ops
 from keras_vae.errors import InputError
 from keras_vae.losses import likelihood_nll
 from keras_vae.models import VAE
+from keras_vae.models.batches import images_at_a_time
 
 
 def nll_per_image(vae: VAE, images: Any, reconstructions: Any) -> Any:
@@ -28,7 +29,7 @@ def importance_sampled_nll(
     samples: int,
     *,
     labels: npt.NDArray[np.int32] | None = None,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     seed: int = 0,
 ) -> npt.NDArray[np.float64]:
     """``-log 1/K Σ_k p(x|z_k) p(z_k) / q(z_k|x)`` with ``z_k ~ q(z|x)``, of every image: (N,) nats, float64.
@@ -40,7 +41,7 @@ def importance_sampled_nll(
         images: (N, H, W, C), float in [0, 1], or uint8 as a split in memory holds them.
         samples: K, at least 1.
         labels: (N,), for a conditional model.
-        batch_size: how many z are decoded at a time; it does not change the draws.
+        batch_size: how many z are decoded at a time, by default `images_at_a_time`; it does not change the draws.
         seed: of the draws.
 
     Raises:
@@ -50,6 +51,7 @@ def importance_sampled_nll(
     """
     if not vae.variational:
         raise InputError("importance sampling draws from the posterior; this autoencoder is not variational")
+    batch_size = images_at_a_time(images.shape[1:]) if batch_size is None else batch_size
     if samples < 1 or batch_size < 1:
         raise InputError(f"samples and batch-size must be at least 1, got {samples} and {batch_size}")
     means, log_vars = _encode(vae, images, labels, batch_size)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_vae.data import Split, evaluation_batches
 from keras_vae.models import VAE, GaussianMixtureSampler
+from keras_vae.models.batches import images_at_a_time
 
 Array = npt.NDArray[np.float32]
 
@@ -22,7 +23,7 @@ SCALED_IMAGES = 2048
 
 
 def posterior_draws(
-    vae: VAE, split: Split, limit: int = TRAINING_POSTERIORS, batch_size: int = 256, seed: int = 0
+    vae: VAE, split: Split, limit: int = TRAINING_POSTERIORS, batch_size: int | None = None, seed: int = 0
 ) -> tuple[Array, Array, npt.NDArray[np.int32] | None]:
     """Means, one draw ``z ~ q(z|x)`` each (of a plain autoencoder the mean again), and labels, if there are any.
 
@@ -30,12 +31,13 @@ def posterior_draws(
         vae: the model; a conditional one needs a split with labels.
         split: whose first images are encoded.
         limit: how many of them (all when there are fewer).
-        batch_size: images encoded at a time; it does not change the draws.
+        batch_size: images encoded at a time, by default `images_at_a_time`; it does not change the draws.
         seed: of the draws.
 
     Returns:
         float32 (N, latent_dim), float32 (N, latent_dim), int32 (N,) or None.
     """
+    batch_size = batch_size or images_at_a_time(vae.image_shape)
     limit = min(limit, max(1, MOST_NUMBERS // vae.latent_dim))
     batches = tuple_batches(split, batch_size).take(-(-limit // batch_size))
 
@@ -52,26 +54,24 @@ def posterior_draws(
     return means, draws, labels[0] if labels else None
 
 
-def fit_mixture(
-    vae: VAE, split: Split, components: int = 10, seed: int = 0, *, batch_size: int = 256
-) -> GaussianMixtureSampler:
+def fit_mixture(vae: VAE, split: Split, components: int = 10, seed: int = 0) -> GaussianMixtureSampler:
     """A Gaussian mixture over the latents of ``split``: of its first `TRAINING_POSTERIORS` images.
 
     Raises:
         InputError: when there are fewer images than components.
     """
-    _, draws, _ = posterior_draws(vae, split, TRAINING_POSTERIORS, batch_size, seed)
+    _, draws, _ = posterior_draws(vae, split, TRAINING_POSTERIORS, seed=seed)
     return GaussianMixtureSampler.fit(draws, components, seed)
 
 
-def measure_scaling_factor(vae: VAE, split: Split, batch_size: int = 256, seed: int = 0) -> None:
+def measure_scaling_factor(vae: VAE, split: Split, seed: int = 0) -> None:
     """Set a spatial latent's ``scaling_factor``: one over the standard deviation of latents of the first images.
 
     Reference: Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffusion Models", section G.
     """
     if vae.scaling_factor is None:
         return
-    _, draws, _ = posterior_draws(vae, split, SCALED_IMAGES, batch_size, seed)
+    _, draws, _ = posterior_draws(vae, split, SCALED_IMAGES, seed=seed)
     vae.scaling_factor.assign(1.0 / max(float(draws.std()), 1e-6))
 
 

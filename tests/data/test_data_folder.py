@@ -155,7 +155,11 @@ def hostile_png(width, height):
     [
         ("empty.png", b"", "cannot be read"),
         ("text.jpg", b"no image at all", "cannot be read"),
-        ("bomb.png", hostile_png(100_000, 100_000), "100000×100000, more than the 40,000,000 pixels|more pixels than are safe to decode"),
+        (
+            "bomb.png",
+            hostile_png(100_000, 100_000),
+            "100000×100000, more than the 40,000,000|more pixels than are safe",
+        ),
         ("large.png", hostile_png(10_000, 5_000), "10000×5000, more than the 40,000,000 pixels"),
         ("hollow.png", hostile_png(100, 100), "cannot be read"),
         ("script.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "cannot be read"),
