@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -35,6 +36,8 @@ from keras_vae.training.trainer import VAETrainer
 
 # Training images that each epoch is evaluated on, test images in the latent plot, test images that are reconstructed.
 EVALUATED, PLOTTED, RECONSTRUCTED = 1000, 5000, 20
+# They stay in memory: of large images there are fewer, so that either takes no more bytes than this.
+MOST_BYTES = 1 << 28
 
 
 def run_callbacks(
@@ -45,8 +48,9 @@ def run_callbacks(
     ``profile``: first and last training step to trace, counted from 1.
     """
     batch_size = config.data.batch_size
-    test_images, test_labels = dataset.test.first(PLOTTED)
-    train_images = ArraySplit(*dataset.train.first(EVALUATED))
+    most = MOST_BYTES // math.prod(dataset.image_shape)
+    test_images, test_labels = dataset.test.first(min(PLOTTED, most))
+    train_images = ArraySplit(*dataset.train.first(min(EVALUATED, most)))
     posteriors = EpochPosteriors(test_images, test_labels, RECONSTRUCTED, batch_size)
     images = EpochImages(posteriors, dataset.class_names, config.seed)
     return [
