@@ -110,7 +110,7 @@ def _make_runs(
 def _train(run: RunDirectory, config: RunConfig) -> None:
     if run.model.is_file():
         return
-    if run.checkpoints.is_dir() and any(run.checkpoints.glob("*.weights.h5")):
+    if run.checkpoints.is_dir() and any(run.checkpoints.glob("epoch_*_step_*")):
         resume_run(run.path)
     else:
         start_run(config, run.path, overwrite=run.is_run())

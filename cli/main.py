@@ -1,6 +1,6 @@
 """The command group, and how errors leave it: one line on stderr and an exit code.
 
-0 done, 1 failed at run time, 2 bad usage or input, 130 interrupted.
+0 done, 1 failed at run time, 2 bad usage or input, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main() -> NoReturn:
 
 
 def _run(debug: bool) -> int:
-    from keras_vae.errors import InputError
+    from keras_vae.errors import ExportError, InputError, TrainingError, TrainingStoppedError
 
     try:
         code = cli.main(standalone_mode=False)
@@ -84,6 +84,12 @@ def _run(debug: bool) -> int:
         if debug:
             traceback.print_exc()
         return _fail(str(error), 2)
+    except TrainingStoppedError as error:
+        return _fail(str(error), 128 + error.signal_number)
+    except (ExportError, TrainingError) as error:
+        if debug:
+            traceback.print_exc()
+        return _fail(str(error), 1)
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted", 130)
     except Exception as error:

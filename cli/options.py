@@ -13,6 +13,8 @@ from typing import Any
 import click
 
 from keras_vae.config import PRESETS, RunConfig
+from keras_vae.errors import InputError
+from keras_vae.training.checkpoint_interval import CheckpointInterval
 
 # Settings that data or preset decide.
 _HIDDEN = {"preset", "model__image_shape", "model__num_classes", "model__latent_shape"}
@@ -83,6 +85,22 @@ class Latent(click.ParamType):  # type: ignore[type-arg]  # as above
             return int(value)
         channels, height, width = map(int, sizes)
         return height, width, channels
+
+
+class Interval(click.ParamType):  # type: ignore[type-arg]  # as above
+    """Epochs, ``5``, or minutes, ``30min``, between checkpoints."""
+
+    name = "interval"
+
+    def convert(
+        self, value: str | CheckpointInterval, param: click.Parameter | None, context: click.Context | None
+    ) -> CheckpointInterval:
+        if isinstance(value, CheckpointInterval):
+            return value
+        try:
+            return CheckpointInterval.parse(value)
+        except InputError as error:
+            self.fail(str(error), param, context)
 
 
 class StepWindow(click.ParamType):  # type: ignore[type-arg]  # as above

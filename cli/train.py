@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keras_vae.config import RunConfig, preset
-from keras_vae.errors import InputError
+from keras_vae.errors import InputError, TrainingError, TrainingStoppedError
+from keras_vae.training.checkpoint_interval import CheckpointInterval
 from keras_vae.training.run_directory import RunDirectory, read_config
+from keras_vae.training.run_lock import run_lock
 
-from .options import StepWindow, preset_option, setting_options
+from .options import Interval, StepWindow, preset_option, setting_options
 from .runtime import framed_as, say, start_tensorflow
 
 if TYPE_CHECKING:
     from keras_vae.data import ImageDataset
     from keras_vae.training import VAETrainer
+    from keras_vae.training.checkpoints import Position
 
 
 @click.command("train", short_help="Train a VAE into a run directory.")
@@ -25,6 +28,13 @@ if TYPE_CHECKING:
 @click.option("--run-dir", type=click.Path(path_type=Path), help="Where to write; default runs/PRESET-latentN.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --run-dir from its last checkpoint.")
 @click.option("--overwrite", is_flag=True, help="Delete the run in --run-dir and start again.")
+@click.option(
+    "--checkpoint-every",
+    "interval",
+    type=Interval(),
+    metavar="N|Nmin",
+    help="Epochs (5) or minutes (30min) between checkpoints.  [default: an epoch, and 10min within longer ones]",
+)
 @click.option(
     "--profile",
     type=StepWindow(),
@@ -40,6 +50,7 @@ def command(
     run_dir: Path | None,
     resume: bool,
     overwrite: bool,
+    interval: CheckpointInterval | None,
     profile: tuple[int, int] | None,
     changes: dict[str, Any],
 ) -> None:  # TensorFlow is imported below, once the options are known to be good
@@ -57,13 +68,13 @@ def command(
     if not resume:
         config = describe_run(preset, config_path, changes)
         run_dir = run_dir or Path("runs") / config.name
-        start_run(config, run_dir, overwrite=overwrite, profile=profile)
+        start_run(config, run_dir, overwrite=overwrite, profile=profile, interval=interval)
         return
     if run_dir is None:
         raise InputError("--resume needs --run-dir, the run to go on with")
     if config_path is not None or changes:
         raise InputError("--resume goes on with the run as it was described; it takes no other settings")
-    resume_run(run_dir, profile=profile)
+    resume_run(run_dir, profile=profile, interval=interval)
 
 
 def describe_run(name: str, config_path: Path | None, changes: dict[str, Any]) -> RunConfig:
@@ -73,12 +84,19 @@ def describe_run(name: str, config_path: Path | None, changes: dict[str, Any]) -
 
 
 def start_run(
-    config: RunConfig, run_dir: Path, *, overwrite: bool = False, profile: tuple[int, int] | None = None
+    config: RunConfig,
+    run_dir: Path,
+    *,
+    overwrite: bool = False,
+    profile: tuple[int, int] | None = None,
+    interval: CheckpointInterval | None = None,
 ) -> None:
     """Train what ``config`` describes into a new run directory.
 
     Raises:
         InputError: when the place is taken, the data are not to be had, or the settings do not fit together.
+        TrainingError: when training cannot go on.
+        TrainingStoppedError: when it was told to stop.
     """
     RunDirectory(run_dir).check_free(overwrite=overwrite)
     start_tensorflow()
@@ -94,34 +112,45 @@ def start_run(
     trainer = _build(config, dataset)
     # Only now: a run that cannot start takes no other's place.
     run = RunDirectory.create(run_dir, overwrite=overwrite)
-    try:
-        run.write_config(config, {"data": dataset.describe(), "environment": describe_environment(config)})
-        _fit(run, config, dataset, trainer, 0, profile)
-    except BaseException:
-        # What has no checkpoint cannot be resumed, and would only be in the way of the next try.
-        if list_checkpoints(run.checkpoints):
-            say(f"go on with: keras-vae train --resume --run-dir {run.path}")
-        else:
-            run.remove()
-        raise
+    with run_lock(run.path):
+        try:
+            run.write_config(config, {"data": dataset.describe(), "environment": describe_environment(config)})
+            _fit(run, config, dataset, trainer, profile=profile, interval=interval)
+        except BaseException as error:
+            # What has no checkpoint cannot be resumed, and would only be in the way of the next try.
+            if not list_checkpoints(run.checkpoints):
+                run.remove()
+            elif not isinstance(error, (TrainingError, TrainingStoppedError)):  # whose messages say it
+                say(run.go_on)
+            raise
 
 
-def resume_run(run_dir: Path, *, profile: tuple[int, int] | None = None) -> None:
+def resume_run(
+    run_dir: Path, *, profile: tuple[int, int] | None = None, interval: CheckpointInterval | None = None
+) -> None:
     """Go on with a run from its last checkpoint.
 
     Raises:
-        InputError: when it is no run, has no checkpoint that fits, or its data are not to be had.
+        InputError: when it is no run, has no checkpoint that fits, another process trains into it, or its data are not
+            to be had.
+        TrainingError: when training cannot go on.
+        TrainingStoppedError: when it was told to stop.
     """
     run = RunDirectory.open(run_dir)
     config = run.read_config()
-    start_tensorflow()
-    from keras_vae.training.checkpoints import restore_checkpoint
+    with run_lock(run.path):
+        start_tensorflow()
+        from keras_vae.training.checkpoints import restore_checkpoint
 
-    dataset = _load_dataset(config)
-    if dataset.describe() != run.read_recorded().get("data"):
-        raise InputError(f"{dataset.name}: is not the data that {run_dir} was trained on; find that with TFDS_DATA_DIR")
-    trainer = _build(config, dataset)
-    _fit(run, config, dataset, trainer, restore_checkpoint(trainer, run.checkpoints), profile)
+        dataset = _load_dataset(config)
+        if dataset.describe() != run.read_recorded().get("data"):
+            raise InputError(
+                f"{dataset.name}: is not the data that {run_dir} was trained on; find that with TFDS_DATA_DIR"
+            )
+        trainer = _build(config, dataset)
+        start = restore_checkpoint(trainer, run.checkpoints, say)
+        say(f"going on after {start}")
+        _fit(run, config, dataset, trainer, start=start, profile=profile, interval=interval)
 
 
 def _load_dataset(config: RunConfig) -> ImageDataset:
@@ -161,13 +190,15 @@ def _fit(
     config: RunConfig,
     dataset: ImageDataset,
     trainer: VAETrainer,
-    first_epoch: int,
+    *,
+    start: Position | None = None,
     profile: tuple[int, int] | None,
+    interval: CheckpointInterval | None,
 ) -> None:
     from keras_vae.callbacks import fit_run
 
     click.echo(_introduction(run, config, dataset, trainer))
-    fit_run(run, config, dataset, trainer, first_epoch=first_epoch, profile=profile)
+    fit_run(run, config, dataset, trainer, start=start, profile=profile, interval=interval)
     click.echo(f"model, metrics and pictures are in {run.path}; next: keras-vae evaluate {run.path}")
 
 

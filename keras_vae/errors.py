@@ -1,8 +1,8 @@
-"""The exceptions that carry a line for the user: `InputError` ends a command with 2, `ExportError` with 1."""
+"""The exceptions that carry a line for the user, and with which exit code each ends a command."""
 
 
 class InputError(ValueError):
-    """Bad input: a value out of range, a file that cannot be read, a directory that is taken.
+    """Bad input: a value out of range, a file that cannot be read, a directory that is taken. Ends a command with 2.
 
     The message is one line that says what was wrong, about what, and what to do.
     """
@@ -13,3 +13,23 @@ class ExportError(RuntimeError):
 
     The message is one line that names the file, what was found and what was asked for.
     """
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on: the disk is full, or the numbers are no longer finite. Ends a command with 1.
+
+    The message is one line that says what happened, which checkpoint is the last, and how to go on.
+    """
+
+
+class TrainingStoppedError(Exception):
+    """A signal ended training, after a checkpoint. Ends a command with 128 and the signal's number.
+
+    Args:
+        message: one line that says how to go on.
+        signal_number: of the signal.
+    """
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number

@@ -31,6 +31,7 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch
         self._begin = time.perf_counter()
+        self._done_before: int | None = None
         self._bar = tqdm(
             total=self.params["steps"] * self.batch_size,
             desc=self._name(),
@@ -45,7 +46,9 @@ class Progress(keras.callbacks.Callback):
         if self._bar.disable:
             return
         done = (batch + 1) * self.batch_size
-        rate = done / (time.perf_counter() - self._begin)
+        if self._done_before is None:
+            self._done_before = batch * self.batch_size
+        rate = (done - self._done_before) / (time.perf_counter() - self._begin)
         steps_left = (self.params["epochs"] - self._epoch) * self.params["steps"] - batch - 1
         left = tqdm.format_interval(steps_left * self.batch_size / rate)
         self._bar.set_postfix_str(f"{_join(logs or {}, SHOWN_PARTS)} · run ends in {left}", refresh=False)

@@ -7,7 +7,9 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
+from keras_vae.callbacks.checkpoint import Checkpoints
 from keras_vae.callbacks.evaluation import TrainEvaluation
 from keras_vae.callbacks.figures import StepFigures
 from keras_vae.callbacks.frames import LatentFrames
@@ -17,8 +19,11 @@ from keras_vae.callbacks.posteriors import EpochPosteriors
 from keras_vae.callbacks.profiler import Profiler
 from keras_vae.callbacks.progress import Progress
 from keras_vae.callbacks.projector import EmbeddingProjector
+from keras_vae.callbacks.rest_of_training import PartOfTraining
+from keras_vae.callbacks.stopping import StopSignals
 from keras_vae.callbacks.tensorboard import TensorBoardSummaries
 from keras_vae.callbacks.tensorboard_images import EpochImages
+from keras_vae.callbacks.watch import Watch
 from keras_vae.config import RunConfig
 from keras_vae.data import (
     ArraySplit,
@@ -28,10 +33,12 @@ from keras_vae.data import (
     steps_per_epoch,
     training_batches,
 )
-from keras_vae.training.checkpoints import CheckpointCallback
+from keras_vae.errors import TrainingError
+from keras_vae.training.checkpoint_interval import CheckpointInterval
+from keras_vae.training.checkpoints import Position, list_checkpoints
 from keras_vae.training.posteriors import measure_scaling_factor
 from keras_vae.training.run_directory import RunDirectory
-from keras_vae.training.saving import save_model
+from keras_vae.training.saving import first_line, save_model
 from keras_vae.training.trainer import VAETrainer
 
 # Training images that each epoch is evaluated on, test images in the latent plot, test images that are reconstructed.
@@ -41,11 +48,17 @@ MOST_BYTES = 1 << 28
 
 
 def run_callbacks(
-    run: RunDirectory, config: RunConfig, dataset: ImageDataset, *, profile: tuple[int, int] | None = None
+    run: RunDirectory,
+    config: RunConfig,
+    dataset: ImageDataset,
+    *,
+    profile: tuple[int, int] | None = None,
+    interval: CheckpointInterval | None = None,
+    stop: StopSignals | None = None,
 ) -> list[keras.callbacks.Callback]:
     """Progress, metrics.csv, TensorBoard, GIF frames, checkpoints and, at the end, pictures; in the order they need.
 
-    ``profile``: first and last training step to trace, counted from 1.
+    ``profile``: first and last training step to trace, counted from 1. ``interval`` and ``stop``: of `Checkpoints`.
     """
     batch_size = config.data.batch_size
     most = MOST_BYTES // math.prod(dataset.image_shape)
@@ -59,13 +72,15 @@ def run_callbacks(
         StepFigures(batch_size),
         TrainEvaluation(evaluation_batches(train_images, batch_size)),
         posteriors,
+        # Before anything is written of a step that changed nothing, or of an epoch.
+        Watch(run.go_on),
         MetricsHistory(run),
         Progress(batch_size),
         TensorBoardSummaries(run.tensorboard, posteriors, images, config, run.path.name),
         EmbeddingProjector(run.tensorboard / "test", posteriors, dataset.class_names),
         LatentFrames(run.frames, posteriors),
         # After everything else of the epoch: what a checkpoint says is done has been written.
-        CheckpointCallback(run.checkpoints),
+        Checkpoints(run.checkpoints, interval, stop, run.go_on),
         Pictures(run, dataset, test_images, test_labels, config.seed),
     ]
 
@@ -76,35 +91,91 @@ def fit_run(
     dataset: ImageDataset,
     trainer: VAETrainer,
     *,
-    first_epoch: int = 0,
+    start: Position | None = None,
     profile: tuple[int, int] | None = None,
+    interval: CheckpointInterval | None = None,
 ) -> None:
     """Train up to ``config.epochs``, then write the model and the summary.
+
+    Ctrl-C and SIGTERM end it at the next step, with a checkpoint.
 
     Args:
         run: where everything goes; has its config.json already.
         config: what to run.
         dataset: the images.
         trainer: from `build_trainer` with the same ``config``; for a resumed run, with its checkpoint restored.
-        first_epoch: epochs that are done.
+        start: how far the checkpoint had come.
         profile: first and last training step to trace, counted from 1.
+        interval: when to write checkpoints.
+
+    Raises:
+        TrainingError: when files cannot be written, or no step can be made any more.
+        TrainingStoppedError: when it was ended by a signal.
     """
+    try:
+        _fit(run, config, dataset, trainer, start or Position(0), profile, interval)
+        run.evaluation.unlink(missing_ok=True)  # it was of another model
+        measure_scaling_factor(trainer.inference_vae, dataset.train, config.seed)
+        save_model(trainer.inference_vae, run.model)
+        run.write_summary({"parameters": trainer.vae.count_params(), **_summarise(run.read_metrics())})
+    except (OSError, tf.errors.OpError) as error:
+        raise TrainingError(f"{_what_failed(error)}; {_last_checkpoint(run)}") from error
+
+
+def _fit(
+    run: RunDirectory,
+    config: RunConfig,
+    dataset: ImageDataset,
+    trainer: VAETrainer,
+    start: Position,
+    profile: tuple[int, int] | None,
+    interval: CheckpointInterval | None,
+) -> None:
     batch_size = config.data.batch_size
     augment = build_augmentation(config.data.augment, dataset.image_shape, config.seed)
-    trainer.fit(
-        training_batches(dataset.train, batch_size, seed=config.seed, first_epoch=first_epoch, augment=augment),
-        epochs=config.epochs,
-        initial_epoch=first_epoch,
-        steps_per_epoch=steps_per_epoch(dataset.train, batch_size),
-        validation_data=evaluation_batches(dataset.test, batch_size),
-        callbacks=run_callbacks(run, config, dataset, profile=profile),
-        shuffle=False,  # the batches are shuffled already
-        verbose=0,
-    )
-    run.evaluation.unlink(missing_ok=True)  # it was of another model
-    measure_scaling_factor(trainer.inference_vae, dataset.train, config.seed)
-    save_model(trainer.inference_vae, run.model)
-    run.write_summary({"parameters": trainer.vae.count_params(), **_summarise(run.read_metrics())})
+    steps = steps_per_epoch(dataset.train, batch_size)
+    # What is left of an epoch that was broken off has fewer steps, and so is a fit of its own.
+    parts = [(start.epochs, start.steps, start.epochs + 1)] if start.steps else []
+    next_epoch = start.epochs + len(parts)
+    if next_epoch < config.epochs or not parts:  # of a run that has all its epochs, what is done at the end is left
+        parts.append((next_epoch, 0, config.epochs))
+    with StopSignals() as stop:
+        callbacks = run_callbacks(run, config, dataset, profile=profile, interval=interval, stop=stop)
+        for epoch, step, end in parts:
+            trainer.fit(
+                training_batches(
+                    dataset.train, batch_size, seed=config.seed, first_epoch=epoch, first_step=step, augment=augment
+                ),
+                epochs=end,
+                initial_epoch=epoch,
+                steps_per_epoch=steps - step,
+                validation_data=evaluation_batches(dataset.test, batch_size),
+                callbacks=[
+                    PartOfTraining(
+                        callbacks,
+                        epochs=config.epochs,
+                        steps=steps,
+                        first_step=step,
+                        is_first=epoch == start.epochs,
+                        is_last=end == config.epochs,
+                    )
+                ],
+                shuffle=False,  # the batches are shuffled already
+                verbose=0,
+            )
+
+
+def _what_failed(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return first_line(error)
+
+
+def _last_checkpoint(run: RunDirectory) -> str:
+    checkpoints = list_checkpoints(run.checkpoints)
+    if not checkpoints:
+        return "there is no checkpoint yet; start again"
+    return f"the last complete checkpoint is {checkpoints[-1].position}; {run.go_on}"
 
 
 def _summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -115,9 +115,14 @@ class TensorBoardSummaries(keras.callbacks.Callback):
         self._drawing = 0.0  # seconds
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._steps_written = self._last_step = 0
+        # Of an epoch that was broken off, the first steps have their points.
+        done = int(self.model.step) - epoch * self.params["steps"]
+        self._steps_written = self._last_step = done
         self._last_logs: dict[str, Any] = {}
         self._totals: dict[str, float] = {}
+        if done:
+            means = {metric.name: float(metric.result()) for metric in self.model.metrics}
+            self._totals = {name: value * (1 if name == "skipped_steps" else done) for name, value in means.items()}
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if batch + 1 - self._steps_written >= STEPS_PER_POINT:

@@ -1,61 +1,179 @@
-"""Checkpoints: everything that training needs to go on as if it had not stopped."""
+"""Checkpoints: everything that training needs to go on as if it had not stopped.
+
+``checkpoints/epoch_0003_step_00120/`` holds ``state.npz``, the arrays of every variable, and ``checkpoint.json``, its
+SHA-256 and the test ELBO. The folder is written beside its place and renamed, so that it is whole or not there.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import re
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import keras
+import numpy as np
+import numpy.typing as npt
 
 from keras_vae.errors import InputError
-from keras_vae.files import written_beside
-from keras_vae.training.saving import first_line
+from keras_vae.files import folder_written_beside
 from keras_vae.training.trainer import VAETrainer
 
 KEPT = 3
-_NAME = re.compile(r"epoch_(\d+)\.weights\.h5")
+_NAME = re.compile(r"epoch_(\d{4,})_step_(\d{5,})")
+_STATE, _ABOUT = "state.npz", "checkpoint.json"
 
 
-def save_checkpoint(trainer: VAETrainer, folder: Path, epochs_done: int) -> Path:
-    """Write both players and optimizers, the averaged weights, the step and every random state; keep the last three."""
-    path = folder / f"epoch_{epochs_done:04d}.weights.h5"
-    with written_beside(path) as beside:
-        trainer.save_weights(beside)
-    for _, old in list_checkpoints(folder)[:-KEPT]:
-        old.unlink()
+class Position(NamedTuple):
+    """How far a run has come: whole epochs, and steps of the next one."""
+
+    epochs: int
+    steps: int = 0
+
+    def __str__(self) -> str:
+        return f"epoch {self.epochs}" if not self.steps else f"step {self.steps} of epoch {self.epochs + 1}"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint's folder, and how far the run had come."""
+
+    path: Path
+    position: Position
+
+
+class _DamagedError(Exception):
+    """A checkpoint that is not what was written."""
+
+
+def save_checkpoint(trainer: VAETrainer, folder: Path, position: Position, *, elbo: float | None = None) -> Path:
+    """Write both players and optimizers, the averaged weights, the step, every random state and the epoch's means.
+
+    The last three are kept, and of those that have a test ``elbo`` the one with the largest.
+
+    Raises:
+        OSError: when it cannot be written; the others are as they were.
+    """
+    path = folder / f"epoch_{position.epochs:04d}_step_{position.steps:05d}"
+    with folder_written_beside(path) as beside:
+        with open(beside / _STATE, "wb") as file:
+            np.savez(file, allow_pickle=False, **_arrays_of(trainer))
+            file.flush()
+            os.fsync(file.fileno())  # a full disk may show only now
+        about = {"sha256": _sha256(beside / _STATE), "elbo": elbo}
+        (beside / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+    _remove_old(folder)
     return path
 
 
-def list_checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """(epochs done, file) of every checkpoint, oldest first."""
-    found = [(match, path) for path in folder.glob("*.weights.h5") if (match := _NAME.fullmatch(path.name))]
-    return sorted((int(match[1]), path) for match, path in found)
+def list_checkpoints(folder: Path) -> list[Checkpoint]:
+    """Every checkpoint, oldest first."""
+    if not folder.is_dir():
+        return []
+    found = [(match, path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name)) and path.is_dir()]
+    return sorted(
+        (Checkpoint(path, Position(int(match[1]), int(match[2]))) for match, path in found),
+        key=lambda checkpoint: checkpoint.position,
+    )
 
 
-def restore_checkpoint(trainer: VAETrainer, folder: Path) -> int:
-    """Load the newest checkpoint into a trainer that was built from the same description; returns the epochs done.
+def restore_checkpoint(trainer: VAETrainer, folder: Path, say: Callable[[str], None]) -> Position:
+    """Load the newest whole checkpoint into a trainer that was built from the same description.
+
+    A damaged one is set aside, with a line to ``say``, and the one before is taken.
 
     Raises:
-        InputError: when there is none, or it does not fit the trainer.
+        InputError: when there is none, none is whole, or it does not fit the trainer.
     """
     checkpoints = list_checkpoints(folder)
     if not checkpoints:
         raise InputError(f"{folder}: no checkpoint to resume from; start again with --overwrite")
-    epochs_done, path = checkpoints[-1]
+    for checkpoint in reversed(checkpoints):
+        try:
+            arrays = _read(checkpoint.path)
+        except _DamagedError as error:
+            aside = checkpoint.path.with_name(f"damaged_{checkpoint.path.name}")
+            shutil.rmtree(aside, ignore_errors=True)
+            checkpoint.path.rename(aside)
+            say(f"{checkpoint.path}: is damaged ({error}); it is {aside.name} now, and the one before is taken")
+            continue
+        _load(trainer, arrays, checkpoint.path)
+        return checkpoint.position
+    raise InputError(f"{folder}: every checkpoint is damaged; start again with --overwrite")
+
+
+def _variables_of(trainer: VAETrainer) -> Iterator[tuple[str, Any]]:
+    """Every variable with a name that is its own, in the same order each time."""
+    parts = {
+        "trainer": [trainer.step, trainer.skipped_in_a_row],
+        "vae": trainer.vae.variables,
+        "optimizer": trainer.optimizer.variables,
+    }
+    if trainer.ema_vae is not None:
+        parts["ema_vae"] = trainer.ema_vae.variables
+    if trainer.discriminator is not None:
+        parts["discriminator"] = trainer.discriminator.variables
+        parts["discriminator_optimizer"] = trainer.discriminator_optimizer.variables
+    if trainer.feature_discriminator is not None:
+        parts["feature_discriminator"] = trainer.feature_discriminator.variables
+    # In the middle of an epoch: the sums that its means are made of.
+    parts["metrics"] = [variable for metric in trainer.metrics for variable in metric.variables]
+    for part, variables in parts.items():
+        for index, variable in enumerate(variables):
+            yield f"{part}_{index:04d}", variable
+
+
+def _arrays_of(trainer: VAETrainer) -> dict[str, npt.NDArray[Any]]:
+    return {name: variable.numpy() for name, variable in _variables_of(trainer)}
+
+
+def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        trainer.load_weights(path)
-    except Exception as error:  # whatever a damaged file makes Keras and HDF5 raise
-        raise InputError(f"{path}: cannot be loaded ({first_line(error)})") from error
-    return epochs_done
+        about = json.loads((path / _ABOUT).read_text(encoding="utf-8"))
+        if _sha256(path / _STATE) != about["sha256"]:
+            raise _DamagedError(f"{_STATE} is not what was written")
+        with np.load(path / _STATE, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise _DamagedError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
-class CheckpointCallback(keras.callbacks.Callback):
-    """Writes a checkpoint after every epoch."""
+def _load(trainer: VAETrainer, arrays: dict[str, npt.NDArray[Any]], path: Path) -> None:
+    variables = dict(_variables_of(trainer))
+    found = {name: array.shape for name, array in arrays.items()}
+    expected = {name: tuple(variable.shape) for name, variable in variables.items()}
+    if found != expected:
+        wrong = min(name for name in found | expected if found.get(name) != expected.get(name))
+        raise InputError(
+            f"{path}: is of another model or optimizer ({wrong} is {found.get(wrong)} and not {expected.get(wrong)}); "
+            "resume it with the config.json and the version of keras-vae that made it"
+        )
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.folder = folder
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        save_checkpoint(self.model, self.folder, epoch + 1)
+def _remove_old(folder: Path) -> None:
+    checkpoints = list_checkpoints(folder)
+    elbos = {checkpoint.path: elbo for checkpoint in checkpoints if (elbo := _elbo_of(checkpoint.path)) is not None}
+    best = max(elbos, key=lambda path: elbos[path], default=None)
+    for checkpoint in checkpoints[:-KEPT]:
+        if checkpoint.path != best:
+            shutil.rmtree(checkpoint.path)
+
+
+def _elbo_of(path: Path) -> float | None:
+    try:
+        elbo = json.loads((path / _ABOUT).read_text(encoding="utf-8"))["elbo"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # a damaged one is no candidate
+    return elbo if isinstance(elbo, float) else None
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,6 +14,7 @@ from typing import Any
 from keras_vae.config import RunConfig
 from keras_vae.errors import InputError
 from keras_vae.files import write_text
+from keras_vae.training.run_lock import check_unlocked
 
 
 class RunDirectory:
@@ -72,8 +73,8 @@ class RunDirectory:
         """Check, changing nothing, that a new run can go here.
 
         Raises:
-            InputError: when the place is taken (and ``overwrite`` is not set, or what is there is no run), or cannot be
-                written.
+            InputError: when the place is taken (and ``overwrite`` is not set, or what is there is no run, or a process
+                trains into it), or cannot be written.
         """
         try:
             is_taken = self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
@@ -86,9 +87,16 @@ class RunDirectory:
                 f"{self.path}: there is a run already; go on with --resume, start again with --overwrite, "
                 "or choose another --run-dir"
             )
+        if is_taken:
+            check_unlocked(self.path)
         nearest = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
             raise InputError(f"{self.path}: {nearest} is no directory that can be written; choose another --run-dir")
+
+    @property
+    def go_on(self) -> str:
+        """How to resume the run."""
+        return f"go on with: keras-vae train --resume --run-dir {self.path}"
 
     def is_run(self) -> bool:
         """Whether a run was started here."""

@@ -91,15 +91,15 @@ class VAETrainer(keras.Model):
         self.ema = ema
         self.ema_vae = self._copy_of(vae) if ema else None
         self.step = self.add_weight(shape=(), dtype="int64", initializer="zeros", trainable=False, name="step")
-        # Keras saves no random state with a layer; as variables of the trainer's own they are in its checkpoints.
-        models = [self.vae] if self.ema_vae is None else [self.vae, self.ema_vae]
-        self.noise_states = [model.sampling.seed_generator.state for model in models]
         names = [*PARTS]
         names += ("lpips",) if perceptual_loss is not None else ()
         names += ADVERSARIAL_PARTS if discriminator is not None else ()
         names += FEATURE_PARTS if feature_discriminator is not None else ()
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
         self.skipped_steps = keras.metrics.Sum(name="skipped_steps")
+        self.skipped_in_a_row = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False)
+        # Of the last step, which of `means` were finite.
+        self.finite_means = self.add_weight(shape=(len(names),), dtype="bool", initializer="ones", trainable=False)
         self.psnr = metrics.PSNR()
         self.ssim = metrics.SSIM()
         self.built = True
@@ -189,12 +189,12 @@ class VAETrainer(keras.Model):
         parts |= zip(("gradient_norm", "discriminator_gradient_norm"), norms, strict=False)
         self._average_weights()
         self.step.assign_add(1)
+        self.skipped_in_a_row.assign(ops.where(is_finite, 0, self.skipped_in_a_row + 1))
+        self.finite_means.assign(ops.stack([ops.isfinite(parts[name]) for name in self.means]))
         for name, mean in self.means.items():
-            if name.endswith("gradient_norm"):
-                # Of the steps that were made: one overflow of float16 would make the epoch's mean infinite.
-                mean.update_state(ops.where(is_finite, parts[name], 0.0), sample_weight=ops.cast(is_finite, "float32"))
-            else:
-                mean.update_state(parts[name])
+            # One overflow of float16 would make the epoch's mean infinite.
+            is_counted = ops.isfinite(parts[name])
+            mean.update_state(ops.where(is_counted, parts[name], 0.0), ops.cast(is_counted, "float32"))
         return {metric.name: metric.result() for metric in (*self.means.values(), self.skipped_steps)}
 
     @tf.autograph.experimental.do_not_convert

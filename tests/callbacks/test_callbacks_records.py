@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from keras_vae.callbacks import (
+    Checkpoints,
     EpochPosteriors,
     LatentFrames,
     MetricsHistory,
@@ -22,7 +23,7 @@ from keras_vae.config import RunConfig
 from keras_vae.data import ArraySplit, evaluation_batches
 from keras_vae.models import VAE
 from keras_vae.training import RunDirectory
-from keras_vae.training.checkpoints import CheckpointCallback, list_checkpoints
+from keras_vae.training.checkpoints import list_checkpoints
 
 
 def as_column(name):
@@ -133,10 +134,11 @@ def test_the_posteriors_tell_active_dimensions_and_the_kl_of_each(dataset):
 
 
 def test_a_checkpoint_is_written_after_every_epoch_and_after_all_else_of_it(finished, dataset):
-    assert [epoch for epoch, _ in list_checkpoints(finished.directory.checkpoints)] == [1, 2]
+    found = list_checkpoints(finished.directory.checkpoints)
+    assert [checkpoint.position for checkpoint in found] == [(1, 0), (2, 0)]
     kinds = [type(callback) for callback in run_callbacks(finished.directory, RunConfig(), dataset)]
-    assert kinds.index(TrainEvaluation) < kinds.index(MetricsHistory) < kinds.index(CheckpointCallback)
-    assert kinds.index(EpochPosteriors) < kinds.index(LatentFrames) < kinds.index(CheckpointCallback)
+    assert kinds.index(TrainEvaluation) < kinds.index(MetricsHistory) < kinds.index(Checkpoints)
+    assert kinds.index(EpochPosteriors) < kinds.index(LatentFrames) < kinds.index(Checkpoints)
 
 
 def test_of_large_images_fewer_are_kept_in_memory(finished, dataset, monkeypatch):

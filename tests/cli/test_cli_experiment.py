@@ -89,7 +89,7 @@ def test_resuming_does_what_is_left_and_nothing_again(done, tmp_path):
         runs[latent].evaluation.unlink()
         runs[latent].model.unlink()
         shutil.rmtree(folder / "saved_models" / f"mnist-latent{latent}")
-    (runs[4].checkpoints / "epoch_0001.weights.h5").write_text("")  # killed in its second epoch, the other in its first
+    (runs[4].checkpoints / "epoch_0001_step_00000").mkdir()  # killed in its second epoch, the other in its first
 
     run_experiment("--resume", "--run-dir", folder)
 

@@ -1,5 +1,7 @@
 """Going on from a checkpoint, and model files: whole, and as if nothing had stopped."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from keras_vae.errors import InputError
 from keras_vae.training import build_trainer
 from keras_vae.training.checkpoints import (
     KEPT,
-    CheckpointCallback,
+    Position,
     list_checkpoints,
     restore_checkpoint,
     save_checkpoint,
@@ -38,6 +40,17 @@ def build(config=CONFIG):
     return trainer
 
 
+class EveryEpoch(keras.callbacks.Callback):
+    """A checkpoint after every epoch."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+
+    def on_epoch_end(self, epoch, logs=None):
+        save_checkpoint(self.model, self.folder, Position(epoch + 1))
+
+
 def fit(trainer, folder=None, first_epoch=0, epochs=3):
     """The logs of the last epoch; a checkpoint in ``folder`` after each."""
     history = trainer.fit(
@@ -46,7 +59,7 @@ def fit(trainer, folder=None, first_epoch=0, epochs=3):
         initial_epoch=first_epoch,
         steps_per_epoch=STEPS,
         validation_data=evaluation_batches(SPLIT, 8),
-        callbacks=[CheckpointCallback(folder)] if folder else [],
+        callbacks=[EveryEpoch(folder)] if folder else [],
         shuffle=False,
         verbose=0,
     )
@@ -64,16 +77,16 @@ def unbroken(tmp_path_factory):
 
 def test_resume_gives_bit_for_bit_what_an_unbroken_run_gives(unbroken, tmp_path):
     expected, expected_logs, folder = unbroken
-    name = "epoch_0002.weights.h5"
-    (tmp_path / name).write_bytes((folder / name).read_bytes())
+    name = "epoch_0002_step_00000"
+    shutil.copytree(folder / name, tmp_path / name)
     trainer = build()
 
-    assert restore_checkpoint(trainer, tmp_path) == 2
+    assert restore_checkpoint(trainer, tmp_path, unexpected) == (2, 0)
     logs = fit(trainer, tmp_path, first_epoch=2)
 
     assert logs == expected_logs
     assert are_equal(state_of(trainer), state_of(expected))
-    assert [epoch for epoch, _ in list_checkpoints(tmp_path)] == [2, 3]
+    assert epochs_in(tmp_path) == [2, 3]
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(unbroken):
@@ -89,42 +102,45 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(unbroken):
 def test_the_newest_checkpoint_is_restored_whole(unbroken):
     expected, _, folder = unbroken
     trainer = build(CONFIG.replace(seed=5))
-    assert restore_checkpoint(trainer, folder) == 3
+    assert restore_checkpoint(trainer, folder, unexpected) == (3, 0)
     assert are_equal(state_of(trainer), state_of(expected))
 
 
-def test_the_last_three_checkpoints_are_kept(tmp_path):
+def test_the_last_three_checkpoints_are_kept_and_the_best(tmp_path):
     trainer = compiled(make_trainer())
-    for epoch in range(1, 6):
-        save_checkpoint(trainer, tmp_path, epoch)
+    for epoch, elbo in enumerate((1.0, 5.0, 4.0, 3.0, 2.0, None), start=1):
+        save_checkpoint(trainer, tmp_path, Position(epoch), elbo=elbo)
+    save_checkpoint(trainer, tmp_path, Position(6, 7))
 
     assert KEPT == 3
-    assert [epoch for epoch, _ in list_checkpoints(tmp_path)] == [3, 4, 5]
-    assert len(list(tmp_path.iterdir())) == 3
+    assert [checkpoint.position for checkpoint in list_checkpoints(tmp_path)] == [(2, 0), (5, 0), (6, 0), (6, 7)]
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_a_save_that_fails_leaves_what_was_there_and_nothing_else(tmp_path, monkeypatch):
     trainer = compiled(make_trainer())
-    path = save_checkpoint(trainer, tmp_path, 1)
-    before = path.read_bytes()
+    path = save_checkpoint(trainer, tmp_path, Position(1))
+    before = (path / "state.npz").read_bytes()
 
-    def write_half(beside):
-        beside.write_bytes(before[: len(before) // 2])
+    def write_half(file, **arrays):
+        file.write(before[: len(before) // 2])
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(trainer, "save_weights", write_half)
+    monkeypatch.setattr(np, "savez", write_half)
     for epoch in (1, 2):
         with pytest.raises(OSError, match="No space left"):
-            save_checkpoint(trainer, tmp_path, epoch)
+            save_checkpoint(trainer, tmp_path, Position(epoch))
 
     assert list(tmp_path.iterdir()) == [path]
-    assert path.read_bytes() == before
+    assert (path / "state.npz").read_bytes() == before
 
 
 def test_other_files_are_no_checkpoints(tmp_path):
-    for name in ("epoch_x.weights.h5", "epoch_0001.weights.h5.part", ".ab.epoch_0001.weights.h5", "epoch_0001.npz"):
-        (tmp_path / name).touch()
+    for name in ("epoch_x_step_00000", "epoch_0001", ".ab.epoch_0001_step_00000", "damaged_epoch_0001_step_00000"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "epoch_0001_step_00000").touch()
     assert list_checkpoints(tmp_path) == []
+    assert list_checkpoints(tmp_path / "nowhere") == []
 
 
 def assert_refused(action, *words):
@@ -136,24 +152,59 @@ def assert_refused(action, *words):
         assert word in message
 
 
+def unexpected(line):
+    raise AssertionError(line)
+
+
+def epochs_in(folder):
+    return [checkpoint.position.epochs for checkpoint in list_checkpoints(folder)]
+
+
 def test_without_a_checkpoint_resuming_says_what_to_do(tmp_path):
-    assert_refused(lambda: restore_checkpoint(compiled(make_trainer()), tmp_path), "no checkpoint", "--overwrite")
+    trainer = compiled(make_trainer())
+    assert_refused(lambda: restore_checkpoint(trainer, tmp_path, unexpected), "no checkpoint", "--overwrite")
 
 
 @pytest.mark.parametrize("options", [{"widths": (8, 8)}, {"latent_dim": 3}, {"num_classes": 2}])
 def test_a_checkpoint_of_another_model_is_refused_in_one_line(options, tmp_path):
-    save_checkpoint(compiled(make_trainer()), tmp_path, 1)
-    assert_refused(
-        lambda: restore_checkpoint(compiled(make_trainer(**options)), tmp_path), "epoch_0001", "cannot be loaded"
-    )
+    save_checkpoint(compiled(make_trainer()), tmp_path, Position(1))
+    other = compiled(make_trainer(**options))
+    assert_refused(lambda: restore_checkpoint(other, tmp_path, unexpected), "epoch_0001", "is of another model")
+    assert epochs_in(tmp_path) == [1]
 
 
-@pytest.mark.parametrize("damage", ["empty", "half", "garbage", "zeros inside"])
-def test_a_damaged_checkpoint_is_refused_in_one_line(damage, tmp_path):
+DAMAGES = ("empty", "half", "garbage", "zeros inside", "one bit")
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, "gone", "checkpoint.json"])
+def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(damage, tmp_path):
+    trainer, lines = compiled(make_trainer()), []
+    save_checkpoint(trainer, tmp_path, Position(1, 4))
+    expected = state_of(trainer)
+    trainer.step.assign(9)
+    path = save_checkpoint(trainer, tmp_path, Position(2))
+    state = path / "state.npz"
+    if damage == "gone":
+        state.unlink()
+    elif damage == "checkpoint.json":
+        (path / damage).write_text("{")
+    else:
+        state.write_bytes(damaged(state.read_bytes(), damage))
+
+    assert restore_checkpoint(trainer, tmp_path, lines.append) == (1, 4)
+
+    assert are_equal(state_of(trainer), expected)
+    (line,) = lines
+    assert "epoch_0002_step_00000: is damaged" in line
+    assert "\n" not in line
+    assert epochs_in(tmp_path) == [1]
+    assert (tmp_path / "damaged_epoch_0002_step_00000").is_dir()
+
+
+def test_where_every_checkpoint_is_damaged_nothing_is_loaded(tmp_path):
     trainer = compiled(make_trainer())
-    path = save_checkpoint(trainer, tmp_path, 1)
-    path.write_bytes(damaged(path.read_bytes(), damage))
-    assert_refused(lambda: restore_checkpoint(trainer, tmp_path), "epoch_0001.weights.h5: cannot be loaded")
+    (save_checkpoint(trainer, tmp_path, Position(1)) / "state.npz").write_bytes(b"")
+    assert_refused(lambda: restore_checkpoint(trainer, tmp_path, str), "every checkpoint is damaged", "--overwrite")
 
 
 def damaged(content, how):
@@ -164,6 +215,7 @@ def damaged(content, how):
         "garbage": b"not a model" * 100,
         # all but what makes it look like a file of its kind
         "zeros inside": content[:64] + bytes(len(content) - 128) + content[-64:],
+        "one bit": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
     }[how]
 
 

@@ -1,0 +1,79 @@
+"""Callbacks of a training that is made of two calls of ``fit``: the rest of a broken epoch, and what comes after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+
+class PartOfTraining(keras.callbacks.Callback):
+    """Hands on to ``callbacks`` what happens in one part, as if there had been no other call of ``fit``.
+
+    Args:
+        callbacks: of the whole training.
+        epochs: of the whole training.
+        steps: of a whole epoch.
+        first_step: steps of the part's first epoch that were done before it; the trainer's metrics hold their means.
+        is_first: whether training begins with this part.
+        is_last: whether it ends with it.
+    """
+
+    def __init__(
+        self,
+        callbacks: Sequence[keras.callbacks.Callback],
+        *,
+        epochs: int,
+        steps: int,
+        first_step: int = 0,
+        is_first: bool = True,
+        is_last: bool = True,
+    ) -> None:
+        super().__init__()
+        self.callbacks = callbacks
+        self.whole = {"epochs": epochs, "steps": steps}
+        self.first_step = first_step
+        self.is_first, self.is_last = is_first, is_last
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        # Keras sets metrics to zero when an epoch begins.
+        self._means = [np.array(variable) for metric in model.metrics for variable in metric.variables]
+        for callback in self.callbacks:
+            callback.set_model(model)
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        super().set_params({**params, **self.whole})
+        for callback in self.callbacks:
+            callback.set_params(self.params)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if self.is_first:
+            self._tell("on_train_begin", logs)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        if self.is_last:
+            self._tell("on_train_end", logs)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.first_step:
+            variables = [variable for metric in self.model.metrics for variable in metric.variables]
+            for variable, value in zip(variables, self._means, strict=True):
+                variable.assign(value)
+        self._tell("on_epoch_begin", epoch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._tell("on_epoch_end", epoch, logs)
+        self.first_step = 0
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._tell("on_train_batch_begin", batch + self.first_step, logs)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._tell("on_train_batch_end", batch + self.first_step, logs)
+
+    def _tell(self, hook: str, *arguments: Any) -> None:
+        for callback in self.callbacks:
+            getattr(callback, hook)(*arguments)

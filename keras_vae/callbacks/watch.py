@@ -1,0 +1,78 @@
+"""What goes wrong in training without stopping it, and when it has to stop."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, TextIO
+
+import keras
+import numpy as np
+
+from keras_vae.callbacks.history import TEST_PREFIX
+from keras_vae.errors import TrainingError
+
+MOST_SKIPPED = 20
+# Reading a variable waits for the device, so it is not read after every step.
+_STEPS_BETWEEN_LOOKS = 10
+# A discriminator that is right (or wrong) about this share of all patches teaches nothing.
+_OUTRIGHT = 0.995
+
+
+class Watch(keras.callbacks.Callback):
+    """Ends training when no step can be made any more, and warns, once of each, of collapses.
+
+    Args:
+        go_on: how to resume, for the message.
+        file: where warnings go; stderr by default.
+
+    Raises, while training:
+        TrainingError: when ``MOST_SKIPPED`` steps in a row, or a few more, had a loss or gradient that is not finite.
+    """
+
+    def __init__(self, go_on: str = "", file: TextIO | None = None) -> None:
+        super().__init__()
+        self.go_on = go_on
+        self.file = file or sys.stderr
+        self._warned: set[str] = set()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if (batch + 1) % _STEPS_BETWEEN_LOOKS and batch + 1 < self.params["steps"]:
+            return
+        skipped = int(self.model.skipped_in_a_row)
+        if skipped >= MOST_SKIPPED:
+            raise TrainingError(
+                f"{self._not_finite()} was not finite in the last {skipped} steps, which changed no weight; try a "
+                f"smaller --learning-rate or --precision float32 in a new run; {self.go_on}"
+            )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = logs or {}
+        if logs.get(f"{TEST_PREFIX}active_units") == 0 and self.model.vae.variational:
+            self._warn(
+                "posterior collapse: no latent dimension says anything about the images (active units 0); try a "
+                "smaller --beta, a longer --beta-warmup or --free-bits 0.1"
+            )
+        real, fake = (logs.get(f"{name}_accuracy") for name in ("real", "fake"))
+        if real is None or fake is None:
+            return
+        if min(real, fake) > _OUTRIGHT:
+            self._warn(
+                "the discriminator tells every patch, and so teaches nothing; try a smaller "
+                "--discriminator-learning-rate or a larger --adversarial-weight"
+            )
+        if min(real, fake) < 1 - _OUTRIGHT and max(real, fake) > _OUTRIGHT:
+            self._warn(
+                "the discriminator gives one answer to every patch (collapse); try a smaller "
+                "--discriminator-learning-rate or --adversarial-loss hinge"
+            )
+
+    def _not_finite(self) -> str:
+        finite = dict(zip(self.model.means, np.array(self.model.finite_means), strict=True))
+        # What the loss is made of comes first: once a part is not finite, the sums and gradients are not either.
+        parts = ("nll", "kl", "lpips", "adversarial", "feature_adversarial", "discriminator", "feature_discriminator")
+        return next((name for name in parts if not finite.get(name, True)), "a gradient")
+
+    def _warn(self, line: str) -> None:
+        if line not in self._warned:
+            self._warned.add(line)
+            print(f"warning: {line}", file=self.file, flush=True)
