@@ -9,6 +9,7 @@ import click
 
 from keras_vae.config import RunConfig, preset
 from keras_vae.errors import InputError, TrainingError, TrainingStoppedError
+from keras_vae.files import remove_leftovers
 from keras_vae.training.checkpoint_interval import CheckpointInterval
 from keras_vae.training.run_directory import RunDirectory, read_config
 from keras_vae.training.run_lock import run_lock
@@ -139,6 +140,7 @@ def resume_run(
     run = RunDirectory.open(run_dir)
     config = run.read_config()
     with run_lock(run.path):
+        remove_leftovers(run.path)
         start_tensorflow()
         from keras_vae.training.checkpoints import restore_checkpoint
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_BESIDE = re.compile(r"\.[0-9a-f]{32}\..+")
 
 
 @contextmanager
@@ -47,6 +50,18 @@ def folder_written_beside(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what `written_beside` and `folder_written_beside` could not, below ``folder``: their process was killed.
+
+    No other process may be writing there.
+    """
+    for path in [path for path in folder.rglob(".*") if _BESIDE.fullmatch(path.name)]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -14,6 +14,10 @@ SHARING = {"callbacks", "examples", "export"}
 SHARING_ITS_RUN = {"test_cli_bad_input.py", "test_cli_commands.py", "test_cli_export.py"}
 
 
+def pytest_addoption(parser):
+    parser.addoption("--kills", type=int, default=5, help="moments at which the kill tests kill a process  [5]")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """What shares a fixture goes to one of the processes that pytest-xdist has; the rest goes file by file."""

@@ -14,7 +14,7 @@ from typing import Any
 from keras_vae.config import RunConfig
 from keras_vae.errors import InputError
 from keras_vae.files import write_text
-from keras_vae.training.run_lock import check_unlocked
+from keras_vae.training.run_lock import NAME, check_unlocked
 
 
 class RunDirectory:
@@ -77,7 +77,7 @@ class RunDirectory:
                 trains into it), or cannot be written.
         """
         try:
-            is_taken = self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+            is_taken = self.path.exists() and (not self.path.is_dir() or any(map(_has_files, self.path.iterdir())))
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read ({error.strerror})") from error
         if is_taken and not self.is_run():
@@ -175,6 +175,13 @@ class RunDirectory:
             InputError: when the file cannot be read or is no JSON object.
         """
         return _read_json(self.evaluation) if self.evaluation.is_file() else None
+
+
+def _has_files(path: Path) -> bool:
+    """Whether there is more than the lock and the empty folders of a run that was killed as it began."""
+    if path.is_dir():
+        return any(not inner.is_dir() for inner in path.rglob("*"))
+    return path.name != NAME
 
 
 def metrics_by_name(rows: Sequence[Mapping[str, Any]], side: str) -> dict[str, list[float | None]]:

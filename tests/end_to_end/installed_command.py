@@ -10,13 +10,17 @@ COMMAND = Path(sys.executable).with_name("keras-vae")
 SMALL = ("--widths", "8,16", "--groups", "4", "--discriminator-widths", "8,16", "--batch-size", "250")
 
 
+def bare_environment() -> dict[str, str]:
+    """This process's environment, with no data set at hand but the bundled one."""
+    return {name: value for name, value in os.environ.items() if name not in ("TFDS_DATA_DIR", "KERAS_BACKEND")}
+
+
 def run_command(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run ``keras-vae`` with no data set at hand but the bundled one."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("TFDS_DATA_DIR", "KERAS_BACKEND")}
     return subprocess.run(
         [str(COMMAND), *map(str, arguments)],
         cwd=cwd,
-        env={**kept, **environment},
+        env={**bare_environment(), **environment},
         capture_output=True,
         text=True,
         timeout=300,

@@ -1,0 +1,84 @@
+"""Training that is killed at any moment goes on as if it had not been: ``pytest --kills 50`` for many moments."""
+
+import csv
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from installed_command import COMMAND, bare_environment
+
+EPOCHS = 3
+TRAIN = (
+    *("train", "--dataset", "sample", "--latent", "2", "--epochs", str(EPOCHS), "--batch-size", "250"),
+    *("--widths", "8,16", "--groups", "4", "--mapping-width", "16", "--discriminator-widths", "8,8"),
+    *("--perceptual-weight", "0", "--precision", "float32", "--run-dir", "run"),
+)
+# Written after every step, so that a kill may come while a checkpoint is written.
+OFTEN = ("--checkpoint-every", "0.0001min")
+
+
+@pytest.fixture
+def kills(request):
+    return request.config.getoption("--kills")
+
+
+def start(cwd, *arguments):
+    return subprocess.Popen(
+        [str(COMMAND), *arguments],
+        cwd=cwd,
+        env=bare_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def outcome(run):
+    """Everything that has to be the same: metrics but for the clock's, frames, and the last checkpoint."""
+    with open(run / "metrics.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        del row["seconds"]
+        row.pop("images_per_second")
+    arrays = {}
+    frames = sorted((run / "checkpoints" / "frames").iterdir())
+    for path in (*frames, run / "checkpoints" / f"epoch_{EPOCHS:04}_step_00000" / "state.npz"):
+        with np.load(path) as found:
+            arrays |= {f"{path.name} {name}": found[name] for name in found.files}
+    return rows, arrays
+
+
+def test_a_run_that_was_killed_again_and_again_ends_as_an_unbroken_one(kills, tmp_path):
+    (tmp_path / "unbroken").mkdir()
+    begin = time.monotonic()
+    unbroken = start(tmp_path / "unbroken", *TRAIN)
+    assert unbroken.wait() == 0, unbroken.stderr.read()
+    seconds = time.monotonic() - begin
+    random = np.random.default_rng(0)
+
+    arguments = (*TRAIN, *OFTEN)
+    for _ in range(kills):
+        process = start(tmp_path, *arguments)
+        try:
+            process.wait(random.uniform(0.2, 1.0) * seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        else:
+            assert process.returncode == 0, process.stderr.read()
+        # Killed before its first checkpoint, it is no run that could be resumed.
+        has_checkpoint = any((tmp_path / "run" / "checkpoints").glob("epoch_*"))
+        again = ("train", "--resume", "--run-dir", "run") if has_checkpoint else (*TRAIN, "--overwrite")
+        arguments = (*again, *OFTEN)
+    last = start(tmp_path, *arguments)
+    assert last.wait() == 0, last.stderr.read()
+
+    rows, arrays = outcome(tmp_path / "run")
+    expected_rows, expected_arrays = outcome(tmp_path / "unbroken" / "run")
+    assert rows == expected_rows
+    assert arrays.keys() == expected_arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, expected_arrays[name], err_msg=name)
+    assert not list((tmp_path / "run").rglob(".*"))
