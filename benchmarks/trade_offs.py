@@ -108,9 +108,10 @@ def main() -> None:
     parser.add_argument("--ablation", action="store_true", help="also without one of the model's parts at a time")
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--run-dir", type=Path, default=Path("runs/trade-offs"))
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at a time, which share the cores")
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--jobs", type=int, default=cores, help="runs at a time, which share the cores")
     arguments = parser.parse_args()
-    threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
+    threads = max(1, cores // arguments.jobs)
 
     latent = arguments.latent
     shared = ("--preset", f"mnist-latent{latent}", "--dataset", arguments.dataset, "--epochs", str(arguments.epochs))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -37,11 +36,11 @@ def samples_picture(
     title = f"Samples of {_name_of(sampler)} · latent {vae.latent_dim}"
     if vae.num_classes is None or label is not None:
         labels = None if label is None else np.full(count, label, np.int32)
-        images = decode_in_batches(vae, np.asarray(sampler.sample(count, seed)), labels)
+        images = decode_in_batches(vae, sampler.sample(count, seed), labels)
         return visualize.image_grid(images, title=title if label is None else f"{title} · class {label}", width=width)
     rows = min(vae.num_classes, MOST_CLASSES)
     columns = max(1, count // rows)
-    z = np.tile(keras.ops.convert_to_numpy(sampler.sample(columns, seed)), (rows, 1))
+    z = np.tile(sampler.sample(columns, seed), (rows, 1))
     images = decode_in_batches(vae, z, np.repeat(np.arange(rows, dtype=np.int32), columns))
     names = (class_names or tuple(map(str, range(rows))))[:rows]
     shown = "" if rows == vae.num_classes else f" · the first {rows} of {vae.num_classes} classes"

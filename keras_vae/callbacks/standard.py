@@ -61,7 +61,7 @@ def run_callbacks(
     ``profile``: first and last training step to trace, counted from 1. ``interval`` and ``stop``: of `Checkpoints`.
     """
     batch_size = config.data.batch_size
-    most = MOST_BYTES // math.prod(dataset.image_shape)
+    most = max(RECONSTRUCTED, MOST_BYTES // math.prod(dataset.image_shape))
     test_images, test_labels = dataset.test.first(min(PLOTTED, most))
     train_images = ArraySplit(*dataset.train.first(min(EVALUATED, most)))
     posteriors = EpochPosteriors(test_images, test_labels, RECONSTRUCTED, batch_size)

@@ -74,7 +74,7 @@ def evaluation_report(
     is_sampled = vae.variational and importance_samples > 0
     training_posteriors = min(TRAINING_POSTERIORS, dataset.train.count)
     settings = _Settings(
-        batch_size=batch_size or images_at_a_time(vae.image_shape),
+        batch_size=images_at_a_time(vae.image_shape) if batch_size is None else batch_size,
         importance_samples=importance_samples if is_sampled else 0,
         importance_images=min(importance_images, dataset.test.count) if is_sampled else 0,
         frechet_images=min(FRECHET_IMAGES, dataset.test.count),

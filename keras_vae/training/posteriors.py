@@ -37,7 +37,7 @@ def posterior_draws(
     Returns:
         float32 (N, latent_dim), float32 (N, latent_dim), int32 (N,) or None.
     """
-    batch_size = batch_size or images_at_a_time(vae.image_shape)
+    batch_size = images_at_a_time(vae.image_shape) if batch_size is None else batch_size
     limit = min(limit, max(1, MOST_NUMBERS // vae.latent_dim))
     batches = tuple_batches(split, batch_size).take(-(-limit // batch_size))
 

@@ -158,7 +158,7 @@ def hostile_png(width, height):
         (
             "bomb.png",
             hostile_png(100_000, 100_000),
-            "100000×100000, more than the 40,000,000|more pixels than are safe",
+            "100000×100000, more than the 40,000,000 pixels|more pixels than are safe to decode; make it smaller",
         ),
         ("large.png", hostile_png(10_000, 5_000), "10000×5000, more than the 40,000,000 pixels"),
         ("hollow.png", hostile_png(100, 100), "cannot be read"),
