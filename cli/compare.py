@@ -10,15 +10,15 @@ import click
 
 from keras_vae.training.run_directory import RunDirectory
 
-from .options import json_option
+from .options import FilePath, json_option
 from .runtime import say
 
 
 @click.command("compare", short_help="Compare runs in one report.")
-@click.argument("runs", metavar="RUN...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("runs", metavar="RUN...", type=FilePath(), nargs=-1, required=True)
 @click.option(
     "--to",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     default=Path("comparison"),
     show_default=True,
     help="Folder to write; a comparison that is there is replaced.",

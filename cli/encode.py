@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import batch_size_option, run_argument
+from .options import FilePath, batch_size_option, run_argument
 from .runtime import open_dataset, open_model, writing
 
 
@@ -19,7 +19,7 @@ from .runtime import open_dataset, open_model, writing
 @batch_size_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     default=Path("latents.npz"),
     show_default=True,
     help="NumPy file with the arrays mean and log_var, float32 (N, L), and labels, int32 (N,), if there are any.",

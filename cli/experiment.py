@@ -22,7 +22,7 @@ from keras_vae.training.run_directory import RunDirectory
 from .compare import compare_runs
 from .evaluate import evaluate_run
 from .export import export_run
-from .options import Numbers, preset_option, setting_options
+from .options import FilePath, Numbers, preset_option, setting_options
 from .runtime import say
 from .train import describe_run, resume_run, start_run
 
@@ -32,8 +32,8 @@ DESCRIPTION = "experiment.json"
 @click.command("experiment", short_help="Compare latent sizes: train to report.")
 @click.option("--latents", type=Numbers(), help="Latent sizes to compare.  [default: 2,4,16]")
 @preset_option
-@click.option("--config", "config_path", type=click.Path(path_type=Path), help="Run what a config.json describes.")
-@click.option("--run-dir", type=click.Path(path_type=Path), help="Where to write; default runs/PRESET-experiment.")
+@click.option("--config", "config_path", type=FilePath(), help="Run what a config.json describes.")
+@click.option("--run-dir", type=FilePath(), help="Where to write; default runs/PRESET-experiment.")
 @click.option("--resume", is_flag=True, help="Go on with the experiment in --run-dir; what is done stays as it is.")
 @click.option("--overwrite", is_flag=True, help="Delete the experiment in --run-dir and start again.")
 @click.option("--export/--no-export", default=True, show_default=True, help="Export each model to saved_models there.")

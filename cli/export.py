@@ -14,7 +14,7 @@ from keras_vae.export.manifest import Manifest, read_manifest
 from keras_vae.export.publish import MOST_VERSION, check_target, model_root
 from keras_vae.training.run_directory import RunDirectory
 
-from .options import json_option, run_argument, with_data_options
+from .options import FilePath, json_option, run_argument, with_data_options
 from .runtime import exported_version, open_dataset, open_model, say, stderr_held_back
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ IMAGES = 400
 @run_argument
 @click.option(
     "--to",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     default=Path("saved_models"),
     show_default=True,
     help="Folder of the models; the version goes to NAME/VERSION in it.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import types
 import typing
 from collections.abc import Callable
@@ -53,7 +54,7 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in newer re
         try:
             return tuple(int(item) for item in value.split(","))
         except ValueError:
-            self.fail(f"{value!r} is not whole numbers joined by commas", param, context)
+            self.fail(f"{value!r:.60} is not whole numbers joined by commas", param, context)
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]  # as above
@@ -65,9 +66,10 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # as above
         if not isinstance(value, str):
             return value
         height, _, width = value.lower().replace("×", "x").partition("x")
-        if not (height.isdecimal() and (width or height).isdecimal()):
-            self.fail(f"{value!r} is no size H or HxW in pixels", param, context)
-        return int(height), int(width or height)
+        try:
+            return int(height), int(width or height)
+        except ValueError:
+            self.fail(f"{value!r:.60} is no size H or HxW in pixels", param, context)
 
 
 class Latent(click.ParamType):  # type: ignore[type-arg]  # as above
@@ -78,13 +80,30 @@ class Latent(click.ParamType):  # type: ignore[type-arg]  # as above
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
-        sizes = value.lower().replace("×", "x").split("x")
-        if len(sizes) not in (1, 3) or not all(size.isdecimal() for size in sizes):
-            self.fail(f"{value!r} is no latent such as 16, or 4x7x7 for 4 channels of 7×7", param, context)
-        if len(sizes) == 1:
-            return int(value)
-        channels, height, width = map(int, sizes)
+        try:
+            sizes = [int(size) for size in value.lower().replace("×", "x").split("x")]
+            if len(sizes) == 1:
+                return sizes[0]
+            channels, height, width = sizes
+        except ValueError:
+            self.fail(f"{value!r:.60} is no latent such as 16, or 4x7x7 for 4 channels of 7×7", param, context)
         return height, width, channels
+
+
+class FilePath(click.ParamType):  # type: ignore[type-arg]  # as above
+    """A path, whether or not there is something; refused where that cannot even be looked up."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Path:
+        path = Path(value)
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as error:  # the name is too long, a folder may not be searched
+            self.fail(f"{os.fspath(path)[:100]}: {error.strerror}", param, context)
+        return path
 
 
 class Interval(click.ParamType):  # type: ignore[type-arg]  # as above
@@ -111,10 +130,13 @@ class StepWindow(click.ParamType):  # type: ignore[type-arg]  # as above
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
-        first, _, last = value.partition(":")
-        if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
-            self.fail(f"{value!r} is not two steps FIRST:LAST, counted from 1", param, context)
-        return int(first), int(last)
+        try:
+            first, last = map(int, value.split(":"))
+        except ValueError:
+            first = last = 0
+        if not 1 <= first <= last:
+            self.fail(f"{value!r:.60} is not two steps FIRST:LAST, counted from 1", param, context)
+        return first, last
 
 
 def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -172,7 +194,7 @@ def preset_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-run_argument = click.argument("run", type=click.Path(path_type=Path))
+run_argument = click.argument("run", type=FilePath())
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 batch_size_option = click.option(
     "--batch-size", type=click.IntRange(min=1), help="Images at a time; by default 256, and fewer of large ones."
@@ -184,9 +206,7 @@ seed_option = click.option(
 
 def picture_option(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add ``--out``, the PNG to write."""
-    return click.option(
-        "--out", type=click.Path(path_type=Path), default=Path(default), show_default=True, help="PNG file to write."
-    )
+    return click.option("--out", type=FilePath(), default=Path(default), show_default=True, help="PNG file to write.")
 
 
 def with_data_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,13 +8,13 @@ import click
 
 from keras_vae.errors import InputError
 
-from .options import picture_option, run_argument
+from .options import FilePath, picture_option, run_argument
 from .runtime import check_label, open_model, read_image, write_picture
 
 
 @click.command("reconstruct", short_help="Draw your images over their reconstructions.")
 @run_argument
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=FilePath())
 @click.option("--label", type=click.IntRange(min=0), help="Class of the images, which a conditional model needs.")
 @picture_option("reconstructions.png")
 def command(run: Path, images: tuple[Path, ...], label: int | None, out: Path) -> None:

@@ -10,13 +10,13 @@ import click
 
 from keras_vae.config import DataConfig
 
-from .options import reading_options
+from .options import FilePath, reading_options
 from .runtime import say, start_tensorflow
 
 
 @click.command("to-tfrecord", short_help="Write a data set as TFRecords.")
 @click.argument("dataset")
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=FilePath())
 @click.option(
     "--shard-size", type=click.IntRange(min=1), default=10_000, show_default=True, help="Images in a file, at most."
 )

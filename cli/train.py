@@ -14,7 +14,7 @@ from keras_vae.training.checkpoint_interval import CheckpointInterval
 from keras_vae.training.run_directory import RunDirectory, read_config
 from keras_vae.training.run_lock import run_lock
 
-from .options import Interval, StepWindow, preset_option, setting_options
+from .options import FilePath, Interval, StepWindow, preset_option, setting_options
 from .runtime import framed_as, say, start_tensorflow
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 @click.command("train", short_help="Train a VAE into a run directory.")
 @preset_option
-@click.option("--config", "config_path", type=click.Path(path_type=Path), help="Run what a config.json describes.")
-@click.option("--run-dir", type=click.Path(path_type=Path), help="Where to write; default runs/PRESET-latentN.")
+@click.option("--config", "config_path", type=FilePath(), help="Run what a config.json describes.")
+@click.option("--run-dir", type=FilePath(), help="Where to write; default runs/PRESET-latentN.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --run-dir from its last checkpoint.")
 @click.option("--overwrite", is_flag=True, help="Delete the run in --run-dir and start again.")
 @click.option(

@@ -11,11 +11,11 @@ from keras_vae.errors import InputError
 from keras_vae.export.manifest import NAME, check_manifest
 from keras_vae.export.publish import list_versions
 
-from .options import json_option
+from .options import FilePath, json_option
 
 
 @click.command("verify", short_help="Check the files of an exported model.")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=FilePath())
 @json_option
 def command(path: Path, as_json: bool) -> None:
     """Check PATH, an exported version or a model's folder with all its versions, against the SHA-256 in manifest.json.
