@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from keras_vae.config import RunConfig
-from keras_vae.errors import InputError
+from keras_vae.errors import InputError, TrainingEndedError
 from keras_vae.export.publish import list_versions, model_root
 from keras_vae.files import write_text
 from keras_vae.training.run_directory import RunDirectory
@@ -84,9 +84,12 @@ def _carry_out(folder: Path, latents: tuple[int, ...], config: RunConfig, *, exp
     try:
         _make_runs(runs, latents, config, folder / "saved_models" if export else None)
         compare_runs([run.path for run in runs], folder / "comparison")
-    except BaseException:
-        if any(run.is_run() for run in runs):
-            say(f"go on with: keras-vae experiment --resume --run-dir {folder}")
+    except BaseException as error:
+        go_on = f"go on with: keras-vae experiment --resume --run-dir {folder}"
+        if isinstance(error, TrainingEndedError):
+            error.go_on = go_on
+        elif any(run.is_run() for run in runs):
+            say(go_on)
         raise
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keras_vae.config import RunConfig, preset
-from keras_vae.errors import InputError, TrainingError, TrainingStoppedError
+from keras_vae.errors import InputError, TrainingEndedError
 from keras_vae.files import remove_leftovers
 from keras_vae.training.checkpoint_interval import CheckpointInterval
 from keras_vae.training.run_directory import RunDirectory, read_config
@@ -121,7 +121,7 @@ def start_run(
             # What has no checkpoint cannot be resumed, and would only be in the way of the next try.
             if not list_checkpoints(run.checkpoints):
                 run.remove()
-            elif not isinstance(error, (TrainingError, TrainingStoppedError)):  # whose messages say it
+            elif not isinstance(error, TrainingEndedError):  # whose message says it
                 say(run.go_on)
             raise
 
@@ -198,9 +198,15 @@ def _fit(
     interval: CheckpointInterval | None,
 ) -> None:
     from keras_vae.callbacks import fit_run
+    from keras_vae.training.checkpoints import list_checkpoints
 
     click.echo(_introduction(run, config, dataset, trainer))
-    fit_run(run, config, dataset, trainer, start=start, profile=profile, interval=interval)
+    try:
+        fit_run(run, config, dataset, trainer, start=start, profile=profile, interval=interval)
+    except TrainingEndedError as error:
+        if list_checkpoints(run.checkpoints):
+            error.go_on = run.go_on
+        raise
     click.echo(f"model, metrics and pictures are in {run.path}; next: keras-vae evaluate {run.path}")
 
 

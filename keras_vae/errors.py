@@ -15,18 +15,27 @@ class ExportError(RuntimeError):
     """
 
 
-class TrainingError(RuntimeError):
+class TrainingEndedError(Exception):
+    """Training ended early. ``go_on``, set by whom knows it, says how it is resumed, and ends the message."""
+
+    go_on: str | None = None
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}; {self.go_on}" if self.go_on else super().__str__()
+
+
+class TrainingError(TrainingEndedError):
     """Training cannot go on: the disk is full, or the numbers are no longer finite. Ends a command with 1.
 
-    The message is one line that says what happened, which checkpoint is the last, and how to go on.
+    The message is one line that says what happened and what to do.
     """
 
 
-class TrainingStoppedError(Exception):
+class TrainingStoppedError(TrainingEndedError):
     """A signal ended training, after a checkpoint. Ends a command with 128 and the signal's number.
 
     Args:
-        message: one line that says how to go on.
+        message: one line that says how far training had come.
         signal_number: of the signal.
     """
 

@@ -22,7 +22,6 @@ class Checkpoints(keras.callbacks.Callback):
         folder: where they go.
         interval: when.
         stop: asked after each step whether to stop; None never stops.
-        go_on: how to resume, for the message of a stop.
 
     Raises, while training:
         TrainingStoppedError: when ``stop`` has received a signal; there is a checkpoint of that step.
@@ -33,13 +32,11 @@ class Checkpoints(keras.callbacks.Callback):
         folder: Path,
         interval: CheckpointInterval | None = None,
         stop: StopSignals | None = None,
-        go_on: str = "",
     ) -> None:
         super().__init__()
         self.folder = folder
         self.interval = interval or CheckpointInterval()
         self.stop = stop or StopSignals()
-        self.go_on = go_on
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._written_at = time.monotonic()
@@ -68,4 +65,4 @@ class Checkpoints(keras.callbacks.Callback):
         save_checkpoint(self.model, self.folder, position, elbo=elbo)
         self._written_at = time.monotonic()
         if self.stop.received is not None:
-            raise TrainingStoppedError(f"stopped after {position}; {self.go_on}", self.stop.received)
+            raise TrainingStoppedError(f"stopped after {position}", self.stop.received)

@@ -73,14 +73,14 @@ def run_callbacks(
         TrainEvaluation(evaluation_batches(train_images, batch_size)),
         posteriors,
         # Before anything is written of a step that changed nothing, or of an epoch.
-        Watch(run.go_on),
+        Watch(),
         MetricsHistory(run),
         Progress(batch_size),
         TensorBoardSummaries(run.tensorboard, posteriors, images, config, run.path.name),
         EmbeddingProjector(run.tensorboard / "test", posteriors, dataset.class_names),
         LatentFrames(run.frames, posteriors),
         # After everything else of the epoch: what a checkpoint says is done has been written.
-        Checkpoints(run.checkpoints, interval, stop, run.go_on),
+        Checkpoints(run.checkpoints, interval, stop),
         Pictures(run, dataset, test_images, test_labels, config.seed),
     ]
 
@@ -174,8 +174,8 @@ def _what_failed(error: Exception) -> str:
 def _last_checkpoint(run: RunDirectory) -> str:
     checkpoints = list_checkpoints(run.checkpoints)
     if not checkpoints:
-        return "there is no checkpoint yet; start again"
-    return f"the last complete checkpoint is {checkpoints[-1].position}; {run.go_on}"
+        return "there is no checkpoint yet"
+    return f"the last complete checkpoint is {checkpoints[-1].position}"
 
 
 def _summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:

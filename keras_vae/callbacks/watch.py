@@ -22,16 +22,14 @@ class Watch(keras.callbacks.Callback):
     """Ends training when no step can be made any more, and warns, once of each, of collapses.
 
     Args:
-        go_on: how to resume, for the message.
         file: where warnings go; stderr by default.
 
     Raises, while training:
         TrainingError: when ``MOST_SKIPPED`` steps in a row, or a few more, had a loss or gradient that is not finite.
     """
 
-    def __init__(self, go_on: str = "", file: TextIO | None = None) -> None:
+    def __init__(self, file: TextIO | None = None) -> None:
         super().__init__()
-        self.go_on = go_on
         self.file = file or sys.stderr
         self._warned: set[str] = set()
 
@@ -42,7 +40,7 @@ class Watch(keras.callbacks.Callback):
         if skipped >= MOST_SKIPPED:
             raise TrainingError(
                 f"{self._not_finite()} was not finite in the last {skipped} steps, which changed no weight; try a "
-                f"smaller --learning-rate or --precision float32 in a new run; {self.go_on}"
+                "smaller --learning-rate or --precision float32 in a new run"
             )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

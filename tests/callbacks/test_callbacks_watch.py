@@ -11,7 +11,7 @@ from keras_vae.errors import TrainingError
 
 
 def watch(**model):
-    callback = Watch("go on with: this", file=io.StringIO())
+    callback = Watch(file=io.StringIO())
     vae = types.SimpleNamespace(variational=True)
     callback.set_model(types.SimpleNamespace(vae=vae, **model))
     callback.set_params({"epochs": 3, "steps": 105})
@@ -28,9 +28,8 @@ def watch(**model):
 )
 def test_steps_that_change_nothing_end_training_and_the_part_is_named(finite, named):
     callback = watch(skipped_in_a_row=MOST_SKIPPED, means=finite, finite_means=np.array([*finite.values()]))
-    with pytest.raises(TrainingError, match=named) as stopped:
+    with pytest.raises(TrainingError, match=named):
         callback.on_train_batch_end(29)
-    assert str(stopped.value).endswith("; go on with: this")
     with pytest.raises(TrainingError):
         callback.on_train_batch_end(104)  # the last step of the epoch
 

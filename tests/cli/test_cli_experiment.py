@@ -2,11 +2,12 @@
 
 import json
 import shutil
+import signal
 
 import pytest
 
 from keras_vae.config import RunConfig
-from keras_vae.errors import InputError
+from keras_vae.errors import InputError, TrainingStoppedError
 from keras_vae.training import RunDirectory
 from keras_vae_cli import experiment
 
@@ -103,6 +104,24 @@ def test_resuming_does_what_is_left_and_nothing_again(done, tmp_path):
         ("export", "latent5", "mnist-latent5"),
         ("compare", 4, "comparison"),
     ]
+
+
+def test_training_that_ended_early_says_how_to_go_on_with_the_experiment(done, monkeypatch, tmp_path):
+    def stop(config, path, *, overwrite):
+        RunDirectory.create(path).write_config(config, {})
+        ended = TrainingStoppedError("stopped after epoch 1", signal.SIGTERM)
+        ended.go_on = RunDirectory(path).go_on
+        raise ended
+
+    monkeypatch.setattr(experiment, "start_run", stop)
+    folder = tmp_path / "sizes"
+
+    with pytest.raises(TrainingStoppedError) as stopped:
+        run_experiment("--latents", "2", "--run-dir", folder)
+
+    go_on = f"go on with: keras-vae experiment --resume --run-dir {folder}"
+    assert str(stopped.value) == f"stopped after epoch 1; {go_on}"
+    assert (folder / "latent2").is_dir()
 
 
 def test_an_experiment_is_not_overwritten_unless_asked(done, tmp_path):
