@@ -1,7 +1,7 @@
 """Whether memory or time creep up in a long run: many short epochs of the installed command, watched from outside.
 
 Trains a small model on 500 of the bundled digits, all losses and callbacks on, and prints the resident memory and the
-time of an epoch at the beginning (after the first tenth, in which TensorFlow's and Matplotlib's caches fill) and at the end.
+time of an epoch at the beginning (after the first tenth, in which caches fill) and at the end.
 
 Run: python benchmarks/creep.py
 """

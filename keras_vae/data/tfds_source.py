@@ -65,6 +65,17 @@ def load_tfds(
     )
 
 
+def find_prepared(name: str, data_dir: str | os.PathLike[str] | None) -> tuple[bool, Path]:
+    """Whether a TFDS data set is prepared, and the folder that was looked in; nothing is downloaded.
+
+    Raises:
+        InputError: when the name is unknown, or TFDS cannot open it.
+    """
+    with _quiet_tfds():
+        builder = _builder(name, data_dir)
+        return builder.is_prepared(), Path(builder.data_dir_root)
+
+
 def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
     if not _NAME.fullmatch(name):
         raise InputError(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from keras_vae.config import RunConfig
 from keras_vae.training.device import choose_jit, choose_precision, gpus
-
-PACKAGES = ("keras-vae", "keras", "tensorflow", "numpy", "tensorflow-datasets")
+from keras_vae.training.requirements import package_versions
 
 
 def describe_environment(config: RunConfig) -> dict[str, Any]:
@@ -26,17 +24,6 @@ def describe_environment(config: RunConfig) -> dict[str, Any]:
         "jit": {"value": jit.value, "reason": jit.reason},
         "git_revision": git_revision(),
     }
-
-
-def package_versions() -> dict[str, str | None]:
-    """Installed version of each package that decides what a run computes; None where it is not installed."""
-    versions: dict[str, str | None] = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = None
-    return versions
 
 
 def git_revision() -> str | None:

@@ -160,4 +160,5 @@ def test_presets_and_doctor_report_as_json(workplace):
     assert json.loads(presets.stdout)["mnist"]["config"]["model"]["latent_dim"] == 2
     doctor = json.loads(run_command("doctor", "--json", cwd=workplace).stdout)
     assert doctor.keys() >= {"versions", "gpu", "precision", "xla", "data", "disk"}
-    assert "images" in doctor["data"]
+    assert "bundled sample" in doctor["data"]
+    assert any("MNIST" in line for line in doctor["advice"])

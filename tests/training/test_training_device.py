@@ -86,11 +86,6 @@ def test_the_environment_is_recorded_as_json_with_the_reasons():
     assert recorded["jit"]["reason"]
 
 
-def test_a_package_that_is_not_installed_has_no_version(monkeypatch):
-    monkeypatch.setattr(environment, "PACKAGES", ("keras", "surely-not-installed"))
-    assert environment.package_versions() == {"keras": keras.__version__, "surely-not-installed": None}
-
-
 @pytest.mark.parametrize("weight", [0.0, 10.0])
 def test_a_config_becomes_a_trainer(weight):
     config = RunConfig(precision="mixed_bfloat16", jit="off", epochs=3, steps_per_execution=2).replace(

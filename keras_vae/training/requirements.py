@@ -1,0 +1,50 @@
+"""Which packages are installed, and whether they are those that keras-vae needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import metadata
+
+from packaging.requirements import Requirement
+
+# Those that decide what a run computes.
+PACKAGES = ("keras-vae", "keras", "tensorflow", "numpy", "tensorflow-datasets")
+
+
+def package_versions() -> dict[str, str | None]:
+    """Installed version of each package that decides what a run computes; None where it is not installed."""
+    return {name: _installed(name) for name in PACKAGES}
+
+
+def unmet_requirements(package: str = "keras-vae") -> list[str]:
+    """What the package, and the packages that it needs, need and do not find: a line for each."""
+    unmet = list(_unmet(package))
+    for requirement in _requirements(package):
+        unmet += _unmet(requirement.name)
+    return list(dict.fromkeys(unmet))
+
+
+def _unmet(package: str) -> Iterator[str]:
+    for requirement in _requirements(package):
+        found = _installed(requirement.name)
+        if found is None:
+            yield f"{package} needs {requirement.name}{requirement.specifier}, which is not installed"
+        elif not requirement.specifier.contains(found, prereleases=True):
+            yield f"{package} needs {requirement.name}{requirement.specifier}, and {found} is installed"
+
+
+def _requirements(package: str) -> list[Requirement]:
+    """What it needs here, extras left out."""
+    try:
+        lines = metadata.requires(package) or []
+    except metadata.PackageNotFoundError:
+        return []
+    requirements = map(Requirement, lines)
+    return [found for found in requirements if found.marker is None or found.marker.evaluate({"extra": ""})]
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
