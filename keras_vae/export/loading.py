@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_vae.errors import InputError
 from keras_vae.export.manifest import Manifest, check_manifest
+from keras_vae.export.operations import check_operations
 from keras_vae.training.saving import first_line
 
 SIGNATURES = ("serving_default", "encode", "decode", "sample", "serve_tf_examples")
@@ -77,12 +78,15 @@ class ExportedVAE:
 def load_exported(folder: Path) -> ExportedVAE:
     """Load a published version, if it is as it was published.
 
-    A SavedModel is a program, and its manifest is not signed: load only what comes from people you trust.
+    A SavedModel is a program, and its manifest is not signed: one whose graph reaches for files, the network or Python
+    is refused, but load only what comes from people you trust all the same.
 
     Raises:
-        InputError: when a file is missing, was changed or added, or the SavedModel does not fit its manifest.
+        InputError: when a file is missing, was changed or added, the SavedModel does not fit its manifest, or reaches
+            outside of itself.
     """
     manifest = check_manifest(folder)
+    check_operations(folder)
     try:
         model = tf.saved_model.load(str(folder))
     except Exception as error:  # whatever a damaged SavedModel makes TensorFlow raise

@@ -107,7 +107,7 @@ def test_a_manifest_of_another_model_is_refused(published, tmp_path, facts):
 def test_a_saved_model_that_is_damaged_gets_one_line(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"\xff" * 50)
     write_manifest(tmp_path, make_manifest())
-    with pytest.raises(InputError, match="cannot be loaded"):
+    with pytest.raises(InputError, match="cannot be read"):
         load_exported(tmp_path)
 
 

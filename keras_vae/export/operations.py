@@ -1,0 +1,67 @@
+"""What a SavedModel would do, read before it is loaded: one that reaches for files, network or Python is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
+
+from keras_vae.errors import InputError
+
+# Operations that read or write files, talk to other processes, or call Python. Images to images need none of them.
+_REACHES_OUT = re.compile(
+    "File|Reader|Dataset|Iterator|Save|Restore|Checkpoint|Vocab|Proto|Remap|Snapshot|PyFunc|Print|Summary|Debug|ImportEvent"
+    "|Send|Recv|Remote|Rpc|Socket|Collective|DataService|Tpu|TPU|HostCompute|CompileAndExecute"
+)
+
+
+def check_operations(folder: Path) -> None:
+    """Check the graphs and functions of a SavedModel, but for those that its saver alone calls.
+
+    Raises:
+        InputError: naming the operation, or when the file cannot be read.
+    """
+    path = folder / "saved_model.pb"
+    # TensorFlow would read it instead.
+    if (folder / "saved_model.cpb").exists():
+        raise InputError(f"{folder}: holds saved_model.cpb, which is not read; export the model again")
+    try:
+        saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    except (OSError, DecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    for graph in saved_model.meta_graphs:
+        for operation in _operations(graph):
+            if _REACHES_OUT.search(operation):
+                raise InputError(
+                    f"{folder}: is not loaded: its operation {operation!r:.60} reaches outside of the model"
+                )
+
+
+def _operations(graph: Any) -> Iterator[str]:
+    saver = {_node_of(graph.saver_def.save_tensor_name), _node_of(graph.saver_def.restore_op_name)}
+    called_by_saver = set(_called(node for node in graph.graph_def.node if node.name in saver))
+    library = graph.graph_def.library.function
+    nodes = [node for node in graph.graph_def.node if node.name not in saver]
+    bodies = {function.signature.name: function.node_def for function in library}
+    others = [*nodes, *(node for name, body in bodies.items() if name not in called_by_saver for node in body)]
+    # What anything else may call has to be as harmless as the rest.
+    called = set(_called(others)) | set(graph.object_graph_def.concrete_functions)
+    for node in (*others, *(node for name in called_by_saver & called for node in bodies.get(name, ()))):
+        yield node.op
+
+
+def _called(nodes: Iterable[Any]) -> Iterator[str]:
+    """The names of the functions that nodes call, by whatever attribute, or as an operation of their own."""
+    for node in nodes:
+        yield node.op
+        for value in node.attr.values():
+            yield value.func.name
+            yield from (function.name for function in value.list.func)
+
+
+def _node_of(tensor: str) -> str:
+    return tensor.partition(":")[0]
