@@ -10,6 +10,10 @@ import tensorflow as tf
 from keras_vae.data.tfrecord import IMAGE_KEY, LABEL_KEY
 from keras_vae.models import VAE
 
+# 4096×4096: a few hundred kilobytes of PNG can announce, and be, thousands of times that.
+MOST_PIXELS = 1 << 24
+_PNG = b"\x89PNG\r\n\x1a\n"
+
 
 def write_saved_model(vae: VAE, folder: Path) -> None:
     """Write a SavedModel of ``vae`` into ``folder``; loading it needs none of our code, nor Keras.
@@ -24,8 +28,9 @@ def write_saved_model(vae: VAE, folder: Path) -> None:
     - ``decode``: ``z`` float32 as ``mean`` → ``image``
     - ``sample``: ``count`` int32 (), ``seed`` int32 (2,) → ``image`` (count, H, W, C), ``z``; the same for
       the same seed
-    - ``serve_tf_examples``: ``examples`` string (N,), serialised tf.Example of ``image/encoded`` (PNG or JPEG; resized
-      to H×W where it is of another size) and for a conditional model ``label`` int64 → as ``serving_default``
+    - ``serve_tf_examples``: ``examples`` string (N,), serialised tf.Example of ``image/encoded`` (PNG or JPEG, at most
+      ``MOST_PIXELS``; resized to H×W where it is of another size) and for a conditional model ``label`` int64 → as
+      ``serving_default``
     """
     module = tf.Module()
     # The weights alone: the model itself would leave a Keras object in the file, which wants Keras to load.
@@ -94,6 +99,7 @@ def _parse(examples: Any, image_shape: tuple[int, int, int], *, has_label: bool)
     height, width, channels = image_shape
 
     def decode(encoded: Any) -> Any:
+        _check_pixels(encoded)
         pixels = tf.io.decode_image(encoded, channels, expand_animations=False)
         pixels.set_shape((None, None, channels))
         # Anti-aliased resizing to the same size changes nothing.
@@ -101,3 +107,21 @@ def _parse(examples: Any, image_shape: tuple[int, int, int], *, has_label: bool)
 
     image = tf.map_fn(decode, parsed[IMAGE_KEY], fn_output_signature=tf.TensorSpec(image_shape, tf.float32))
     return {"image": image, **({"label": tf.cast(parsed[LABEL_KEY], tf.int32)} if has_label else {})}
+
+
+def _check_pixels(encoded: Any) -> None:
+    """An InvalidArgument error, before anything is decoded, where a file is no PNG or JPEG or has too many pixels."""
+    is_png = tf.strings.substr(encoded, 0, len(_PNG)) == _PNG
+
+    def in_png() -> Any:
+        # Width and height, four bytes each, largest first.
+        sides = tf.reshape(tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.uint8), (2, 4))
+        worth = tf.constant([2.0**24, 2.0**16, 2.0**8, 1.0], tf.float64)
+        return tf.reduce_prod(tf.linalg.matvec(tf.cast(sides, tf.float64), worth))
+
+    # An error for every other kind of file.
+    def in_jpeg() -> Any:
+        return tf.reduce_prod(tf.cast(tf.io.extract_jpeg_shape(encoded)[:2], tf.float64))
+
+    pixels = tf.cond(is_png, in_png, in_jpeg)
+    tf.debugging.Assert(pixels <= MOST_PIXELS, ["image/encoded has more pixels than are decoded:", pixels])

@@ -1,7 +1,10 @@
 """The SavedModel: names and shapes of its signatures, and that each answers as the Keras model does."""
 
+import io
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import keras
@@ -20,6 +23,7 @@ from exported_models import (
     reconstruction_in,
     reconstruction_of,
 )
+from PIL import Image
 
 from keras_vae.export.signatures import write_saved_model
 
@@ -123,6 +127,43 @@ def test_examples_of_another_size_and_kind_are_made_to_fit(signatures, exported_
     example = make_example(encode(np.full((31, 40, 3), 102, "uint8")).numpy())
     answer = signatures["serve_tf_examples"](examples=[example])
     assert_answers(answer, reconstruction_of(exported_vae, np.full((1, *SHAPE), 102 / 255, "float32")), 1e-3)
+
+
+def claims_to_be(side):
+    """A PNG of a few bytes whose header announces so many pixels a side."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+
+
+def jpeg_that_claims_to_be(side):
+    """A JPEG whose frame header was changed."""
+    content = bytearray(tf.io.encode_jpeg(np.zeros((8, 8, 1), "uint8")).numpy())
+    at = content.index(b"\xff\xc0") + 5
+    content[at : at + 4] = struct.pack(">HH", side, side)
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [claims_to_be(4097), claims_to_be(2**31 - 1), jpeg_that_claims_to_be(60_000)],
+    ids=["PNG", "largest PNG", "JPEG"],
+)
+def test_an_image_of_too_many_pixels_is_an_error_before_it_is_decoded(signatures, image):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="more pixels than are decoded"):
+        signatures["serve_tf_examples"](examples=[make_example(image)])
+
+
+def test_an_image_of_the_most_pixels_is_taken(signatures):
+    image = tf.io.encode_png(np.zeros((4096, 4096, 1), "uint8")).numpy()
+    assert signatures["serve_tf_examples"](examples=[make_example(image)])["mean"].shape[0] == 1
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP"])
+def test_other_kinds_of_images_are_an_error(signatures, kind):
+    file = io.BytesIO()
+    Image.new("L", (28, 28)).save(file, kind)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Invalid JPEG data"):
+        signatures["serve_tf_examples"](examples=[make_example(file.getvalue())])
 
 
 @pytest.mark.parametrize(
