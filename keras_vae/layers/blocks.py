@@ -11,7 +11,7 @@ from keras_vae.layers.residual import ResidualBlock
 
 
 class _Block(keras.layers.Layer):
-    """``num_layers`` × (residual [→ self-attention] [→ cross-attention]), then the subclass's resampling.
+    """``num_layers`` × (residual → self-attention → cross-attention, as asked for), then the subclass's resampling.
 
     A subclass changes what a level is made of by ``residual_class``, `make_body` or `make_resampling`; the layers made
     there take ``dtype=self.dtype_policy``, so that they compute in what the block was given.
@@ -101,7 +101,7 @@ class DownBlock(_Block):
 
     Args:
         filters: width of the output.
-        num_layers: how many times residual [→ self-attention] [→ cross-attention] is repeated.
+        num_layers: how many times the residual block and the attentions after it are repeated.
         downsample: halve the resolution at the end, by a 4×4 convolution of stride 2; False keeps it.
         self_attention: attend to the level's own positions after each residual block.
         cross_attention: attend to ``context`` tokens (N, T, D) after that; ``call`` then needs them.
