@@ -3,7 +3,7 @@
 Trains and evaluates one run for each row, with the same seed and for the same number of epochs, and prints Markdown
 tables. Runs that are done are kept: a second call goes on where the first was stopped.
 
-Run: python benchmarks/trade_offs.py --latent 2 --ablation && python benchmarks/trade_offs.py --latent 16 --epochs 2
+Run: python benchmarks/trade_offs.py --latent 2 --ablation && python benchmarks/trade_offs.py --latent 16
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def main() -> None:
     """Train what is missing and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--latent", type=int, choices=PERCEPTUAL, default=2)
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--ablation", action="store_true", help="also without one of the model's parts at a time")
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--run-dir", type=Path, default=Path("runs/trade-offs"))
