@@ -28,7 +28,9 @@ def _table(section: str, kind: type[Any]) -> str:
     lines.append("| --- | --- | --- | --- |")
     for field in dataclasses.fields(kind):
         if "help" in field.metadata:
-            lines.append(f"| `{field.name}` | `{field.default}` | {_bounds(field.metadata)} | {field.metadata['help']} |")
+            lines.append(
+                f"| `{field.name}` | `{field.default}` | {_bounds(field.metadata)} | {field.metadata['help']} |"
+            )
     return "\n".join(lines)
 
 

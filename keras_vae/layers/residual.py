@@ -20,6 +20,8 @@ class ResidualBlock(keras.layers.Layer):
         filters: width of the output.
         groups: groups of the normalisation; must divide both widths.
 
+    A subclass changes what is added to the skip by `branch`.
+
     Raises:
         ValueError: when ``groups`` does not divide a width; the message names both numbers.
 
@@ -49,10 +51,14 @@ class ResidualBlock(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Any) -> Any:
+        return (inputs if self.skip is None else self.skip(inputs)) + self.branch(inputs)
+
+    def branch(self, inputs: Any) -> Any:
+        """What is added to the skip."""
         hidden = inputs
         for norm, conv in zip(self.norms, self.convs, strict=True):
             hidden = conv(norm(hidden))
-        return (inputs if self.skip is None else self.skip(inputs)) + hidden
+        return hidden
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape[:-1], self.filters)
