@@ -1,0 +1,62 @@
+"""Python in the documents runs as it stands there; commands have options that exist, with values that are taken."""
+
+import importlib
+import shlex
+import sys
+
+import keras
+import pytest
+from documents import blocks, commands
+
+from keras_vae.models import VAE
+from keras_vae_cli import main
+
+PYTHON = blocks("python")
+COMMANDS = commands()
+
+
+class AcceptedError(BaseException):
+    """The options were found good, and TensorFlow would be started."""
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A folder with a run's model in it, where a fit makes two steps."""
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs" / "mnist-latent2"
+    run.mkdir(parents=True)
+    VAE((28, 28, 1), 2, (8, 16), groups=4).save(run / "model.keras")
+    original = keras.Model.fit
+
+    def fit(self, *arguments, **named):
+        return original(self, *arguments, **{**named, "epochs": 1, "steps_per_epoch": 2, "verbose": 0})
+
+    monkeypatch.setattr(keras.Model, "fit", fit)
+    return tmp_path
+
+
+@pytest.mark.parametrize("text", [text for _, text in PYTHON], ids=[name for name, _ in PYTHON])
+def test_python_runs(text, workplace):
+    if "from tfx import" in text:
+        pytest.skip("TFX is not installed; tests/tfx runs this against a stand-in")
+    exec(compile(text, "document", "exec"), {"__name__": "document"})
+
+
+@pytest.mark.parametrize("line", [line for _, line in COMMANDS], ids=[name for name, _ in COMMANDS])
+def test_commands_are_taken(line, tmp_path, monkeypatch, capsys):
+    def start_tensorflow():
+        raise AcceptedError
+
+    monkeypatch.chdir(tmp_path)
+    for name in main.COMMANDS:
+        module = importlib.import_module(f"keras_vae_cli.{name.replace('-', '_')}")
+        if hasattr(module, "start_tensorflow"):
+            monkeypatch.setattr(module, "start_tensorflow", start_tensorflow)
+    monkeypatch.setattr(sys, "argv", shlex.split(line))
+    try:
+        code = main._run(False)
+    except AcceptedError:
+        return
+    # What is left to refuse is that the run or model it names is not there.
+    message = capsys.readouterr().err.lower()
+    assert code == 0 or "no such" in message or "no run directory" in message, message
