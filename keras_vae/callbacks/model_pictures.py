@@ -32,7 +32,7 @@ def samples_picture(
     Of a conditional model they are of the class ``label``. Without one there is a row for each class (at most 20), and
     in each column one z; together about ``count`` images.
     """
-    sampler = sampler or PriorSampler(vae.latent_dim)
+    sampler = sampler or PriorSampler(vae.prior)
     title = f"Samples of {_name_of(sampler)} · latent {vae.latent_dim}"
     if vae.num_classes is None or label is not None:
         labels = None if label is None else np.full(count, label, np.int32)

@@ -24,8 +24,10 @@ from keras_vae.export.publish import publish
 from keras_vae.export.signatures import write_saved_model
 from keras_vae.export.tflite import TFLiteVariant, write_tflite
 from keras_vae.export.warmup import replay_warmup_requests, write_warmup_requests
+from keras_vae.layers import StandardNormal
 from keras_vae.models import VAE
-from keras_vae.training.environment import git_revision, package_versions
+from keras_vae.training.environment import git_revision
+from keras_vae.training.requirements import package_versions
 
 SIGNATURE_BOUND = 1e-4
 """Largest absolute difference of any output of the SavedModel from the Keras model's; rounding is below 1e-5."""
@@ -76,11 +78,15 @@ def export_saved_model(
         The version's folder.
 
     Raises:
-        InputError: when the images do not fit the model, or as `publish`.
+        InputError: when the images do not fit the model, its prior is another than N(0, I), or as `publish`.
         ExportError: when an output differs from the Keras model's by more than its bound.
     """
     if images.dtype != np.uint8 or images.shape[1:] != tuple(vae.image_shape) or len(images) == 0:
         raise InputError(f"images must be uint8 {('N', *vae.image_shape)}, got {images.dtype} {images.shape}")
+    if not isinstance(vae.prior, StandardNormal):
+        raise InputError(
+            f"the model's prior is a {type(vae.prior).__name__}; exported models draw from N(0, I): save it as .keras"
+        )
     if vae.num_classes is not None and labels is None:
         raise InputError(f"the model is conditional on {vae.num_classes} classes; give labels with the images")
     if vae.compute_dtype != "float32":

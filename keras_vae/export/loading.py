@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_vae.errors import InputError
 from keras_vae.export.manifest import Manifest, check_manifest
 from keras_vae.export.operations import check_operations
+from keras_vae.layers import StandardNormal
 from keras_vae.training.saving import first_line
 
 SIGNATURES = ("serving_default", "encode", "decode", "sample", "serve_tf_examples")
@@ -40,6 +41,7 @@ class ExportedVAE:
         self.likelihood = manifest.likelihood
         self.likelihood_scale = manifest.likelihood_scale
         self.scaling_factor = manifest.scaling_factor
+        self.prior = StandardNormal(self.latent_shape)  # of another, nothing is exported
 
     def encode(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
         """The posterior's ``(mean, log_var)``, each float32 (N, *latent_shape), of float32 images in [0, 1]."""

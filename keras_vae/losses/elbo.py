@@ -11,25 +11,14 @@ import keras
 from keras import ops
 
 from keras_vae.errors import InputError
+from keras_vae.layers.prior import LOG_TWO_PI, kl_per_dimension
 
 Tensor = Any  # a tensor of whichever Keras backend runs
 
-LOG_TWO_PI = math.log(2.0 * math.pi)
 VARIANCE_FLOOR = math.exp(-12.0)  # Rybkin et al. 2021 keep log σ above -6
 SCALE_FLOOR = math.exp(-6.0)  # the same for a Laplace distribution
 PROBABILITY_FLOOR = 1e-6
 HALF_LEVEL = 0.5 / 255  # half of the distance between two of 256 grey levels
-
-
-def kl_per_dimension(mean: Tensor, log_var: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_var)) ‖ N(0, 1)) of every latent dimension, in nats.
-
-    ``½ (mean² + exp(log_var) - 1 - log_var)``: appendix B of Kingma & Welling 2014. Same shape as ``mean``,
-    float32.
-    """
-    mean, log_var = _float32(mean), _float32(log_var)
-    # expm1 keeps the digits that exp(log_var) - 1 loses near the prior.
-    return 0.5 * (ops.square(mean) + ops.expm1(log_var) - log_var)
 
 
 def kl_divergence(mean: Tensor, log_var: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_vae.errors import InputError
+from keras_vae.layers import Prior
 
 Array = npt.NDArray[np.float32]
 
@@ -44,17 +45,17 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True)
 class PriorSampler:
-    """``z ~ N(0, I)``: the draws that `VAE.sample` decodes for the same seed.
+    """``z ~ p(z)``: the draws that `VAE.sample` decodes for the same seed, as vectors.
 
     Args:
-        latent_dim: size of the latent vector.
+        prior: the model's.
     """
 
     name: ClassVar[str] = "prior"
-    latent_dim: int
+    prior: Prior
 
     def sample(self, count: int, seed: int | None) -> Array:
-        return keras.ops.convert_to_numpy(keras.random.normal((count, self.latent_dim), dtype="float32", seed=seed))
+        return keras.ops.convert_to_numpy(self.prior.sample(count, seed)).reshape(count, -1)
 
 
 @dataclass(frozen=True, eq=False)

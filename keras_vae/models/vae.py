@@ -9,7 +9,7 @@ import keras
 
 from keras_vae.config import LIKELIHOODS, PUBLISHED, ModelConfig, preset
 from keras_vae.errors import InputError
-from keras_vae.layers import GaussianSampling
+from keras_vae.layers import GaussianSampling, Prior, StandardNormal
 from keras_vae.models.decoder import Decoder
 from keras_vae.models.encoder import Encoder
 
@@ -72,7 +72,7 @@ class VAE(keras.Model):
         samples = vae.sample(16, seed=0)
         ```
 
-    A subclass changes the parts by ``encoder_class`` and ``decoder_class``.
+    A subclass changes the parts by ``encoder_class``, ``decoder_class`` and `make_prior`.
 
     Reference: Kingma & Welling 2014, "Auto-Encoding Variational Bayes".
     """
@@ -135,6 +135,7 @@ class VAE(keras.Model):
             name="decoder",
         )
         self.sampling = GaussianSampling(seed, name="sampling")
+        self.prior = self.make_prior()
         self.likelihood = likelihood
         self.scale = scale
         self.likelihood_scale = self.add_weight(
@@ -159,6 +160,10 @@ class VAE(keras.Model):
             else None
         )
         self.built = True
+
+    def make_prior(self) -> Prior:
+        """What new latents are drawn from, and what the KL is to; encoder and decoder are there already."""
+        return StandardNormal(self.latent_shape, name="prior")
 
     @classmethod
     def from_model_config(cls, config: ModelConfig, **kwargs: Any) -> VAE:
@@ -243,8 +248,8 @@ class VAE(keras.Model):
         return self.encoder.geometry_of(*images.shape[1:3]).crop(decoded)
 
     def sample(self, count: int, seed: int | None = None, labels: Any = None) -> Any:
-        """Decode ``count`` draws of the prior N(0, I): images (count, H, W, C), the same for the same seed."""
-        return self.decode(keras.random.normal((count, *self.latent_shape), seed=seed), labels)
+        """Decode ``count`` draws of the prior: images (count, H, W, C), the same for the same seed."""
+        return self.decode(self.prior.sample(count, seed), labels)
 
     def call(self, images: Any, labels: Any = None, training: bool = False) -> Any:
         mean, log_var = self.encode(images, labels)

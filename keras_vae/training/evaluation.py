@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_vae.data import ImageDataset
 from keras_vae.errors import InputError
+from keras_vae.layers import StandardNormal
 from keras_vae.losses import VGG16Features, kl_per_dimension
 from keras_vae.metrics import active_units, frechet_distance, knn_accuracy
 from keras_vae.metrics.frechet import TAPS, position_means
@@ -43,7 +44,7 @@ def evaluation_report(
     - ``mse psnr ssim lpips``: of all test images' reconstructions through the posterior mean; LPIPS is the bundled one
       of three taps.
     - ``elbo nll kl``: nats a test image; the NLL is of one z drawn for each.
-    - ``kl_per_dimension``: list, nats, means over the test images.
+    - ``kl_per_dimension``: list, nats, means over the test images; to N(0, 1), whatever the model's prior.
     - ``importance_nll``: `importance_sampled_nll` in nats, the mean over the first test images, or None where it was
       left out or the model is not variational.
     - ``active_units``: of the test images.
@@ -124,7 +125,7 @@ def _measure(vae: VAE, dataset: ImageDataset, settings: _Settings, say: Callable
         batch_size=batch_size,
         seed=seed,
     )
-    metrics = _image_and_posterior_metrics(vae, figures)
+    metrics = _image_and_posterior_metrics(vae, figures, seed)
 
     metrics["importance_nll"] = None
     if settings.importance_samples:
@@ -148,7 +149,7 @@ def _measure(vae: VAE, dataset: ImageDataset, settings: _Settings, say: Callable
         metrics["knn_accuracy"] = knn_accuracy(means, labels, figures.means, figures.labels, settings.neighbours)
 
     features_of = _compiled_features_of(vae, network, is_conditional=figures.labels is not None)
-    samplers = (PriorSampler(vae.latent_dim), GaussianMixtureSampler.fit(draws, settings.components, seed))
+    samplers = (PriorSampler(vae.prior), GaussianMixtureSampler.fit(draws, settings.components, seed))
     for sampler in samplers:
         say(f"decoding {settings.frechet_images:,} draws ({sampler.name})")
         features = _features_of_draws(features_of, sampler, figures.labels, settings)
@@ -156,17 +157,28 @@ def _measure(vae: VAE, dataset: ImageDataset, settings: _Settings, say: Callable
     return metrics
 
 
-def _image_and_posterior_metrics(vae: VAE, figures: ReconstructionFigures) -> dict[str, Any]:
+def _image_and_posterior_metrics(vae: VAE, figures: ReconstructionFigures, seed: int) -> dict[str, Any]:
     metrics: dict[str, Any] = {name: float(values.mean(dtype="float64")) for name, values in figures.per_image.items()}
-    kl = np.zeros(vae.latent_dim)
+    kl_to_normal = np.zeros(vae.latent_dim)
     if vae.variational:
-        kl = np.asarray(kl_per_dimension(figures.means, figures.log_vars)).mean(axis=0, dtype="float64")
-    metrics |= {"kl": float(kl.sum()), "elbo": -(metrics["nll"] + float(kl.sum())), "kl_per_dimension": kl.tolist()}
+        kl_to_normal = np.asarray(kl_per_dimension(figures.means, figures.log_vars)).mean(axis=0, dtype="float64")
+    kl = float(kl_to_normal.sum())
+    if vae.variational and not isinstance(vae.prior, StandardNormal):
+        kl = _kl_to_prior(vae, figures, seed)
+    metrics |= {"kl": kl, "elbo": -(metrics["nll"] + kl), "kl_per_dimension": kl_to_normal.tolist()}
     if not np.isfinite([metrics["elbo"], metrics["mse"]]).all():
         raise InputError("the model's reconstructions are not finite: it diverged in training")
     metrics["active_units"] = active_units(figures.means)
     metrics["frechet_reconstructions"] = frechet_distance(figures.features, figures.reconstruction_features)
     return metrics
+
+
+def _kl_to_prior(vae: VAE, figures: ReconstructionFigures, seed: int) -> float:
+    """The mean over images of what a prior of its own estimates at one draw of each posterior."""
+    noise = np.random.default_rng(seed).standard_normal(figures.means.shape, np.float32)
+    draws = figures.means + np.exp(0.5 * figures.log_vars) * noise
+    latents = (array.reshape(-1, *vae.latent_shape) for array in (figures.means, figures.log_vars, draws))
+    return float(np.asarray(vae.prior.kl(*latents)).mean(dtype="float64"))
 
 
 def _compiled_features_of(vae: VAE, network: VGG16Features, *, is_conditional: bool) -> Callable[..., Any]:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_vae.errors import InputError
+from keras_vae.layers.prior import LOG_TWO_PI
 from keras_vae.losses import likelihood_nll
 from keras_vae.models import VAE
 from keras_vae.models.batches import images_at_a_time
@@ -89,9 +90,9 @@ def _compiled_log_weights(vae: VAE, image_shape: tuple[int, ...], *, is_conditio
     @tf.function(input_signature=signature)
     def log_weights(images: Any, mean: Any, log_var: Any, noise: Any, labels: Any = None) -> Any:
         z = mean + ops.exp(0.5 * log_var) * noise
-        # The constants of both normal densities cancel.
-        prior_over_posterior = 0.5 * ops.sum(ops.square(noise) + log_var - ops.square(z), axis=1)
-        return prior_over_posterior - nll_per_image(vae, images, vae.decode(z, labels))
+        log_posterior = -0.5 * ops.sum(ops.square(noise) + log_var + LOG_TWO_PI, axis=1)
+        log_prior = vae.prior.log_prob(ops.reshape(z, (-1, *vae.latent_shape)))
+        return log_prior - log_posterior - nll_per_image(vae, images, vae.decode(z, labels))
 
     return log_weights
 

@@ -18,7 +18,6 @@ from keras_vae.losses import (
     calibrated_variance,
     free_bits_kl,
     get_adversarial_loss,
-    kl_divergence,
     likelihood_nll,
     matched_logistic_scale,
 )
@@ -58,14 +57,10 @@ class Objective:
         """``-log p(x | z)`` in nats an image; ``scale`` as for `likelihood_nll`."""
         return ops.mean(likelihood_nll(self.likelihood, images, reconstructions, scale))
 
-    def kl(self, mean: Any, log_var: Any) -> Any:
-        """KL of the posterior to N(0, I), nats an image."""
-        return ops.mean(kl_divergence(mean, log_var))
-
-    def punished_kl(self, mean: Any, log_var: Any) -> Any:
+    def punished_kl(self, kl: Any, mean: Any, log_var: Any) -> Any:
         """What β multiplies: the KL, or with free bits only the part of it above them."""
         if self.config.free_bits == 0:
-            return self.kl(mean, log_var)
+            return kl
         return free_bits_kl(mean, log_var, self.config.free_bits)
 
     def perceptual(self, images: Any, reconstructions: Any) -> Any:

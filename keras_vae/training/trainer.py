@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_vae import metrics
 from keras_vae.config import ObjectiveConfig
+from keras_vae.layers import StandardNormal
 from keras_vae.models import VAE, FeatureDiscriminator, PatchDiscriminator
 from keras_vae.training.objective import Objective, adaptive_weight
 from keras_vae.training.optimizers import SkippingOptimizer
@@ -58,6 +59,8 @@ class VAETrainer(keras.Model):
         trainer.fit(images, batch_size=128, epochs=10, validation_data=(test_images,))
         ```
 
+    A subclass changes what is minimised by ``objective_class``.
+
     Reported (means over the epoch; likelihoods in nats an image): ``loss elbo nll kl beta mse gradient_norm
     skipped_steps``; with a perceptual loss ``lpips``; with a discriminator ``adversarial discriminator real_accuracy
     fake_accuracy adversarial_weight discriminator_gradient_norm``; with a feature discriminator ``feature_adversarial
@@ -66,6 +69,8 @@ class VAETrainer(keras.Model):
     fake_accuracy``; image metrics are of the reconstruction through the posterior mean, the ELBO and what the
     discriminator sees of one sampled z an image.
     """
+
+    objective_class: type[Objective] = Objective
 
     def __init__(
         self,
@@ -84,9 +89,11 @@ class VAETrainer(keras.Model):
         self.vae = vae
         if feature_discriminator is not None and (discriminator is None or not hasattr(perceptual_loss, "features")):
             raise ValueError("a feature discriminator needs a discriminator and a perceptual loss that has features")
+        if self.config.free_bits and not isinstance(vae.prior, StandardNormal):
+            raise ValueError("free bits are of each latent dimension's KL, which a prior of your own does not have")
         self.discriminator = discriminator
         self.feature_discriminator = feature_discriminator
-        self.objective = Objective(self.config, vae.likelihood, perceptual_loss)
+        self.objective = self.objective_class(self.config, vae.likelihood, perceptual_loss)
         self.total_steps = total_steps
         self.ema = ema
         self.ema_vae = self._copy_of(vae) if ema else None
@@ -204,8 +211,9 @@ class VAETrainer(keras.Model):
         mean, log_var = vae.encode(images, labels)
         reconstructions = vae.decode(mean, labels)
         if vae.variational:
-            sampled = vae.decode(vae.sampling(mean, log_var), labels)
-            kl = self.objective.kl(mean, log_var)
+            z = vae.sampling(mean, log_var)
+            sampled = vae.decode(z, labels)
+            kl = ops.mean(vae.prior.kl(mean, log_var, z))
         else:
             sampled, kl = reconstructions, 0.0
         nll = self.objective.nll(images, sampled, vae.likelihood_scale)
@@ -239,10 +247,11 @@ class VAETrainer(keras.Model):
         z = vae.sampling(mean, log_var) if vae.variational else mean
         reconstructions = vae.decode(z, labels)
         scale = vae.likelihood_scale if vae.scale is not None else self._calibrate(images, reconstructions)
+        kl = ops.mean(vae.prior.kl(mean, log_var, z)) if vae.variational else 0.0
         parts = {
             "nll": self.objective.nll(images, reconstructions, scale),
-            "kl": self.objective.kl(mean, log_var) if vae.variational else 0.0,
-            "punished_kl": self.objective.punished_kl(mean, log_var) if vae.variational else 0.0,
+            "kl": kl,
+            "punished_kl": self.objective.punished_kl(kl, mean, log_var) if vae.variational else 0.0,
             "beta": beta_at(self.step, self.config, self.total_steps),
             "mse": ops.mean(ops.square(images - reconstructions)),
         }

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_vae.errors import InputError
+from keras_vae.layers import StandardNormal
 from keras_vae.models import VAE, GaussianMixtureSampler, PriorSampler
 
 MIXTURE = GaussianMixtureSampler(
@@ -15,13 +16,14 @@ MIXTURE = GaussianMixtureSampler(
     means=np.array([[-20.0, 0.0], [20.0, 5.0]]),
     covariances=np.array([[[1.0, 0.0], [0.0, 4.0]], [[2.0, 1.2], [1.2, 1.0]]]),
 )
-SAMPLERS = pytest.mark.parametrize("sampler", [PriorSampler(2), MIXTURE], ids=lambda sampler: sampler.name)
+PRIOR = PriorSampler(StandardNormal((2,)))
+SAMPLERS = pytest.mark.parametrize("sampler", [PRIOR, MIXTURE], ids=lambda sampler: sampler.name)
 
 
 def test_draws_of_the_prior_are_those_that_the_model_decodes():
-    undecoded = SimpleNamespace(latent_shape=(2,), decode=lambda z, labels: z)
+    undecoded = SimpleNamespace(prior=PRIOR.prior, decode=lambda z, labels: z)
 
-    draws = PriorSampler(2).sample(3, seed=5)
+    draws = PRIOR.sample(3, seed=5)
 
     np.testing.assert_array_equal(draws, keras.random.normal((3, 2), seed=5))
     np.testing.assert_array_equal(draws, VAE.sample(undecoded, 3, seed=5))

@@ -10,6 +10,7 @@ from scipy import stats
 from tiny_training import make_vae, random_images
 
 from keras_vae.errors import InputError
+from keras_vae.layers import StandardNormal
 from keras_vae.training.likelihood import importance_sampled_nll, nll_per_image
 
 SIGMA = 0.7
@@ -24,6 +25,8 @@ class LinearGaussian:
     """What `importance_sampled_nll` needs of a model; ``broader`` multiplies the posterior's variance."""
 
     latent_dim = 2
+    latent_shape = (2,)
+    prior = StandardNormal((2,))
     variational = True
     likelihood = "gaussian"
     likelihood_scale = SIGMA

@@ -1,0 +1,77 @@
+"""Where latents come from: the standard normal distribution, and the base of priors of your own."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+LOG_TWO_PI = math.log(2.0 * math.pi)
+
+
+class Prior(keras.layers.Layer):
+    """Base of priors p(z): a subclass has `log_prob` and `sample`, and may have weights, which are trained.
+
+    Args:
+        latent_shape: (L,) of a latent vector, (h, w, c) of a spatial latent.
+    """
+
+    def __init__(self, latent_shape: tuple[int, ...], **kwargs: Any) -> None:
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.latent_shape = tuple(latent_shape)
+
+    def log_prob(self, z: Any) -> Any:
+        """``log p(z)`` of latents (N, *latent_shape): (N,) nats, float32."""
+        raise NotImplementedError
+
+    def sample(self, count: int, seed: Any = None) -> Any:
+        """``count`` draws, (count, *latent_shape) float32; the same for the same seed (as `keras.random` takes it)."""
+        raise NotImplementedError
+
+    def kl(self, mean: Any, log_var: Any, z: Any) -> Any:
+        """KL of posteriors to the prior, (N,) nats: ``log q(z|x) - log p(z)`` at draws z of them, which is unbiased.
+
+        All of (N, *latent_shape), float32.
+        """
+        noise = ops.square(z - mean) * ops.exp(-log_var)
+        log_posterior = -0.5 * _sum_per_row(noise + log_var + LOG_TWO_PI)
+        return log_posterior - self.log_prob(z)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "latent_shape": self.latent_shape}
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class StandardNormal(Prior):
+    """``p(z) = N(0, I)``, whose KL has a closed form.
+
+    Reference: Kingma & Welling 2014, "Auto-Encoding Variational Bayes", appendix B.
+    """
+
+    def log_prob(self, z: Any) -> Any:
+        return -0.5 * _sum_per_row(ops.square(z) + LOG_TWO_PI)
+
+    def sample(self, count: int, seed: Any = None) -> Any:
+        return keras.random.normal((count, *self.latent_shape), dtype="float32", seed=seed)
+
+    def kl(self, mean: Any, log_var: Any, z: Any = None) -> Any:
+        """`kl_per_dimension`, summed; z is not needed."""
+        return _sum_per_row(kl_per_dimension(mean, log_var))
+
+
+def kl_per_dimension(mean: Any, log_var: Any) -> Any:
+    """KL(N(mean, exp(log_var)) ‖ N(0, 1)) of every latent dimension, in nats.
+
+    ``½ (mean² + exp(log_var) - 1 - log_var)``: appendix B of Kingma & Welling 2014. Same shape as ``mean``,
+    float32.
+    """
+    mean, log_var = ops.cast(mean, "float32"), ops.cast(log_var, "float32")
+    # expm1 keeps the digits that exp(log_var) - 1 loses near the prior.
+    return 0.5 * (ops.square(mean) + ops.expm1(log_var) - log_var)
+
+
+def _sum_per_row(values: Any) -> Any:
+    return ops.sum(values, axis=tuple(range(1, len(values.shape))))
