@@ -25,7 +25,8 @@ from keras_vae.export.signatures import write_saved_model
 from keras_vae.export.tflite import TFLiteVariant, write_tflite
 from keras_vae.export.warmup import replay_warmup_requests, write_warmup_requests
 from keras_vae.models import VAE
-from keras_vae.training.environment import git_revision, package_versions
+from keras_vae.training.environment import git_revision
+from keras_vae.training.requirements import package_versions
 
 SIGNATURE_BOUND = 1e-4
 """Largest absolute difference of any output of the SavedModel from the Keras model's; rounding is below 1e-5."""
