@@ -10,8 +10,8 @@ from installed_command import COMMAND, bare_environment
 
 TRAIN = (
     *("train", "--dataset", "sample", "--latent", "2", "--epochs", "4", "--batch-size", "250", "--run-dir", "run"),
-    *("--widths", "8,16", "--groups", "4", "--mapping-width", "16", "--discriminator-widths", "8,8"),
-    *("--perceptual-weight", "0"),
+    *("--widths", "8", "--groups", "4", "--mapping-width", "16", "--attention-resolution", "0"),
+    *("--no-generative-skips", "--adversarial-weight", "0", "--perceptual-weight", "0"),
 )
 # $1 is a folder to mount at, $2 what happens after the first checkpoint, the rest the command.
 UNTIL_A_CHECKPOINT = """
