@@ -115,8 +115,11 @@ class TensorBoardSummaries(keras.callbacks.Callback):
         self._drawing = 0.0  # seconds
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        # Of an epoch that was broken off, the first steps have their points.
-        done = int(self.model.step) - epoch * self.params["steps"]
+        # Of an epoch that was broken off, the first steps have their points. (In a fit of someone's own, whose epochs
+        # may begin at any step of the trainer, there is no such epoch.)
+        steps = self.params.get("steps") or 0
+        done = int(self.model.step) - epoch * steps
+        done = done if 0 < done < steps else 0
         self._steps_written = self._last_step = done
         self._last_logs: dict[str, Any] = {}
         self._totals: dict[str, float] = {}

@@ -199,8 +199,8 @@ class VAETrainer(keras.Model):
         self.skipped_in_a_row.assign(ops.where(is_finite, 0, self.skipped_in_a_row + 1))
         self.finite_means.assign(ops.stack([ops.isfinite(parts[name]) for name in self.means]))
         for name, mean in self.means.items():
-            # One overflow of float16 would make the epoch's mean infinite.
-            is_counted = ops.isfinite(parts[name])
+            # One overflow of float16 would make the epoch's mean infinite. Norms are of the steps that were made.
+            is_counted = is_finite if name.endswith("gradient_norm") else ops.isfinite(parts[name])
             mean.update_state(ops.where(is_counted, parts[name], 0.0), ops.cast(is_counted, "float32"))
         return {metric.name: metric.result() for metric in (*self.means.values(), self.skipped_steps)}
 
