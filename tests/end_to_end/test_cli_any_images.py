@@ -12,6 +12,8 @@ from PIL import Image
 from keras_vae.export.loading import load_exported
 from keras_vae.training.saving import load_model
 
+pytestmark = pytest.mark.slow
+
 TINY = ("--widths", "8,16", "--groups", "4", "--discriminator-widths", "8,16", "--epochs", "1", "--mapping-width", "32")
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from installed_command import run_command
 
+pytestmark = pytest.mark.slow
+
 COUNTS = {"train": 80, "t10k": 40}
 # The parts that take long, to trace or to convert, are trained and exported elsewhere.
 QUICK = ("--widths", "8", "--groups", "4", "--batch-size", "40", "--no-export")

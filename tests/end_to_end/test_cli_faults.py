@@ -8,6 +8,8 @@ import subprocess
 import pytest
 from installed_command import COMMAND, bare_environment
 
+pytestmark = pytest.mark.slow
+
 TRAIN = (
     *("train", "--dataset", "sample", "--latent", "2", "--epochs", "4", "--batch-size", "250", "--run-dir", "run"),
     *("--widths", "8", "--groups", "4", "--mapping-width", "16", "--attention-resolution", "0"),

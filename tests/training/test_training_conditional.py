@@ -10,6 +10,7 @@ from keras_vae.training import build_trainer
 PER_CLASS = 40
 
 
+@pytest.mark.slow
 def test_samples_of_a_class_are_recognised_as_that_class():
     digits = load_dataset("sample")
     config = preset("mnist").replace(
