@@ -1,6 +1,7 @@
 """A conditional model draws the class that it is asked for: digits that a classifier of real digits recognises."""
 
 import numpy as np
+import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from keras_vae.config import preset
