@@ -1,0 +1,50 @@
+"""The models that are published with the project: what `from_preset` loads is what `saved_models/` serves."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_vae.config import PUBLISHED
+from keras_vae.data import load_dataset
+from keras_vae.export.loading import load_exported
+from keras_vae.export.manifest import check_manifest
+from keras_vae.models import VAE
+
+SAVED_MODELS = Path(__file__).resolve().parents[2] / "saved_models"
+# Of all test images through the posterior mean: MSE, LPIPS (three taps), KL in nats, Fréchet distance of prior samples.
+PROMISED = {
+    "mnist-latent2": (0.0340, 0.060, 10.0, 180.0),
+    "mnist-latent4": (0.0225, 0.040, 16.0, 150.0),
+    "mnist-latent16": (0.0048, 0.0092, 50.0, 60.0),
+}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_dataset("sample").test.first(500)[0].astype("float32") / 255
+
+
+@pytest.fixture(params=PUBLISHED)
+def name(request):
+    return request.param
+
+
+def test_from_preset_reconstructs_digits_as_well_as_promised(name, digits):
+    mse, _, kl, _ = PROMISED[name]
+    vae = VAE.from_preset(name)
+    mean, log_var = (np.asarray(part) for part in vae.encode(digits))
+
+    # The mean of five hundred digits is within a tenth of that of ten thousand.
+    assert np.mean((np.asarray(vae.decode(mean)) - digits) ** 2) < 1.1 * mse
+    assert np.mean(np.sum(np.exp(log_var) + mean**2 - 1 - log_var, axis=1)) / 2 < 1.1 * kl
+
+
+def test_the_published_version_is_whole_keeps_its_promise_and_is_the_same_model(name, digits):
+    (version,) = (SAVED_MODELS / name).iterdir()
+    metrics = check_manifest(version).evaluation["metrics"]
+    measured = [metrics[key] for key in ("mse", "lpips", "kl", "frechet_prior")]
+    assert all(found <= promised for found, promised in zip(measured, PROMISED[name], strict=True)), measured
+
+    served, vae = load_exported(version), VAE.from_preset(name)
+    np.testing.assert_allclose(served.reconstruct(digits[:8]), vae.reconstruct(digits[:8]), atol=1e-4)
