@@ -121,6 +121,8 @@ def export_run(
             from .evaluate import evaluate_run  # deferred: not every export needs it
 
             evaluation = evaluate_run(path)
+        # What is published names no folder of this machine.
+        evaluation = {**evaluation, "model": f"runs/{place.name}"}
         training = _training(run)
     vae, config = open_model(path)
     if training is None:
