@@ -14,7 +14,7 @@ from keras import ops
 from torch import nn
 
 from keras_vae.config import ObjectiveConfig
-from keras_vae.layers import DownBlock, GaussianSampling, GroupNorm, MidBlock, ResidualBlock
+from keras_vae.layers import DownBlock, GaussianSampling, GroupNorm, MidBlock, ResidualBlock, StandardNormal
 from keras_vae.losses import LPIPS
 from keras_vae.training import VAETrainer
 from keras_vae.training.optimizers import FusedAdamW
@@ -89,6 +89,7 @@ class TwinVAE(keras.Model):
             ]
         )
         self.sampling = GaussianSampling(seed=0)
+        self.prior = StandardNormal((7, 7, latents))
         self.likelihood_scale = self.add_weight(
             shape=(),
             initializer=keras.initializers.Constant(self.scale),
