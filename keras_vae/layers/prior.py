@@ -58,8 +58,8 @@ class StandardNormal(Prior):
         return keras.random.normal((count, *self.latent_shape), dtype="float32", seed=seed)
 
     def kl(self, mean: Any, log_var: Any, z: Any = None) -> Any:
-        """`kl_per_dimension`, summed; z is not needed."""
-        return _sum_per_row(kl_per_dimension(mean, log_var))
+        """`kl_divergence`; z is not needed."""
+        return kl_divergence(mean, log_var)
 
 
 def kl_per_dimension(mean: Any, log_var: Any) -> Any:
@@ -71,6 +71,11 @@ def kl_per_dimension(mean: Any, log_var: Any) -> Any:
     mean, log_var = ops.cast(mean, "float32"), ops.cast(log_var, "float32")
     # expm1 keeps the digits that exp(log_var) - 1 loses near the prior.
     return 0.5 * (ops.square(mean) + ops.expm1(log_var) - log_var)
+
+
+def kl_divergence(mean: Any, log_var: Any) -> Any:
+    """KL of a diagonal Gaussian posterior to N(0, I): the sum over all latent axes. (N,) nats, float32."""
+    return _sum_per_row(kl_per_dimension(mean, log_var))
 
 
 def _sum_per_row(values: Any) -> Any:

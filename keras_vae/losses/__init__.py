@@ -1,6 +1,6 @@
 """What training minimises: likelihoods and KL in nats, adversarial losses on patch logits, LPIPS."""
 
-from keras_vae.layers.prior import kl_per_dimension
+from keras_vae.layers.prior import kl_divergence, kl_per_dimension
 from keras_vae.losses.adversarial import (
     ADVERSARIAL_LOSSES,
     AdversarialLoss,
@@ -20,7 +20,6 @@ from keras_vae.losses.elbo import (
     discretized_logistic_nll,
     free_bits_kl,
     gaussian_nll,
-    kl_divergence,
     laplace_nll,
     likelihood_nll,
     matched_logistic_scale,

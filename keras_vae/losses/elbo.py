@@ -21,11 +21,6 @@ PROBABILITY_FLOOR = 1e-6
 HALF_LEVEL = 0.5 / 255  # half of the distance between two of 256 grey levels
 
 
-def kl_divergence(mean: Tensor, log_var: Tensor) -> Tensor:
-    """KL of a diagonal Gaussian posterior to N(0, I): the sum over all latent axes. (N,) nats, float32."""
-    return _sum_per_image(kl_per_dimension(mean, log_var))
-
-
 def free_bits_kl(mean: Tensor, log_var: Tensor, free_bits: float) -> Tensor:
     """KL that pushes no latent dimension below ``free_bits`` nats: ``Σ_j max(free_bits, mean_n KL_nj)``.
 

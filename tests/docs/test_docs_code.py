@@ -5,10 +5,12 @@ import shlex
 import sys
 
 import keras
+import numpy as np
 import pytest
 from documents import blocks, commands
 
 from keras_vae.models import VAE
+from keras_vae.training import VAETrainer
 from keras_vae_cli import main
 
 PYTHON = blocks("python")
@@ -39,7 +41,13 @@ def workplace(tmp_path, monkeypatch):
 def test_python_runs(text, workplace):
     if "from tfx import" in text:
         pytest.skip("TFX is not installed; tests/tfx runs this against a stand-in")
-    exec(compile(text, "document", "exec"), {"__name__": "document"})
+    found = {"__name__": "document"}
+    exec(compile(text, "document", "exec"), found)
+    if isinstance(trainer := found.get("trainer"), VAETrainer) and not trainer.compiled:
+        trainer.compile(jit_compile=False, run_eagerly=True)
+        logs = trainer.train_on_batch(np.random.default_rng(0).random((4, 28, 28, 1), "float32"), return_dict=True)
+        assert np.isfinite(list(logs.values())).all()
+        assert logs["skipped_steps"] == 0
 
 
 @pytest.mark.parametrize("line", [line for _, line in COMMANDS], ids=[name for name, _ in COMMANDS])
