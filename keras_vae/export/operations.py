@@ -12,6 +12,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_vae.errors import InputError
 
+# What a SavedModel's own saver is made of.
+_OF_SAVERS = frozenset({"SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename"})
 # Operations that read or write files, talk to other processes, or call Python. Images to images need none of them.
 _REACHES_OUT = re.compile(
     "File|Reader|Dataset|Iterator|Save|Restore|Checkpoint|Vocab|Proto|Remap|Snapshot|PyFunc|Print|Summary|Debug|ImportEvent"
@@ -20,7 +22,7 @@ _REACHES_OUT = re.compile(
 
 
 def check_operations(folder: Path) -> None:
-    """Check the graphs and functions of a SavedModel, but for those that its saver alone calls.
+    """Check the graph and the functions of a SavedModel; those that its saver alone calls may save and restore.
 
     Raises:
         InputError: naming the operation, or when the file cannot be read.
@@ -33,25 +35,27 @@ def check_operations(folder: Path) -> None:
         saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     except (OSError, DecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
-    for graph in saved_model.meta_graphs:
-        for operation in _operations(graph):
-            if _REACHES_OUT.search(operation):
-                raise InputError(
-                    f"{folder}: is not loaded: its operation {operation!r:.60} reaches outside of the model"
-                )
+    # Of any other, TensorFlow would run the graph's own saver to load it.
+    if len(saved_model.meta_graphs) != 1 or not saved_model.meta_graphs[0].HasField("object_graph_def"):
+        raise InputError(f"{folder}: is not loaded: it is no SavedModel of TensorFlow 2; export the model again")
+    for operation in _operations(saved_model.meta_graphs[0]):
+        if _REACHES_OUT.search(operation):
+            raise InputError(f"{folder}: is not loaded: its operation {operation!r:.60} reaches outside of the model")
 
 
 def _operations(graph: Any) -> Iterator[str]:
     saver = {_node_of(graph.saver_def.save_tensor_name), _node_of(graph.saver_def.restore_op_name)}
     called_by_saver = set(_called(node for node in graph.graph_def.node if node.name in saver))
     library = graph.graph_def.library.function
-    nodes = [node for node in graph.graph_def.node if node.name not in saver]
     bodies = {function.signature.name: function.node_def for function in library}
-    others = [*nodes, *(node for name, body in bodies.items() if name not in called_by_saver for node in body)]
+    others = [node for node in graph.graph_def.node if node.name not in saver]
+    others += [node for name, body in bodies.items() if name not in called_by_saver for node in body]
     # What anything else may call has to be as harmless as the rest.
     called = set(_called(others)) | set(graph.object_graph_def.concrete_functions)
-    for node in (*others, *(node for name in called_by_saver & called for node in bodies.get(name, ()))):
-        yield node.op
+    exposed = [*others, *(node for name in called_by_saver & called for node in bodies.get(name, ()))]
+    everything = [*graph.graph_def.node, *(node for body in bodies.values() for node in body)]
+    yield from (node.op for node in exposed)
+    yield from (node.op for node in everything if node.op not in _OF_SAVERS)
 
 
 def _called(nodes: Iterable[Any]) -> Iterator[str]:

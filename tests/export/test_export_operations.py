@@ -109,6 +109,54 @@ def test_functions_of_the_saver_are_no_way_round(tmp_path):
         check_operations(tmp_path / "1")
 
 
+def change_graph(folder, change):
+    path = folder / "saved_model.pb"
+    model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    change(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def test_the_saver_may_save_and_restore_and_nothing_else(tmp_path):
+    save(tmp_path / "1", lambda z: {"image": z})
+
+    def harm(model):
+        (graph,) = model.meta_graphs
+        (saving,) = [each for each in graph.graph_def.library.function if "traced_save" in each.signature.name]
+        saving.node_def.add(name="harm", op="WriteFile")
+
+    change_graph(tmp_path / "1", harm)
+    with pytest.raises(InputError, match="WriteFile"):
+        check_operations(tmp_path / "1")
+
+
+def test_a_node_that_claims_to_be_the_saver_is_none(tmp_path):
+    save(tmp_path / "1", lambda z: {"image": z})
+
+    def harm(model):
+        (graph,) = model.meta_graphs
+        graph.graph_def.node.add(name="harm", op="WriteFile")
+        graph.saver_def.restore_op_name = "harm"
+
+    change_graph(tmp_path / "1", harm)
+    with pytest.raises(InputError, match="WriteFile"):
+        check_operations(tmp_path / "1")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: model.meta_graphs[0].ClearField("object_graph_def"),
+        lambda model: model.meta_graphs.add().CopyFrom(model.meta_graphs[0]),
+    ],
+    ids=["no objects", "two graphs"],
+)
+def test_models_that_are_loaded_by_running_their_saver_are_refused(change, tmp_path):
+    save(tmp_path / "1", lambda z: {"image": z})
+    change_graph(tmp_path / "1", change)
+    with pytest.raises(InputError, match="no SavedModel of TensorFlow 2"):
+        check_operations(tmp_path / "1")
+
+
 def test_a_second_graph_that_tensorflow_would_prefer_is_refused(tmp_path):
     save(tmp_path / "1", lambda z: {"image": z})
     (tmp_path / "1" / "saved_model.cpb").write_bytes(b"")
