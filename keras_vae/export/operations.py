@@ -54,8 +54,8 @@ def _operations(graph: Any) -> Iterator[str]:
     called = set(_called(others)) | set(graph.object_graph_def.concrete_functions)
     exposed = [*others, *(node for name in called_by_saver & called for node in bodies.get(name, ()))]
     everything = [*graph.graph_def.node, *(node for body in bodies.values() for node in body)]
-    yield from (node.op for node in exposed)
     yield from (node.op for node in everything if node.op not in _OF_SAVERS)
+    yield from (node.op for node in exposed)
 
 
 def _called(nodes: Iterable[Any]) -> Iterator[str]:
