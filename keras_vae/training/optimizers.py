@@ -28,7 +28,7 @@ class FusedAdamW(keras.optimizers.AdamW):
         """Nothing: `update_step` decays, where the learning rate is at hand."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        if self._use_weight_decay(variable):
+        if self.weight_decay and self._use_weight_decay(variable):
             variable.assign_sub(variable * (learning_rate * self.weight_decay))
         index = self._get_variable_index(variable)
         step = tf.cast(self.iterations + 1, variable.dtype)
@@ -54,7 +54,11 @@ class SkippingOptimizer(keras.optimizers.LossScaleOptimizer):
     """
 
     def __init__(self, inner_optimizer: keras.optimizers.Optimizer) -> None:
-        super().__init__(inner_optimizer, initial_scale=1.0, dynamic_growth_steps=2**31 - 1)
+        super().__init__(inner_optimizer, initial_scale=1.0)
+
+    def _stateful_handle_finite_grads(self, gradients: list[Any], variables: list[Any] | None) -> None:
+        # Nothing to divide by, nor to count.
+        self.inner_optimizer.apply(gradients, variables)
 
     def _stateful_handle_non_finite_grads(self) -> None:
         """Nothing: a scale that halves at every bad batch, and never grows, would end in zero."""
