@@ -13,6 +13,8 @@ from typing import NoReturn
 
 import click
 
+from .huge_pages import start_again_with_huge_pages
+
 COMMANDS = (
     "train",
     "evaluate",
@@ -66,6 +68,8 @@ def main() -> NoReturn:
     if "--debug" in sys.argv[1:]:
         sys.argv.remove("--debug")
         sys.argv.insert(1, "--debug")
+    if {"train", "experiment"} & set(sys.argv[1:3]):
+        start_again_with_huge_pages()
     sys.exit(_run("--debug" in sys.argv[1:2]))
 
 
