@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
@@ -55,6 +56,10 @@ class SkippingOptimizer(keras.optimizers.LossScaleOptimizer):
 
     def __init__(self, inner_optimizer: keras.optimizers.Optimizer) -> None:
         super().__init__(inner_optimizer, initial_scale=1.0)
+
+    def check_finite(self, gradients: list[Any]) -> Any:
+        """Whether all are finite: then their sum is, unless it overflows. Keras's own check took five times as long."""
+        return ops.isfinite(sum(ops.sum(gradient) for gradient in gradients if gradient is not None))
 
     def _stateful_handle_finite_grads(self, gradients: list[Any], variables: list[Any] | None) -> None:
         # Nothing to divide by, nor to count.
