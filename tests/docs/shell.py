@@ -29,10 +29,11 @@ SHARED = (
 _SMALL_MODEL = (
     *("--epochs", "1", "--batch-size", "60", "--widths", "8,8", "--groups", "4", "--mapping-layers", "0"),
     *("--attention-resolution", "0", "--no-generative-skips", "--adversarial-weight", "0", "--perceptual-weight", "0"),
+    *("--optimizer", "adamw"),
 )
 REDUCED = {
     "train": _SMALL_MODEL,
-    "experiment": (*_SMALL_MODEL, "--latents", "2,16"),
+    "experiment": (*_SMALL_MODEL, "--latents", "2,16", "--no-export"),  # exporting is a command of its own
     "evaluate": ("--importance-samples", "2"),
 }
 
