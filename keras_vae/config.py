@@ -1,27 +1,22 @@
 """The one description of a run: dataclasses with bounds and help texts, presets, JSON.
 
 The command line makes its options from these fields, ``config.json`` holds them, and every value is checked here,
-before TensorFlow is imported. Imports nothing of the library but the exception it raises.
+before TensorFlow is imported. Imports no room of the library.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import math
-import types
-import typing
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from keras_vae.errors import InputError
+from keras_vae.sections import Section
 
 FITS = ("crop", "pad", "stretch")
 LIKELIHOODS = ("gaussian", "laplace", "bernoulli", "discretized_logistic")
 OPTIMIZERS = ("muon", "adamw")
-
-T = TypeVar("T", bound="_Section")
 
 
 def _setting(default: Any, help: str, **bounds: Any) -> Any:
@@ -30,62 +25,7 @@ def _setting(default: Any, help: str, **bounds: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Section:
-    """A group of checked settings that goes to JSON and back."""
-
-    def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
-        for field in dataclasses.fields(self):
-            value = _coerce(field.name, getattr(self, field.name), hints[field.name])
-            _check_bounds(field.name, value, field.metadata)
-            object.__setattr__(self, field.name, value)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The fields and their values, sections as nested dictionaries."""
-        return dataclasses.asdict(self)
-
-    def replace(self: T, **changes: Any) -> T:
-        """A copy with other values; ``section__field`` reaches into a section.
-
-        Raises:
-            InputError: when a name is unknown (the nearest known one is suggested) or a value out of range.
-        """
-        nested: dict[str, dict[str, Any]] = {}
-        for key in [key for key in changes if "__" in key]:
-            section, _, name = key.partition("__")
-            nested.setdefault(section, {})[name] = changes.pop(key)
-        self._check_names([*changes, *nested])
-        for section, values in nested.items():
-            current = changes.get(section, getattr(self, section))
-            if not isinstance(current, _Section):
-                raise InputError(f"{section} is no section of {type(self).__name__}, it has no {next(iter(values))}")
-            changes[section] = current.replace(**values)
-        return dataclasses.replace(self, **changes)
-
-    @classmethod
-    def from_dict(cls: type[T], values: Any) -> T:
-        """Build from what `as_dict` or JSON gives; missing fields take their defaults.
-
-        Raises:
-            InputError: when ``values`` is no mapping, a key is unknown or a value is out of range.
-        """
-        if not isinstance(values, Mapping):
-            raise InputError(f"{cls.__name__}: expected an object with settings, got {values!r:.60}")
-        cls._check_names(values)
-        return cls(**values)
-
-    @classmethod
-    def _check_names(cls, names: Any) -> None:
-        known = [field.name for field in dataclasses.fields(cls)]
-        for name in names:
-            if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}"
-                raise InputError(f"unknown setting {name!r:.60} of {cls.__name__}; {hint}")
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The arguments of `keras_vae.models.VAE`, where each is explained."""
 
     image_shape: tuple[int, int, int] = _setting((28, 28, 1), "height, width and channels of the images", minimum=1)
@@ -129,7 +69,7 @@ class ModelConfig(_Section):
 
 
 @dataclasses.dataclass(frozen=True)
-class DiscriminatorConfig(_Section):
+class DiscriminatorConfig(Section):
     """The arguments of `keras_vae.models.PatchDiscriminator`."""
 
     widths: tuple[int, ...] = _setting((32, 64, 64), "channels of the convolutions", minimum=1)
@@ -139,7 +79,7 @@ class DiscriminatorConfig(_Section):
 
 
 @dataclasses.dataclass(frozen=True)
-class ObjectiveConfig(_Section):
+class ObjectiveConfig(Section):
     """What is minimised: ``NLL + beta·KL + perceptual_weight·LPIPS + adversarial_weight·adversarial``.
 
     NLL and KL are in nats an image. Shares are of the run's steps; a weight of 0 leaves its part out altogether.
@@ -174,7 +114,7 @@ class ObjectiveConfig(_Section):
 
 
 @dataclasses.dataclass(frozen=True)
-class OptimizerConfig(_Section):
+class OptimizerConfig(Section):
     """Muon (or AdamW) for the autoencoder, AdamW for the discriminator: linear warm-up, then a cosine down to zero."""
 
     optimizer: str = _setting("muon", "optimizer of the autoencoder", choices=OPTIMIZERS)
@@ -193,7 +133,7 @@ class OptimizerConfig(_Section):
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig(_Section):
+class DataConfig(Section):
     """Which images, and how many at a time."""
 
     dataset: str = _setting(
@@ -228,7 +168,7 @@ class DataConfig(_Section):
 
 
 @dataclasses.dataclass(frozen=True)
-class RunConfig(_Section):
+class RunConfig(Section):
     """Everything that decides what a run does. The same config, machine and software give the same weights."""
 
     preset: str = _setting("mnist", "name of the preset that the run started from")
@@ -267,51 +207,6 @@ class RunConfig(_Section):
         except (ValueError, RecursionError) as error:
             raise InputError(f"the configuration is not JSON: {error}") from error
         return cls.from_dict(values)
-
-
-def _option(name: str) -> str:
-    return name.replace("_", "-")
-
-
-def _coerce(name: str, value: Any, hint: Any) -> Any:
-    """Return ``value`` as ``hint`` wants it (JSON knows lists, not tuples), or raise InputError."""
-    if isinstance(hint, types.UnionType):
-        inner, _ = typing.get_args(hint)
-        return None if value is None else _coerce(name, value, inner)
-    if typing.get_origin(hint) is tuple:
-        item, *others = typing.get_args(hint)
-        length = None if Ellipsis in others else 1 + len(others)
-        if not isinstance(value, list | tuple) or (length and len(value) != length) or not (value or item is str):
-            wanted = "texts" if item is str else "whole numbers"
-            raise InputError(f"{_option(name)} must be {length or 'some'} {wanted}, got {value!r:.60}")
-        return tuple(_coerce(name, each, item) for each in value)
-    if isinstance(hint, type) and issubclass(hint, _Section):
-        return value if isinstance(value, hint) else hint.from_dict(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value) if abs(value) < 2**53 else math.inf
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-        raise InputError(f"{_option(name)} must be {kinds[hint]}, got {value!r:.60}")
-    if hint is float and not math.isfinite(value):
-        raise InputError(f"{_option(name)} must be a finite number, got {value}")
-    return value
-
-
-def _check_bounds(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
-    for item in value if isinstance(value, tuple) else (value,):
-        if item is None:
-            continue
-        if "minimum" in bounds and item < bounds["minimum"]:
-            raise InputError(f"{_option(name)} must be at least {bounds['minimum']}, got {item}")
-        if "above" in bounds and item <= bounds["above"]:
-            raise InputError(f"{_option(name)} must be above {bounds['above']}, got {item}")
-        if "maximum" in bounds and item > bounds["maximum"]:
-            raise InputError(f"{_option(name)} must be at most {bounds['maximum']}, got {item}")
-        if "below" in bounds and item >= bounds["below"]:
-            raise InputError(f"{_option(name)} must be below {bounds['below']}, got {item}")
-        if "choices" in bounds and item not in bounds["choices"]:
-            allowed = ", ".join(map(str, bounds["choices"]))
-            raise InputError(f"{_option(name)} must be one of {allowed}, got {item!r:.60}")
 
 
 _MNIST = RunConfig()

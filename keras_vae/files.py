@@ -1,7 +1,8 @@
-"""Files and folders that appear whole or not at all. Imported by anyone, imports none."""
+"""Files and folders that appear whole or not at all, and their checksums. Imported by anyone, imports none."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -68,3 +69,9 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text; an existing file is replaced in one step."""
     with written_beside(path) as beside:
         beside.write_text(text, encoding="utf-8")
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 # Modules of the package itself that anyone may import and that import no room.
-COMMON = {"config", "errors", "files", "lazy"}
+COMMON = {"config", "errors", "files", "lazy", "sections"}
 ROOMS_BELOW = {
     "layers": set(),
     "losses": {"layers"},

@@ -12,8 +12,7 @@ from keras_vae.models import VAE, GaussianMixtureSampler, PriorSampler, Sampler
 from keras_vae.models.batches import decode_in_batches
 from keras_vae.visualize.style import PLOT_WIDTH, Picture, latent_name
 
-MANIFOLD_STEPS = 20
-TRAVERSAL_STEPS, MOST_TRAVERSED = 13, 32
+MOST_TRAVERSED = 32
 MOST_CLASSES = 20
 
 
@@ -78,7 +77,7 @@ def manifold_picture_of(vae: VAE, means: npt.NDArray[np.float32], *, width: int 
     # The variance of the posterior means measures activity (Burda et al. 2016, appendix C).
     most_active = np.sort(np.argsort(-means.var(axis=0), kind="stable")[: min(2, vae.latent_dim)])
     dimensions = tuple(int(dimension) for dimension in most_active)
-    z = visualize.manifold_latents(vae.latent_dim, steps=MANIFOLD_STEPS, dimensions=dimensions)
+    z = visualize.manifold_latents(vae.latent_dim, dimensions=dimensions)
     decoded = decode_in_batches(vae, z, _first_class(vae, len(z)))
     return visualize.manifold_picture(decoded, dimensions=dimensions, width=width)
 
@@ -89,8 +88,9 @@ def traversal_picture_of(vae: VAE, kl_per_dimension: npt.NDArray[np.float32]) ->
     Of more than 32 dimensions those with the largest KL. Of a conditional model it shows the first class.
     """
     chosen = np.sort(np.argsort(-kl_per_dimension, kind="stable")[:MOST_TRAVERSED])
-    z = visualize.traversal_latents(vae.latent_dim, steps=TRAVERSAL_STEPS, dimensions=chosen.tolist())
-    decoded = decode_in_batches(vae, z.reshape(-1, vae.latent_dim), _first_class(vae, len(chosen) * TRAVERSAL_STEPS))
+    z = visualize.traversal_latents(vae.latent_dim, dimensions=chosen.tolist())
+    flat = z.reshape(-1, vae.latent_dim)
+    decoded = decode_in_batches(vae, flat, _first_class(vae, len(flat)))
     names = [f"{latent_name(dimension)}, KL {kl_per_dimension[dimension]:.2f} nats" for dimension in chosen]
     left_out = len(kl_per_dimension) - len(chosen)
     which = f" · the {len(chosen)} of {len(kl_per_dimension)} with the largest KL" if left_out else ""

@@ -18,11 +18,11 @@ from keras_vae.callbacks.model_pictures import (
 )
 from keras_vae.data import ImageDataset
 from keras_vae.models import VAE, Sampler
+from keras_vae.models.samplers import COMPONENTS
 from keras_vae.training.posteriors import fit_mixture
 from keras_vae.training.run_directory import RunDirectory, metrics_by_name
 
 SAMPLES = 100
-MIXTURE_COMPONENTS = 10
 INTERPOLATIONS, INTERPOLATION_STEPS = 10, 11
 
 
@@ -54,7 +54,7 @@ class Pictures(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         vae = self.model.inference_vae
-        components = min(MIXTURE_COMPONENTS, self.dataset.train.count)
+        components = min(COMPONENTS, self.dataset.train.count)
         mixture = fit_mixture(vae, self.dataset.train, components, self.seed)
         write_pictures(
             self.run, vae, self.images, self.labels, self.dataset.class_names, mixture=mixture, seed=self.seed

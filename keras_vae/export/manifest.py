@@ -6,7 +6,6 @@ It tells a damaged or half-copied version from a whole one. It is not signed: wh
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 import os
@@ -18,7 +17,7 @@ from typing import Any
 
 from keras_vae.config import LIKELIHOODS
 from keras_vae.errors import InputError
-from keras_vae.files import write_text
+from keras_vae.files import sha256_of, write_text
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -90,7 +89,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
         InputError: when there is something in the folder that is no plain file, or what is to be written is no JSON.
     """
     files = {
-        name: {"sha256": _sha256(folder / name), "size": (folder / name).stat().st_size} for name in _files_in(folder)
+        name: {"sha256": sha256_of(folder / name), "size": (folder / name).stat().st_size} for name in _files_in(folder)
     }
     whole = dataclasses.replace(manifest, files=files)
     try:
@@ -140,7 +139,7 @@ def check_manifest(folder: Path) -> Manifest:
             if name not in manifest.files:
                 raise InputError(f"{folder}: {_shown(name)} was added after the export")
             said = manifest.files[name]
-            if (folder / name).stat().st_size != said["size"] or _sha256(folder / name) != said["sha256"]:
+            if (folder / name).stat().st_size != said["size"] or sha256_of(folder / name) != said["sha256"]:
                 raise InputError(f"{folder}: {_shown(name)} was changed after the export")
     except OSError as error:
         raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
@@ -163,11 +162,6 @@ def _files_in(folder: Path) -> Iterator[str]:
 
 def _raise(error: OSError) -> None:
     raise error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _shown(name: str) -> str:

@@ -18,6 +18,7 @@ from keras_vae.layers import Prior
 
 Array = npt.NDArray[np.float32]
 
+COMPONENTS = 10  # of a mixture where nothing else is said
 # Latents of more dimensions get diagonal covariances: full ones would cost gigabytes.
 MOST_CORRELATED = 256
 
@@ -74,7 +75,7 @@ class GaussianMixtureSampler:
     covariances: npt.NDArray[np.float64]
 
     @classmethod
-    def fit(cls, z: npt.ArrayLike, components: int = 10, seed: int = 0) -> GaussianMixtureSampler:
+    def fit(cls, z: npt.ArrayLike, components: int = COMPONENTS, seed: int = 0) -> GaussianMixtureSampler:
         """The mixture under which ``z`` is (locally) most likely, by expectation maximisation.
 
         Args:

@@ -74,6 +74,15 @@ def columns_of(count: int) -> int:
     return count if count <= 3 else 2 if count == 4 else 3
 
 
+def missing_pictures(found: dict[str, list[PictureFile | None]], runs: Sequence[Run]) -> Iterator[str]:
+    """A sentence for each picture that some runs have and others have not."""
+    for name, pictures in found.items():
+        without = [run.name for run, picture in zip(runs, pictures, strict=True) if picture is None]
+        if without and len(without) < len(runs):
+            file = STILLS.get(name, f"{name}.gif")
+            yield f"{file}: left out for {', '.join(without)}, where there is none."
+
+
 def _write_still(target: Path, file: str, runs: Sequence[Run]) -> list[PictureFile | None]:
     found = _having(file, runs)
     if not found:
@@ -123,12 +132,3 @@ def _having(file: str, runs: Sequence[Run]) -> list[Run]:
 def _cell_width(count: int, width: int) -> int:
     columns = columns_of(count)
     return (width - _GAP * (columns - 1)) // columns
-
-
-def missing_pictures(found: dict[str, list[PictureFile | None]], runs: Sequence[Run]) -> Iterator[str]:
-    """A sentence for each picture that some runs have and others have not."""
-    for name, pictures in found.items():
-        without = [run.name for run, picture in zip(runs, pictures, strict=True) if picture is None]
-        if without and len(without) < len(runs):
-            file = STILLS.get(name, f"{name}.gif")
-            yield f"{file}: left out for {', '.join(without)}, where there is none."

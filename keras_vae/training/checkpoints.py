@@ -6,7 +6,6 @@ SHA-256 and the test ELBO. The folder is written beside its place and renamed, s
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -21,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_vae.errors import InputError
-from keras_vae.files import folder_written_beside
+from keras_vae.files import folder_written_beside, sha256_of
 from keras_vae.training.trainer import VAETrainer
 
 KEPT = 3
@@ -65,7 +64,7 @@ def save_checkpoint(trainer: VAETrainer, folder: Path, position: Position, *, el
             np.savez(file, allow_pickle=False, **_arrays_of(trainer))
             file.flush()
             os.fsync(file.fileno())  # a full disk may show only now
-        about = {"sha256": _sha256(beside / _STATE), "elbo": elbo}
+        about = {"sha256": sha256_of(beside / _STATE), "elbo": elbo}
         (beside / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
     _remove_old(folder)
     return path
@@ -135,7 +134,7 @@ def _arrays_of(trainer: VAETrainer) -> dict[str, npt.NDArray[Any]]:
 def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
         about = json.loads((path / _ABOUT).read_text(encoding="utf-8"))
-        if _sha256(path / _STATE) != about["sha256"]:
+        if sha256_of(path / _STATE) != about["sha256"]:
             raise _DamagedError(f"{_STATE} is not what was written")
         with np.load(path / _STATE, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
@@ -172,8 +171,3 @@ def _elbo_of(path: Path) -> float | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None  # a damaged one is no candidate
     return elbo if isinstance(elbo, float) else None
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_vae.data import Split, evaluation_batches
 from keras_vae.models import VAE, GaussianMixtureSampler
 from keras_vae.models.batches import images_at_a_time
+from keras_vae.models.samplers import COMPONENTS
 
 Array = npt.NDArray[np.float32]
 
@@ -54,7 +55,7 @@ def posterior_draws(
     return means, draws, labels[0] if labels else None
 
 
-def fit_mixture(vae: VAE, split: Split, components: int = 10, seed: int = 0) -> GaussianMixtureSampler:
+def fit_mixture(vae: VAE, split: Split, components: int = COMPONENTS, seed: int = 0) -> GaussianMixtureSampler:
     """A Gaussian mixture over the latents of ``split``: of its first `TRAINING_POSTERIORS` images.
 
     Raises:

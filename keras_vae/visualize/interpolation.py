@@ -33,8 +33,7 @@ def slerp(start: ArrayLike, end: ArrayLike, steps: int) -> NDArray[np.float32]:
     For ends of equal norm it is White's formula, ``sin((1−t)Ω)/sin Ω · start + sin(tΩ)/sin Ω · end``. For
     unequal norms that formula leaves the region of the prior when the ends are nearly opposite (it divides by
     sin Ω); this one never exceeds the larger norm. Ends that are nearly parallel, or where one is nearly
-    zero, are joined by a straight line. Opposite ends have no
-    unique arc: a fixed one is taken.
+    zero, are joined by a straight line. Opposite ends have no unique arc: a fixed one is taken.
 
     Args:
         start, end: (N, L).

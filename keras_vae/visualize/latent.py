@@ -192,9 +192,8 @@ def axis_limits(
 ) -> Limits:
     """Axes that hold the points of all frames and stay the same in each.
 
-    Everything is inside unless there are extreme outliers: an axis reaches at most a quarter of the spread
-        between the 0.5 and the 99.5
-    percentile beyond either of them.
+    Everything is inside unless there are extreme outliers: an axis reaches at most a quarter of the spread between the
+    0.5 and the 99.5 percentile beyond either of them.
 
     Args:
         points_per_frame: (N, 2) for each frame; values that are not finite are left out.

@@ -106,8 +106,7 @@ def fit_projection(means: ArrayLike) -> Projection:
         return PlaneProjection()
     finite = codes[np.isfinite(codes).all(axis=1)]
     if len(finite) < 2 or np.ptp(finite, axis=0).max() == 0:
-        # Nothing varies (a diverged or a collapsed encoder): any plane shows it; take the first two
-        # dimensions.
+        # Nothing varies (a diverged or a collapsed encoder): any plane shows it; take the first two dimensions.
         centre = finite[0] if len(finite) else np.zeros(latent_dim)
         return PrincipalProjection(centre, np.eye(2, latent_dim), (0.0, 0.0))
     pca = PCA(n_components=2, svd_solver="full").fit(finite)

@@ -5,7 +5,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def languages():
+    """Those of all code blocks."""
+    return {match[1] for path in DOCUMENTS for match in _BLOCK.finditer(path.read_text(encoding="utf-8"))}
 
 
 def blocks(*languages):
@@ -19,12 +24,13 @@ def blocks(*languages):
     ]
 
 
-def commands():
-    """(name, words) of every ``keras-vae`` command in a shell block, continued lines joined and comments left out."""
-    found = []
-    for name, text in blocks("bash", "sh"):
-        for line in text.replace("\\\n", " ").splitlines():
-            for command in re.split(r"\s&&\s", re.sub(r"\s#\s.*$", "", line)):
-                if command.startswith("keras-vae "):
-                    found.append((f"{name} {command}", command))
-    return found
+def commands(path):
+    """Every command of a document's shell blocks in order, continued lines joined and comments left out."""
+    return [
+        command.strip()
+        for name, text in blocks("bash", "sh")
+        if name.startswith(f"{path.relative_to(ROOT)}:")
+        for line in text.replace("\\\n", " ").splitlines()
+        for command in re.split(r"\s&&\s", re.sub(r"(^|\s)#\s.*$", "", line))
+        if command.strip()
+    ]

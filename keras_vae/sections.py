@@ -1,0 +1,118 @@
+"""Groups of checked settings: frozen dataclasses that say what is wrong with a value, and go to JSON and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from keras_vae.errors import InputError
+
+T = TypeVar("T", bound="Section")
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A group of settings, each of its annotated type and within the bounds in its field's metadata.
+
+    Bounds are ``minimum``, ``above``, ``maximum``, ``below`` and ``choices``; of a tuple they hold for every item.
+    """
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for field in dataclasses.fields(self):
+            value = _coerce(field.name, getattr(self, field.name), hints[field.name])
+            _check_bounds(field.name, value, field.metadata)
+            object.__setattr__(self, field.name, value)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields and their values, sections as nested dictionaries."""
+        return dataclasses.asdict(self)
+
+    def replace(self: T, **changes: Any) -> T:
+        """A copy with other values; ``section__field`` reaches into a section.
+
+        Raises:
+            InputError: when a name is unknown (the nearest known one is suggested) or a value out of range.
+        """
+        nested: dict[str, dict[str, Any]] = {}
+        for key in [key for key in changes if "__" in key]:
+            section, _, name = key.partition("__")
+            nested.setdefault(section, {})[name] = changes.pop(key)
+        self._check_names([*changes, *nested])
+        for section, values in nested.items():
+            current = changes.get(section, getattr(self, section))
+            if not isinstance(current, Section):
+                raise InputError(f"{section} is no section of {type(self).__name__}, it has no {next(iter(values))}")
+            changes[section] = current.replace(**values)
+        return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def from_dict(cls: type[T], values: Any) -> T:
+        """Build from what `as_dict` or JSON gives; missing fields take their defaults.
+
+        Raises:
+            InputError: when ``values`` is no mapping, a key is unknown or a value is out of range.
+        """
+        if not isinstance(values, Mapping):
+            raise InputError(f"{cls.__name__}: expected an object with settings, got {values!r:.60}")
+        cls._check_names(values)
+        return cls(**values)
+
+    @classmethod
+    def _check_names(cls, names: Any) -> None:
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in names:
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}"
+                raise InputError(f"unknown setting {name!r:.60} of {cls.__name__}; {hint}")
+
+
+def _option(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _coerce(name: str, value: Any, hint: Any) -> Any:
+    """Return ``value`` as ``hint`` wants it (JSON knows lists, not tuples), or raise InputError."""
+    if isinstance(hint, types.UnionType):
+        inner, _ = typing.get_args(hint)
+        return None if value is None else _coerce(name, value, inner)
+    if typing.get_origin(hint) is tuple:
+        item, *others = typing.get_args(hint)
+        length = None if Ellipsis in others else 1 + len(others)
+        if not isinstance(value, list | tuple) or (length and len(value) != length) or not (value or item is str):
+            wanted = "texts" if item is str else "whole numbers"
+            raise InputError(f"{_option(name)} must be {length or 'some'} {wanted}, got {value!r:.60}")
+        return tuple(_coerce(name, each, item) for each in value)
+    if isinstance(hint, type) and issubclass(hint, Section):
+        return value if isinstance(value, hint) else hint.from_dict(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value) if abs(value) < 2**53 else math.inf
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+        raise InputError(f"{_option(name)} must be {kinds[hint]}, got {value!r:.60}")
+    if hint is float and not math.isfinite(value):
+        raise InputError(f"{_option(name)} must be a finite number, got {value}")
+    return value
+
+
+def _check_bounds(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
+    for item in value if isinstance(value, tuple) else (value,):
+        if item is None:
+            continue
+        if "minimum" in bounds and item < bounds["minimum"]:
+            raise InputError(f"{_option(name)} must be at least {bounds['minimum']}, got {item}")
+        if "above" in bounds and item <= bounds["above"]:
+            raise InputError(f"{_option(name)} must be above {bounds['above']}, got {item}")
+        if "maximum" in bounds and item > bounds["maximum"]:
+            raise InputError(f"{_option(name)} must be at most {bounds['maximum']}, got {item}")
+        if "below" in bounds and item >= bounds["below"]:
+            raise InputError(f"{_option(name)} must be below {bounds['below']}, got {item}")
+        if "choices" in bounds and item not in bounds["choices"]:
+            allowed = ", ".join(map(str, bounds["choices"]))
+            raise InputError(f"{_option(name)} must be one of {allowed}, got {item!r:.60}")

@@ -1,0 +1,68 @@
+"""What is made of the documents' shell blocks where they are executed."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from documents import DOCUMENTS, commands
+
+# What begins so is not executed, and why.
+NOT_EXECUTED = {
+    "pip install": "installs from a package index; .ci/run does it in an environment of its own",
+    "pytest": "is what executes the documents",
+    "KERAS_BACKEND=jax pytest": "is another run of the tests, which .ci/run makes",
+    "tensorboard": "serves until it is stopped; tests/callbacks/test_callbacks_tensorboard_server.py asks one",
+    "docker run": "needs Docker and an image from a registry",
+    "curl": "asks TensorFlow Serving; tests/examples/test_examples_rest.py asks a stand-in",
+    "python examples/serving_rest.py": "asks TensorFlow Serving, as above",
+    "python examples/serving_grpc.py": "asks TensorFlow Serving; tests/examples/test_examples_grpc.py asks a stand-in",
+    "kubectl": "needs a cluster; the manifest it names is read by another test",
+}
+# What several documents start from: executed once, in this order, in a folder that each of them gets a copy of.
+SHARED = (
+    "keras-vae train --latent 2",
+    "keras-vae export runs/mnist-latent2",
+    "keras-vae experiment --latents 2,4,16",
+    "keras-vae train --dataset folder:photos --preset faces64 --latent 128",
+)
+# What is appended to a command, so that it takes seconds: the last of an option's values is the one that counts.
+_SMALL_MODEL = (
+    *("--epochs", "1", "--batch-size", "60", "--widths", "8,8", "--groups", "4", "--mapping-layers", "0"),
+    *("--attention-resolution", "0", "--no-generative-skips", "--adversarial-weight", "0", "--perceptual-weight", "0"),
+    *("--optimizer", "adamw"),
+)
+REDUCED = {
+    "train": _SMALL_MODEL,
+    "experiment": (*_SMALL_MODEL, "--latents", "2,16", "--no-export"),  # exporting is a command of its own
+    "evaluate": ("--importance-samples", "2"),
+}
+
+
+def documents_to_execute():
+    """The documents that have a command to execute."""
+    return [path for path in DOCUMENTS if commands_to_execute(path)]
+
+
+def commands_to_execute(path):
+    """The commands of a document that are neither shared nor left out."""
+    return [
+        command for command in commands(path) if command not in SHARED and not command.startswith(tuple(NOT_EXECUTED))
+    ]
+
+
+def write_reduced_command(folder):
+    """A ``keras-vae`` that runs the installed one with `REDUCED`; a run that is resumed takes no settings."""
+    cases = "\n".join(f'  {name}) set -- "$@" {shlex.join(options)} ;;' for name, options in REDUCED.items())
+    command = folder / "keras-vae"
+    installed = Path(sys.executable).with_name("keras-vae")
+    command.write_text(
+        f"""#!/bin/sh
+case "$* " in *" --resume "*) exec {installed} "$@" ;; esac
+case "$1" in
+{cases}
+esac
+exec {installed} "$@"
+""",
+        encoding="utf-8",
+    )
+    command.chmod(0o755)

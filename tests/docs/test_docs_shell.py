@@ -1,0 +1,134 @@
+"""Shell commands in the documents are executed, one after another as they stand there, at a reduced size."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shell
+import yaml
+from documents import DOCUMENTS, ROOT, blocks, commands, languages
+from PIL import Image
+
+ALL_COMMANDS = [command for path in DOCUMENTS for command in commands(path)]
+# Blocks that are no code of ours to execute, and why.
+NOT_CODE = {
+    "text": "file lists, formulas and output",
+    "cpp": "needs TensorFlow's C++ library, or LiteRT's",
+    "kotlin": "needs the Android SDK",
+}
+
+
+def store_digits(data_dir, name, shape):
+    """A prepared TFDS data set of that name with a few of the bundled digits."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    from keras_vae.data import load_dataset
+
+    def examples(split, count):
+        images = np.broadcast_to(split.images[:count], (count, 28, 28, shape[2]))
+        border = (shape[0] - 28) // 2
+        images = np.pad(images, ((0, 0), (border, border), (border, border), (0, 0)))
+        return tf.data.Dataset.from_tensor_slices({"image": images, "label": split.labels[:count].astype(np.int64)})
+
+    digits = load_dataset("sample")
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name=name,
+        version="3.0.1",
+        features=tfds.features.FeaturesDict(
+            {"image": tfds.features.Image(shape=shape), "label": tfds.features.ClassLabel(num_classes=10)}
+        ),
+        split_datasets={"train": examples(digits.train, 300), "test": examples(digits.test, 60)},
+        data_dir=data_dir,
+    )
+
+
+def write_photos(folder, count):
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for index in range(count):
+        pixels = random.integers(0, 256, (40 + index % 7, 50, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+
+
+@pytest.fixture(scope="module")
+def execute(tmp_path_factory):
+    """``execute(commands, folder)``: with small models, of the few images that TFDS has there."""
+    data_dir, programs = tmp_path_factory.mktemp("tensorflow_datasets"), tmp_path_factory.mktemp("programs")
+    store_digits(data_dir, "mnist", (28, 28, 1))
+    store_digits(data_dir, "fashion_mnist", (28, 28, 1))
+    store_digits(data_dir, "cifar10", (32, 32, 3))
+    shell.write_reduced_command(programs)
+    path = os.pathsep.join((str(programs), str(Path(sys.executable).parent), os.environ["PATH"]))
+    environment = {**os.environ, "PATH": path, "TFDS_DATA_DIR": str(data_dir)}
+    environment.pop("KERAS_BACKEND", None)
+
+    def run(lines, folder):
+        done = subprocess.run(
+            ["bash", "-eux", "-o", "pipefail", "-c", "\n".join(lines)],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def begun(execute, tmp_path_factory):
+    """What a reader has who did what several documents start from, with images of their own and the examples."""
+    folder = tmp_path_factory.mktemp("begun")
+    write_photos(folder / "photos", 100)
+    Image.fromarray(np.full((28, 28), 200, np.uint8)).save(folder / "digit.png")
+    (folder / "examples").symlink_to(ROOT / "examples")
+    execute(shell.SHARED, folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", shell.documents_to_execute(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_document_s_commands_can_follow_each_other(path, execute, begun, tmp_path):
+    folder = tmp_path / "reader"
+    shutil.copytree(begun, folder, symlinks=True)
+    execute(shell.commands_to_execute(path), folder)
+
+
+@pytest.mark.parametrize("beginning", shell.NOT_EXECUTED)
+def test_what_is_not_executed_is_in_a_document(beginning):
+    assert any(command.startswith(beginning) for command in ALL_COMMANDS)
+
+
+@pytest.mark.parametrize("command", shell.SHARED)
+def test_what_documents_start_from_is_in_more_than_one(command):
+    assert sum(command in commands(path) for path in DOCUMENTS) > 1
+
+
+@pytest.mark.parametrize("name", shell.REDUCED)
+def test_what_is_reduced_is_in_a_document(name):
+    assert any(command.startswith(f"keras-vae {name} ") for command in ALL_COMMANDS)
+
+
+def test_requests_are_json():
+    requests = [words[words.index("-d") + 1] for words in map(shlex.split, ALL_COMMANDS) if "-d" in words]
+    assert requests
+    assert all(isinstance(json.loads(request), dict) for request in requests if request.startswith("{"))
+
+
+def test_every_language_is_executed_or_read_or_said_not_to_be():
+    assert languages() - {"python", "bash", "sh", "json", "yaml"} == NOT_CODE.keys()
+
+
+def test_yaml_can_be_read():
+    examples = [path.read_text(encoding="utf-8") for path in (ROOT / "examples").glob("*.yaml")]
+    documents = [text for _, text in blocks("json", "yaml")]  # JSON is YAML too
+    assert examples
+    assert all(part is not None for text in examples + documents for part in yaml.safe_load_all(text))
