@@ -26,7 +26,7 @@ def outputs(notebook):
 
 @pytest.mark.slow
 def test_every_cell_runs(notebook, tmp_path):
-    training = next(cell for cell in notebook.cells if "keras-vae train" in cell.source)
+    training = next(cell for cell in notebook.cells if cell.cell_type == "code" and "keras-vae train" in cell.source)
     training.source, replaced = re.subn(r"--epochs \d+", "--epochs 1", training.source)
     assert replaced == 1
 

@@ -40,7 +40,7 @@ def store_digits(data_dir, name, shape):
     digits = load_dataset("sample")
     tfds.dataset_builders.store_as_tfds_dataset(
         name=name,
-        version="3.0.1",
+        version=str(tfds.builder_cls(name).VERSION),
         features=tfds.features.FeaturesDict(
             {"image": tfds.features.Image(shape=shape), "label": tfds.features.ClassLabel(num_classes=10)}
         ),
