@@ -99,8 +99,9 @@ def _parse(examples: Any, image_shape: tuple[int, int, int], *, has_label: bool)
     height, width, channels = image_shape
 
     def decode(encoded: Any) -> Any:
-        _check_pixels(encoded)
-        pixels = tf.io.decode_image(encoded, channels, expand_animations=False)
+        # Decoding does not change anything, so that nothing else makes it wait for the check.
+        with tf.control_dependencies([_check_pixels(encoded)]):
+            pixels = tf.io.decode_image(encoded, channels, expand_animations=False)
         pixels.set_shape((None, None, channels))
         # Anti-aliased resizing to the same size changes nothing.
         return tf.image.resize(pixels, (height, width), antialias=True) / 255.0
@@ -109,8 +110,8 @@ def _parse(examples: Any, image_shape: tuple[int, int, int], *, has_label: bool)
     return {"image": image, **({"label": tf.cast(parsed[LABEL_KEY], tf.int32)} if has_label else {})}
 
 
-def _check_pixels(encoded: Any) -> None:
-    """An InvalidArgument error, before anything is decoded, where a file is no PNG or JPEG or has too many pixels."""
+def _check_pixels(encoded: Any) -> tf.Operation:
+    """An InvalidArgument error where a file is no PNG or JPEG, or announces too many pixels."""
     is_png = tf.strings.substr(encoded, 0, len(_PNG)) == _PNG
 
     def in_png() -> Any:
@@ -124,4 +125,4 @@ def _check_pixels(encoded: Any) -> None:
         return tf.reduce_prod(tf.cast(tf.io.extract_jpeg_shape(encoded)[:2], tf.float64))
 
     pixels = tf.cond(is_png, in_png, in_jpeg)
-    tf.debugging.Assert(pixels <= MOST_PIXELS, ["image/encoded has more pixels than are decoded:", pixels])
+    return tf.debugging.Assert(pixels <= MOST_PIXELS, ["image/encoded has more pixels than are decoded:", pixels])
