@@ -33,7 +33,6 @@ from keras_vae.config import preset
 from keras_vae.losses.vgg16 import BLOCKS, read_convolutions, read_heads
 from keras_vae.training.build import build_trainer
 from keras_vae.training.flops import flops_of
-from keras_vae_cli.huge_pages import start_again_with_huge_pages
 
 PARTS = ("VAE", "+ PatchGAN", "+ VGG16")
 PRECISIONS = {"float32": tf.float32, "mixed_bfloat16": tf.bfloat16}
@@ -138,7 +137,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--product", type=int, default=4096, help="side of the matrices whose product is the peak")
     arguments = parser.parse_args()
-    start_again_with_huge_pages()  # as the command does; the peer has them too
     tf.get_logger().setLevel("ERROR")  # it warns that several models were traced in one process
     torch.set_num_threads(arguments.threads)
     tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
