@@ -12,6 +12,7 @@ SCRIPT = """
 import os, pathlib, sys
 from keras_vae_cli import huge_pages
 huge_pages._MODE = pathlib.Path(sys.argv[1])
+huge_pages.platform.libc_ver = lambda: ("glibc", "2.36")
 huge_pages.start_again_with_huge_pages()
 print(os.getpid(), os.environ["GLIBC_TUNABLES"], sys.argv[2:])
 """
@@ -21,13 +22,11 @@ print(os.getpid(), os.environ["GLIBC_TUNABLES"], sys.argv[2:])
 def started(tmp_path, monkeypatch):
     """What the process was replaced by, when the kernel's setting says ``mode``, with glibc ``version``."""
 
-    def start(mode="always [madvise] never", library=("glibc", "2.36"), tunables=None):
+    def start(mode="always [madvise] never", library=("glibc", "2.36"), tunables=""):
         (tmp_path / "enabled").write_text(mode)
         monkeypatch.setattr(huge_pages, "_MODE", tmp_path / "enabled")
         monkeypatch.setattr(huge_pages.platform, "libc_ver", lambda: library)
-        monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-        if tunables is not None:
-            monkeypatch.setenv("GLIBC_TUNABLES", tunables)
+        monkeypatch.setenv("GLIBC_TUNABLES", tunables)
         calls = []
         monkeypatch.setattr(os, "execv", lambda *arguments: calls.append(arguments))
         huge_pages.start_again_with_huge_pages()
