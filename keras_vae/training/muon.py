@@ -70,7 +70,7 @@ class Muon(FusedAdamW):
         momentum = self._momentums[index].value.assign(self.momentum * self._momentums[index].value + gradient)
         ahead = tf.reshape(gradient + self.momentum * momentum, (rows, columns))
         update = tf.reshape(orthogonalized(ahead), variable.shape) * (UPDATE_RMS * math.sqrt(max(rows, columns)))
-        if self.weight_decay and self._use_weight_decay(variable):
+        if self._use_weight_decay(variable):
             update += self.weight_decay * variable
         variable.assign_sub(tf.cast(learning_rate, variable.dtype) * update)
 

@@ -28,8 +28,12 @@ class FusedAdamW(keras.optimizers.AdamW):
     def _apply_weight_decay(self, variables: Any) -> None:
         """Nothing: `update_step` decays, where the learning rate is at hand."""
 
+    def _use_weight_decay(self, variable: Any) -> bool:
+        # Decay by zero would still read and write every weight.
+        return bool(self.weight_decay) and super()._use_weight_decay(variable)
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        if self.weight_decay and self._use_weight_decay(variable):
+        if self._use_weight_decay(variable):
             variable.assign_sub(variable * (learning_rate * self.weight_decay))
         index = self._get_variable_index(variable)
         step = tf.cast(self.iterations + 1, variable.dtype)
