@@ -1,8 +1,11 @@
 """Small models, images for them, and what Keras makes of them: what the exported files are compared with."""
 
+import re
+
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_vae.models import VAE
 
@@ -72,3 +75,13 @@ def assert_answers(found, expected, tolerance=1e-5):
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_allclose(np.asarray(found[name]), value, rtol=0, atol=tolerance, err_msg=name)
+
+
+def assert_decoding_waits_for_the_check(version):
+    """In a SavedModel's graph, which on a quiet machine checks first even if nothing says so."""
+    file = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
+    functions = file.meta_graphs[0].graph_def.library.function
+    decoders = [node for function in functions for node in function.node_def if node.op == "DecodeImage"]
+    assert decoders
+    for node in decoders:
+        assert any(re.match(r"\^.*Assert", name) for name in node.input), list(node.input)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from exported_models import assert_decoding_waits_for_the_check
 
 from keras_vae.config import PUBLISHED
 from keras_vae.data import load_dataset
@@ -48,3 +49,8 @@ def test_the_published_version_is_whole_keeps_its_promise_and_is_the_same_model(
 
     served, vae = load_exported(version), VAE.from_preset(name)
     np.testing.assert_allclose(served.reconstruct(digits[:8]), vae.reconstruct(digits[:8]), atol=1e-4)
+
+
+def test_the_published_version_checks_images_before_it_decodes_them(name):
+    (version,) = (SAVED_MODELS / name).iterdir()
+    assert_decoding_waits_for_the_check(version)
