@@ -35,7 +35,7 @@ MODELS = {"plain autoencoder": ("--no-variational",), "variational autoencoder":
 ROWS = {
     "MSE of reconstructions": (10, "mse", ".4f"),
     "LPIPS of reconstructions": (10, "lpips", ".4f"),
-    "accuracy of the 5 nearest neighbours": (10, "knn_accuracy", ".3f"),
+    "accuracy of the 5 nearest neighbours in latent space": (10, "knn_accuracy", ".3f"),
     "Fréchet distance, reconstructions": (10, "frechet_reconstructions", ".0f"),
     "Fréchet distance, draws of N(0, I)": (10, "frechet_prior", ".0f"),
     "Fréchet distance, draws of one Gaussian fitted to the latents": (1, "frechet_gmm", ".0f"),
