@@ -14,7 +14,9 @@ import tensorflow as tf
 def pass_of(values: Any, number: tf.Tensor, count: int) -> Any:
     """Of each tensor (N, ...) of a structure the rows ``number``, ``number + count`` and so on: (N / count, ...)."""
 
-    def rows(tensor: tf.Tensor) -> tf.Tensor:
+    def rows(tensor: tf.Tensor | None) -> tf.Tensor | None:
+        if tensor is None:
+            return None
         size = tensor.shape[0] // count if tensor.shape[0] is not None else tf.shape(tensor)[0] // count
         dealt = tf.reshape(tensor, tf.concat([[size, count], tf.shape(tensor)[1:]], 0))
         chosen = tf.gather(dealt, number, axis=1)

@@ -36,6 +36,9 @@ def build_trainer(config: RunConfig, steps_per_epoch: int, execution: Execution 
     total_steps = config.epochs * steps_per_epoch
     with _dtype_policy(choose_precision(config.precision).value):
         vae = VAE.from_model_config(config.model)
+        if execution.recompute:
+            for block in (*vae.encoder.levels, *vae.decoder.levels):
+                block.recompute = True
         discriminator = None
         if config.objective.adversarial_weight:
             discriminator = PatchDiscriminator(config.model.image_shape, **config.discriminator.as_dict())

@@ -6,6 +6,11 @@ within the step; from there on every replica computes the same, and updates its 
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
@@ -15,16 +20,90 @@ from keras_vae.errors import InputError
 from keras_vae.training.cluster import Cluster
 
 
-def build_strategy(name: str, cluster: Cluster) -> tf.distribute.Strategy:
+@dataclasses.dataclass(frozen=True)
+class Distribution:
+    """The replicas that train together, and which of them this process has.
+
+    Args:
+        strategy: in whose scope the trainer is made.
+        cluster: the processes.
+    """
+
+    strategy: tf.distribute.Strategy = dataclasses.field(default_factory=tf.distribute.get_strategy)
+    cluster: Cluster = Cluster()
+
+    @property
+    def part(self) -> Part:
+        """The parts of each batch that this process's replicas work on."""
+        count = self.strategy.num_replicas_in_sync
+        own = count // self.cluster.size
+        first = self.cluster.index * own
+        return Part(tuple(range(first, first + own)), count)
+
+    def batches(self, batches: tf.data.Dataset) -> Any:
+        """This process's parts of the batches, handed to its replicas in turn."""
+        if self.strategy.num_replicas_in_sync == 1:
+            return batches
+        return self.strategy.distribute_datasets_from_function(lambda _: batches)
+
+    def sum_over_workers(self, value: int) -> int:
+        """The sum of every worker's value; they wait for each other here."""
+        if self.cluster.size == 1:
+            return value
+        first = self.part.numbers[0]
+
+        def of_replica(context: tf.distribute.distribution_strategy_context.ValueContext) -> tf.Tensor:
+            return tf.constant(value if context.replica_id_in_sync_group == first else 0, tf.int64)
+
+        values = self.strategy.experimental_distribute_values_from_function(of_replica)
+        return int(self.strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None))
+
+    def from_chief(self, value: int) -> int:
+        """The chief's value; the workers wait for each other here."""
+        return self.sum_over_workers(value if self.cluster.is_chief else 0)
+
+    def check_same(self, description: dict[str, Any]) -> None:
+        """Check that every worker was started alike: ``description`` is what it does, as JSON can say it.
+
+        Raises:
+            InputError: when a worker's differs from the chief's.
+        """
+        text = json.dumps(description, sort_keys=True, default=str)
+        digest = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+        is_same = digest == self.from_chief(digest)
+        with self.together():
+            if not is_same:
+                raise InputError("the chief was started with other settings, or has other data")
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What every worker has to do before any goes on; what is done inside may not wait for other workers.
+
+        Raises:
+            InputError: when another worker failed at it.
+        """
+        problem = None
+        try:
+            yield
+        except Exception as error:
+            problem = error
+        failed = self.sum_over_workers(int(problem is not None))
+        if problem is not None:
+            raise problem
+        if failed:
+            raise InputError(f"{failed} of the {self.cluster.size - 1} other workers cannot start; see what they say")
+
+
+def build_distribution(strategy: str, cluster: Cluster) -> Distribution:
     """What `Execution.strategy` names. For several workers it has to be made before TensorFlow does anything else.
 
     Raises:
-        InputError: when several workers are asked for and the environment names none.
+        InputError: when several workers are asked for and the environment names none, or the other way round.
     """
-    if name == "auto":
+    if strategy == "auto":
         several = "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one"
-        name = "multi-worker" if cluster.size > 1 else several
-    if name == "multi-worker":
+        strategy = "multi-worker" if cluster.size > 1 else several
+    if strategy == "multi-worker":
         if cluster.source is None:
             raise InputError(
                 "--strategy multi-worker: neither TF_CONFIG nor Slurm names the workers; see docs/scaling.md"
@@ -32,26 +111,14 @@ def build_strategy(name: str, cluster: Cluster) -> tf.distribute.Strategy:
         resolvers = tf.distribute.cluster_resolver
         is_slurm = cluster.source == "Slurm"
         resolver = resolvers.SlurmClusterResolver() if is_slurm else resolvers.TFConfigClusterResolver()
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
-    if name == "mirrored":
+        return Distribution(tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver), cluster)
+    if cluster.size > 1:
+        # Each would train a run of its own, into the same folder.
+        raise InputError(f"{cluster.source} names {cluster.size} workers, and --strategy {strategy} is for one")
+    if strategy == "mirrored":
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        return tf.distribute.MirroredStrategy([device.name for device in devices])
-    return tf.distribute.get_strategy()
-
-
-def own_part(strategy: tf.distribute.Strategy, cluster: Cluster) -> Part:
-    """The parts of each batch that this process's replicas work on."""
-    count = strategy.num_replicas_in_sync
-    own = count // cluster.size if count > 1 else 1
-    first = cluster.index * own if count > 1 else 0
-    return Part(tuple(range(first, first + own)), count)
-
-
-def distributed(strategy: tf.distribute.Strategy, batches: tf.data.Dataset) -> Any:
-    """This process's parts of the batches, handed to its replicas in turn."""
-    if strategy.num_replicas_in_sync == 1:
-        return batches
-    return strategy.distribute_datasets_from_function(lambda _: batches)
+        return Distribution(tf.distribute.MirroredStrategy([device.name for device in devices]))
+    return Distribution()
 
 
 def replicas() -> int:
@@ -61,7 +128,7 @@ def replicas() -> int:
 
 def is_multi_worker() -> bool:
     """Whether the replicas are on several workers."""
-    return isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy) and replicas() > 1
+    return isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def rows_of_replica(values: tf.Tensor) -> tf.Tensor:
@@ -86,18 +153,6 @@ def _reduced(operation: tf.distribute.ReduceOp, values: Any) -> Any:
     if replicas() == 1:
         return values
     return tf.distribute.get_replica_context().all_reduce(operation, values)
-
-
-def from_chief(strategy: tf.distribute.Strategy, value: int) -> int:
-    """The chief's value, on every worker, which wait for each other here."""
-    if strategy.num_replicas_in_sync == 1:
-        return value
-
-    def of_replica(context: tf.distribute.distribution_strategy_context.ValueContext) -> tf.Tensor:
-        return tf.constant(value if context.replica_id_in_sync_group == 0 else 0)
-
-    values = strategy.experimental_distribute_values_from_function(of_replica)
-    return int(strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None))
 
 
 def copies_of(variable: Any) -> tuple[tf.Variable, ...]:

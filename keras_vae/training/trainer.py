@@ -357,7 +357,8 @@ def _results(means: list[keras.metrics.Mean]) -> list[Any]:
     """The means over all replicas, each of which saw images of its own."""
     if replicas() == 1:
         return [mean.result() for mean in means]
-    sums = sum_over_replicas([tf.stack([mean.total, mean.count]) for mean in means])
+    # Inside of a step a metric's variables are this replica's own.
+    sums = sum_over_replicas([tf.stack([mean.total.value, mean.count.value]) for mean in means])
     return [tf.math.divide_no_nan(total, count) for total, count in map(tf.unstack, sums)]
 
 
