@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -63,8 +64,12 @@ class Part:
             batches: what to deal.
             total: how many there are.
         """
+
+        def with_weight(weight: float) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+            return lambda batch: (batch, tf.constant(weight))
+
         padding = batches.take(1).repeat(-total % self.count)
-        weighted = batches.map(lambda batch: (batch, 1.0)).concatenate(padding.map(lambda batch: (batch, 0.0)))
+        weighted = batches.map(with_weight(1.0)).concatenate(padding.map(with_weight(0.0)))
         numbers = tf.constant(self.numbers, tf.int64)
         dealt = weighted.enumerate().filter(lambda number, _: tf.reduce_any(number % self.count == numbers))
         return dealt.map(lambda _, batch: batch)

@@ -107,11 +107,13 @@ class StepLosses:
         }
 
     def on_features(self, real_features: list[Any], fake_features: list[Any]) -> Parts:
-        """Both players' losses on the perceptual network's features."""
+        """Both players' losses on the perceptual network's features, and the mean squares of these."""
         assert self.feature_discriminator is not None
         real_logits = self.feature_discriminator(real_features, training=True)
         fake_logits = self.feature_discriminator(fake_features, training=True)
+        mean_squares = [self.feature_discriminator.mean_squares_of(each) for each in (real_features, fake_features)]
         return {
+            "mean_squares": 0.5 * (mean_squares[0] + mean_squares[1]),
             "feature_adversarial": self.objective.adversarial(fake_logits),
             "feature_discriminator": self.objective.discriminator(real_logits, fake_logits),
         }

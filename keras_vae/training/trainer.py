@@ -179,6 +179,9 @@ class VAETrainer(keras.Model):
     def call(self, images: Any, labels: Any = None, training: bool = False) -> Any:
         return self.vae(images, labels, training=training)
 
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Nothing: all is built. Keras would take a batch for it here, and average the labels over the workers."""
+
     # Nothing in the steps depends on a tensor's value in Python: rewriting them would only take start-up time.
     @tf.autograph.experimental.do_not_convert
     def train_step(self, data: Any) -> dict[str, Any]:
@@ -187,6 +190,8 @@ class VAETrainer(keras.Model):
         gradients, parts = self._gradients(batch) if self.accumulate == 1 else self._accumulated(batch)
         gradients, parts = mean_over_replicas((gradients, parts))
         self._follow(parts.pop("scale"))
+        if self.feature_discriminator is not None:
+            self.feature_discriminator.follow(parts.pop("mean_squares"))
         norms, is_finite = self._update(gradients)
         parts |= zip(("gradient_norm", "discriminator_gradient_norm"), norms, strict=False)
         self._average_weights()
@@ -289,8 +294,11 @@ class VAETrainer(keras.Model):
             )
 
         names = [name for name in self.means if not name.endswith("gradient_norm")]
-        zeros = [[tf.zeros(variable.shape) for variable in variables] for _, variables in self._players]
-        return mean_of_passes(of_pass, count, (zeros, dict.fromkeys([*names, "scale"], tf.zeros(()))))
+        parts = dict.fromkeys([*names, "scale"], tf.zeros(()))
+        if self.feature_discriminator is not None:
+            parts["mean_squares"] = tf.zeros(len(self.feature_discriminator.mean_squares))
+        gradients = [[tf.zeros(variable.shape) for variable in variables] for _, variables in self._players]
+        return mean_of_passes(of_pass, count, (gradients, parts))
 
     @property
     def _players(self) -> list[tuple[Any, list[Any]]]:
