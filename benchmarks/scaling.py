@@ -50,7 +50,9 @@ def step_call(trainer: Any, images: Any, distribution: Distribution) -> Call:
     """The compiled step as ``fit`` calls it, with a pipeline that costs nothing."""
     trainer.make_train_function()
     batches = iter(distribution.batches(tf.data.Dataset.from_tensors(tf.constant(images)).repeat()))
-    return lambda: {name: float(value[0] if value.shape else value) for name, value in trainer.train_function(batches).items()}
+    return lambda: {
+        name: float(value[0] if value.shape else value) for name, value in trainer.train_function(batches).items()
+    }
 
 
 def exchange_call(variables: list[Any], distribution: Distribution) -> Call:

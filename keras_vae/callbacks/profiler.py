@@ -26,7 +26,7 @@ class Profiler(keras.callbacks.Callback):
         self.last = last
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._start = int(self.model.step)
+        self._start = int(self.model.step.numpy())
         self._steps_a_call = self.model.steps_per_execution
         self._is_running = False
 
@@ -44,7 +44,7 @@ class Profiler(keras.callbacks.Callback):
             self._stop()
 
     def _done(self) -> int:
-        return int(self.model.step) - self._start
+        return int(self.model.step.numpy()) - self._start
 
     def _stop(self) -> None:
         tf.profiler.experimental.stop()

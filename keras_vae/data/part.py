@@ -44,7 +44,9 @@ class Part:
             return batches
 
         def parts_of(batch: tf.Tensor) -> tf.data.Dataset:
-            return tf.data.Dataset.from_tensor_slices(tf.stack([batch[number :: self.count] for number in self.numbers]))
+            return tf.data.Dataset.from_tensor_slices(
+                tf.stack([batch[number :: self.count] for number in self.numbers])
+            )
 
         return batches.flat_map(parts_of)
 

@@ -35,6 +35,10 @@ def mean_of_passes(function: Callable[[tf.Tensor], Any], count: int, zeros: Any)
         return number + 1, tf.nest.map_structure(tf.add, sums, function(number))
 
     _, sums = tf.while_loop(
-        lambda number, sums: number < count, add, (tf.constant(0), zeros), parallel_iterations=1, maximum_iterations=count
+        lambda number, sums: number < count,
+        add,
+        (tf.constant(0), zeros),
+        parallel_iterations=1,
+        maximum_iterations=count,
     )
     return tf.nest.map_structure(lambda total: total / count, sums)

@@ -94,6 +94,8 @@ def guarded(optimizer: Any, compute_dtype: str, variables: list[Any]) -> keras.o
         else:
             optimizer = SkippingOptimizer(optimizer)
     if tf.distribute.get_strategy().num_replicas_in_sync > 1 and not isinstance(optimizer.inner_optimizer, FusedAdamW):
-        raise ValueError("several replicas need keras_vae.training's FusedAdamW or Muon, which know of each other's steps")
+        raise ValueError(
+            "several replicas need keras_vae.training's FusedAdamW or Muon, which know of each other's steps"
+        )
     optimizer.build(variables)
     return optimizer

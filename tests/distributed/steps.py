@@ -54,8 +54,10 @@ def main():
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     distribution = build_distribution(arguments.strategy, find_cluster())
 
-    config = RunConfig().replace(**TINY).replace(
-        **{key: json.loads(value) for key, value in (setting.split("=") for setting in arguments.settings)}
+    config = (
+        RunConfig()
+        .replace(**TINY)
+        .replace(**{key: json.loads(value) for key, value in (setting.split("=") for setting in arguments.settings)})
     )
     training, test = splits()
     part = distribution.part

@@ -50,7 +50,10 @@ def test_recomputed_blocks_give_the_same_step(trained):
 
 def test_two_devices_may_take_their_parts_in_passes_and_recompute(trained):
     settings, tolerance = LABELS
-    (one,), (two,) = trained(*settings), trained("--strategy", "mirrored", "--accumulate", "2", "--recompute", *settings)
+    (one,), (two,) = (
+        trained(*settings),
+        trained("--strategy", "mirrored", "--accumulate", "2", "--recompute", *settings),
+    )
 
     assert_same(two, one, tolerance)
 
