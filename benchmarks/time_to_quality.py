@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.config import preset
-from keras_vae.data import load_dataset, steps_per_epoch, training_batches
+from keras_vae.data import build_augmentation, load_dataset, steps_per_epoch, training_batches
 from keras_vae.losses import LPIPS
 from keras_vae.training import VAETrainer, build_trainer
 
@@ -86,7 +86,8 @@ def main() -> None:
         steps = steps_per_epoch(dataset.train, config.data.batch_size)
         trainer = build_trainer(config, steps)
         until = UntilPassed(images, mse, lpips, arguments.interval)
-        batches = training_batches(dataset.train, config.data.batch_size, seed=config.seed)
+        augment = build_augmentation(config.data.augment, dataset.image_shape, config.seed)
+        batches = training_batches(dataset.train, config.data.batch_size, seed=config.seed, augment=augment)
         trainer.fit(batches, steps_per_epoch=steps, epochs=config.epochs, verbose=0, callbacks=[until])
         seen = until.steps * config.data.batch_size
         ours = f"{until.found[0]:.4f}, {until.found[1]:.4f}" if until.found else "not passed"

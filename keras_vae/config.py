@@ -235,7 +235,7 @@ _SIZES = (
         objective__adversarial_weight=60.0,
         optimizer__learning_rate=0.003,
         optimizer__weight_decay=0.1,
-        # By whole pixels, at most one: without it LPIPS of test images rises from epoch 21 on, and blur would cost more.
+        # By whole pixels, at most one: without it LPIPS of test images rises from epoch 21 on; blur would cost more.
         data__augment=("RandomTranslation(0.027, 0.027, fill_mode='constant', interpolation='nearest')",),
     ),
 )

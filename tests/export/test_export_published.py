@@ -17,7 +17,7 @@ SAVED_MODELS = Path(__file__).resolve().parents[2] / "saved_models"
 PROMISED = {
     "mnist-latent2": (0.0340, 0.060, 10.0, 180.0),
     "mnist-latent4": (0.0225, 0.040, 16.0, 150.0),
-    "mnist-latent16": (0.0048, 0.0092, 50.0, 60.0),
+    "mnist-latent16": (0.0048, 0.0090, 50.0, 60.0),
 }
 
 
