@@ -1,7 +1,7 @@
 """What it costs that workers exchange gradients: two processes on loopback, and on paper for other machines.
 
-Each process has a core of its own. In turns, after waiting for each other, the two make the same steps apart (each on its
-half of the batch, nothing exchanged) and together, and add up arrays of the gradients' shapes and nothing else. The
+Each process has a core of its own. In turns, after waiting for each other, the two make the same steps apart (each on
+its half of the batch, nothing exchanged) and together, and add up arrays of the gradients' shapes and nothing else. The
 model of a step is what it takes apart, and the exchange: in a ring of R workers each sends and gets 2·(R - 1)/R of the
 gradients' bytes.
 
@@ -50,9 +50,7 @@ def step_call(trainer: Any, images: Any, distribution: Distribution) -> Call:
     """The compiled step as ``fit`` calls it, with a pipeline that costs nothing."""
     trainer.make_train_function()
     batches = iter(distribution.batches(tf.data.Dataset.from_tensors(tf.constant(images)).repeat()))
-    return lambda: {
-        name: float(value[0] if value.shape else value) for name, value in trainer.train_function(batches).items()
-    }
+    return lambda: np.array(trainer.train_function(batches)["loss"])
 
 
 def exchange_call(variables: list[Any], distribution: Distribution) -> Call:
@@ -131,11 +129,13 @@ def print_measured(rounds: int) -> None:
         found = measured(name, rounds)
         apart, together, exchange = (1000 * found[key] for key in ("apart", "together", "exchange"))
         rate = ring_seconds(found["bytes"], WORKERS, 1.0) / found["exchange"] / 1e6
-        print(
-            f"| {name}, {batch} | {found['bytes'] / 1e6:.1f} | {exchange:.0f} | {rate:.0f} | {apart:.0f} | {together:.0f} | "
-            f"{apart + exchange:.0f} | {apart / together:.0%} | {exchange / together:.0%} |",
-            flush=True,
+        cells = (
+            f"{name}, {batch}",
+            f"{found['bytes'] / 1e6:.1f}",
+            *(f"{value:.0f}" for value in (exchange, rate, apart, together, apart + exchange)),
+            *(f"{share:.0%}" for share in (apart / together, exchange / together)),
         )
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def print_paper(replicas: int) -> None:

@@ -44,9 +44,8 @@ class Part:
             return batches
 
         def parts_of(batch: tf.Tensor) -> tf.data.Dataset:
-            return tf.data.Dataset.from_tensor_slices(
-                tf.stack([batch[number :: self.count] for number in self.numbers])
-            )
+            parts = [batch[number :: self.count] for number in self.numbers]
+            return tf.data.Dataset.from_tensor_slices(tf.stack(parts))
 
         return batches.flat_map(parts_of)
 

@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_vae.data.augment import Augment
-from keras_vae.data.dataset import ArraySplit, IndexedSplit, Split, StreamSplit
+from keras_vae.data.dataset import Split, StreamSplit
 from keras_vae.data.part import WHOLE, Part
 from keras_vae.errors import InputError
 

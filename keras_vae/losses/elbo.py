@@ -39,7 +39,7 @@ def free_bits_kl(mean: Tensor, log_var: Tensor, free_bits: float) -> Tensor:
 
 
 def likelihood_error(likelihood: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """What a batch's best scale depends on: the mean absolute error for "laplace", else the mean square. (), float32."""
+    """What a batch's best scale depends on: the mean absolute error of "laplace", else the squared. (), float32."""
     difference = _float32(y_true) - _float32(y_pred)
     return ops.mean(ops.abs(difference) if likelihood == "laplace" else ops.square(difference))
 

@@ -34,11 +34,9 @@ def mean_of_passes(function: Callable[[tf.Tensor], Any], count: int, zeros: Any)
     def add(number: tf.Tensor, sums: Any) -> tuple[tf.Tensor, Any]:
         return number + 1, tf.nest.map_structure(tf.add, sums, function(number))
 
-    _, sums = tf.while_loop(
-        lambda number, sums: number < count,
-        add,
-        (tf.constant(0), zeros),
-        parallel_iterations=1,
-        maximum_iterations=count,
-    )
+    def is_left(number: tf.Tensor, sums: Any) -> tf.Tensor:
+        return number < count
+
+    # One pass at a time: that is what saves memory.
+    _, sums = tf.while_loop(is_left, add, (tf.constant(0), zeros), parallel_iterations=1, maximum_iterations=count)
     return tf.nest.map_structure(lambda total: total / count, sums)

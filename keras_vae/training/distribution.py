@@ -30,7 +30,7 @@ class Distribution:
     """
 
     strategy: tf.distribute.Strategy = dataclasses.field(default_factory=tf.distribute.get_strategy)
-    cluster: Cluster = Cluster()
+    cluster: Cluster = dataclasses.field(default_factory=Cluster)
 
     @property
     def part(self) -> Part:

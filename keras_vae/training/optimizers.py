@@ -93,9 +93,8 @@ def guarded(optimizer: Any, compute_dtype: str, variables: list[Any]) -> keras.o
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         else:
             optimizer = SkippingOptimizer(optimizer)
-    if tf.distribute.get_strategy().num_replicas_in_sync > 1 and not isinstance(optimizer.inner_optimizer, FusedAdamW):
-        raise ValueError(
-            "several replicas need keras_vae.training's FusedAdamW or Muon, which know of each other's steps"
-        )
+    is_one_replica = tf.distribute.get_strategy().num_replicas_in_sync == 1
+    if not is_one_replica and not isinstance(optimizer.inner_optimizer, FusedAdamW):
+        raise ValueError("several replicas need keras_vae.training's FusedAdamW or Muon: others add up gradients")
     optimizer.build(variables)
     return optimizer

@@ -11,7 +11,7 @@ import pytest
 from cluster import outputs_of, start_workers
 
 sys.path.append(str(Path(__file__).parents[1] / "end_to_end"))
-from installed_command import COMMAND, bare_environment, run_command  # noqa: E402
+from installed_command import COMMAND, bare_environment, run_command
 
 pytestmark = pytest.mark.distributed
 
@@ -93,7 +93,8 @@ def test_a_signal_to_one_worker_stops_all_with_a_checkpoint_that_one_process_goe
     outputs = [process.communicate(timeout=120)[0] for process in processes]
 
     assert [process.returncode for process in processes] == [128 + signal.SIGTERM] * 2, outputs
-    assert "stopped after" in outputs[0] and "--resume" in outputs[0]
+    assert "stopped after" in outputs[0]
+    assert "--resume" in outputs[0]
     done = run_command(*RESUME, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert_same_run(tmp_path / "run", alone)

@@ -5,8 +5,8 @@ import pytest
 
 pytestmark = pytest.mark.distributed
 
-# Sums in another order: float32 rounds them apart. With a calibrated Gaussian, whose gradients are divided by the batch's
-# variance, twenty steps of two players make more of that than with the other likelihood.
+# Sums in another order: float32 rounds them apart. With a calibrated Gaussian, whose gradients are divided by the
+# batch's variance, twenty steps of two players make more of that than with the other likelihood.
 DEFAULTS = ((), {"rtol": 1e-2, "atol": 1e-4})
 # With either likelihood the scale depends on the batch as a whole; free bits do as well.
 LABELS = (
