@@ -124,7 +124,7 @@ class TensorBoardSummaries(keras.callbacks.Callback):
         self._last_logs: dict[str, Any] = {}
         self._totals: dict[str, float] = {}
         if done:
-            means = {metric.name: float(metric.result()) for metric in self.model.metrics}
+            means = self.model.means_so_far()
             self._totals = {name: value * (1 if name == "skipped_steps" else done) for name, value in means.items()}
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:

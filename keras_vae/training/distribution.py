@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +18,7 @@ import tensorflow as tf
 
 from keras_vae.data import Part
 from keras_vae.errors import InputError
-from keras_vae.training.cluster import Cluster
+from keras_vae.training.cluster import TF_CONFIG, Cluster
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,10 +109,7 @@ def build_distribution(strategy: str, cluster: Cluster) -> Distribution:
             raise InputError(
                 "--strategy multi-worker: neither TF_CONFIG nor Slurm names the workers; see docs/scaling.md"
             )
-        resolvers = tf.distribute.cluster_resolver
-        is_slurm = cluster.source == "Slurm"
-        resolver = resolvers.SlurmClusterResolver() if is_slurm else resolvers.TFConfigClusterResolver()
-        return Distribution(tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver), cluster)
+        return Distribution(tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=_resolver(cluster)), cluster)
     if cluster.size > 1:
         # Each would train a run of its own, into the same folder.
         raise InputError(f"{cluster.source} names {cluster.size} workers, and --strategy {strategy} is for one")
@@ -119,6 +117,19 @@ def build_distribution(strategy: str, cluster: Cluster) -> Distribution:
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return Distribution(tf.distribute.MirroredStrategy([device.name for device in devices]))
     return Distribution()
+
+
+def _resolver(cluster: Cluster) -> tf.distribute.cluster_resolver.ClusterResolver:
+    """Addresses of the workers."""
+    if cluster.source == TF_CONFIG:
+        return tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    # Slurm deals out GPUs itself (--gpus-per-task). The resolver would leave out tasks for which it counts none.
+    return tf.distribute.cluster_resolver.SlurmClusterResolver(
+        port_base=20_000 + int(os.environ.get("SLURM_JOB_ID", "0")) % 10_000,  # two jobs may share a machine
+        gpus_per_node=cluster.size,
+        gpus_per_task=1,
+        auto_set_gpu=False,
+    )
 
 
 def replicas() -> int:

@@ -15,6 +15,7 @@ from keras_vae.layers import StandardNormal
 from keras_vae.models import VAE, FeatureDiscriminator, PatchDiscriminator
 from keras_vae.training.accumulation import mean_of_passes, pass_of
 from keras_vae.training.distribution import (
+    copies_of,
     is_multi_worker,
     mean_over_replicas,
     replicas,
@@ -175,6 +176,14 @@ class VAETrainer(keras.Model):
     def metrics(self) -> list[keras.metrics.Metric]:
         """All of them, so that Keras resets them at the start of an epoch."""
         return [*self.means.values(), self.skipped_steps, self.psnr, self.ssim]
+
+    def means_so_far(self) -> dict[str, float]:
+        """What the epoch's steps have reported up to now. Every replica has it: no worker waits for another here."""
+        sums = {
+            name: [copies_of(variable)[0].numpy() for variable in mean.variables] for name, mean in self.means.items()
+        }
+        means = {name: float(total / count) if count else 0.0 for name, (total, count) in sums.items()}
+        return {**means, self.skipped_steps.name: float(copies_of(self.skipped_steps.total)[0].numpy())}
 
     def call(self, images: Any, labels: Any = None, training: bool = False) -> Any:
         return self.vae(images, labels, training=training)

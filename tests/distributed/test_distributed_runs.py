@@ -26,7 +26,7 @@ RESUME = ("train", "--resume", "--run-dir", "run")
 
 def workers_in(folders, *arguments, others=None):
     """A worker in each folder; ``others``: what all but the chief are started with, if that is something else."""
-    commands = [[COMMAND, *(arguments if index == 0 else others or arguments)] for index in range(len(folders))]
+    commands = [[COMMAND, *arguments], *([COMMAND, *(others or arguments)] for _ in folders[1:])]
     return start_workers(commands, folders=folders, environment=bare_environment())
 
 
