@@ -149,7 +149,8 @@ def start_run(
     run = RunDirectory.create(run_dir, overwrite=overwrite)
     with run_lock(run.path):
         try:
-            run.write_config(config, {"data": dataset.describe(), "environment": describe_environment(config)})
+            environment = describe_environment(config, distribution.strategy.num_replicas_in_sync)
+            run.write_config(config, {"data": dataset.describe(), "environment": environment})
             _fit(run, config, dataset, trainer, distribution, profile=profile, interval=interval)
         except BaseException as error:
             # What has no checkpoint cannot be resumed, and would only be in the way of the next try.

@@ -6,6 +6,7 @@ import sys
 from typing import Any, TextIO
 
 import keras
+import numpy as np
 
 from keras_vae.callbacks.history import TEST_PREFIX
 from keras_vae.errors import TrainingError
@@ -35,7 +36,7 @@ class Watch(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if (batch + 1) % _STEPS_BETWEEN_LOOKS and batch + 1 < self.params["steps"]:
             return
-        skipped = int(self.model.skipped_in_a_row.numpy())
+        skipped = int(np.array(self.model.skipped_in_a_row))
         if skipped >= MOST_SKIPPED:
             raise TrainingError(
                 f"{self._not_finite()} was not finite in the last {skipped} steps, which changed no weight; try a "
@@ -64,7 +65,7 @@ class Watch(keras.callbacks.Callback):
             )
 
     def _not_finite(self) -> str:
-        finite = dict(zip(self.model.means, self.model.finite_means.numpy(), strict=True))
+        finite = dict(zip(self.model.means, np.array(self.model.finite_means), strict=True))
         # What the loss is made of comes first: once a part is not finite, the sums and gradients are not either.
         parts = ("nll", "kl", "lpips", "adversarial", "feature_adversarial", "discriminator", "feature_discriminator")
         return next((name for name in parts if not finite.get(name, True)), "a gradient")

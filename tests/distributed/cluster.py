@@ -19,19 +19,35 @@ def free_ports(count):
     return ports
 
 
-def start_workers(commands, *, folders=None, environment=os.environ):
+def by_tf_config(count):
+    """What tells each of so many workers who it is, as Kubernetes does."""
+    addresses = [f"localhost:{port}" for port in free_ports(count)]
+    tasks = [{"type": "worker", "index": index} for index in range(count)]
+    return [{"TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": task})} for task in tasks]
+
+
+def by_slurm(count):
+    """What tells each of so many tasks on one machine who it is, as Slurm does."""
+    job = {
+        "SLURM_JOB_ID": str(os.getpid()),
+        "SLURM_STEP_NUM_TASKS": str(count),
+        "SLURM_STEP_TASKS_PER_NODE": str(count),
+        "SLURM_STEP_NODELIST": "localhost",
+    }
+    return [{**job, "SLURM_PROCID": str(index)} for index in range(count)]
+
+
+def start_workers(commands, *, folders=None, environment=os.environ, told_by=by_tf_config):
     """A process for each command line, worker 0 first, in its folder, with its output in a pipe."""
     folders = folders or [Path.cwd()] * len(commands)
-    addresses = [f"localhost:{port}" for port in free_ports(len(commands))]
     processes = []
-    for index, (command, folder) in enumerate(zip(commands, folders, strict=True)):
+    for command, folder, told in zip(commands, folders, told_by(len(commands)), strict=True):
         folder.mkdir(parents=True, exist_ok=True)
-        tf_config = json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
         processes.append(
             subprocess.Popen(
                 [str(word) for word in command],
                 cwd=folder,
-                env={**environment, "TF_CPP_MIN_LOG_LEVEL": "3", "TF_CONFIG": tf_config},
+                env={**environment, "TF_CPP_MIN_LOG_LEVEL": "3", **told},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cluster import outputs_of, start_workers
+from cluster import by_slurm, by_tf_config, outputs_of, start_workers
 
 sys.path.append(str(Path(__file__).parents[1] / "end_to_end"))
 from installed_command import COMMAND, bare_environment, run_command
@@ -24,10 +24,10 @@ TRAIN = (
 RESUME = ("train", "--resume", "--run-dir", "run")
 
 
-def workers_in(folders, *arguments, others=None):
+def workers_in(folders, *arguments, others=None, told_by=by_tf_config):
     """A worker in each folder; ``others``: what all but the chief are started with, if that is something else."""
     commands = [[COMMAND, *arguments], *([COMMAND, *(others or arguments)] for _ in folders[1:])]
-    return start_workers(commands, folders=folders, environment=bare_environment())
+    return start_workers(commands, folders=folders, environment=bare_environment(), told_by=told_by)
 
 
 def wait_for_checkpoint(run, processes, timeout=240):
@@ -72,9 +72,10 @@ def assert_same_run(run, alone):
             np.testing.assert_allclose(state[name], array, rtol=0.02, atol=2e-3, err_msg=name)
 
 
-def test_two_workers_make_one_run_which_the_chief_writes(alone, tmp_path):
+@pytest.mark.parametrize("told_by", [by_tf_config, by_slurm])
+def test_two_workers_make_one_run_which_the_chief_writes(told_by, alone, tmp_path):
     folders = [tmp_path / "chief", tmp_path / "worker"]
-    processes = workers_in(folders, *TRAIN)
+    processes = workers_in(folders, *TRAIN, told_by=told_by)
 
     chief, worker = outputs_of(processes)
 

@@ -16,6 +16,9 @@ NOT_EXECUTED = {
     "curl": "asks TensorFlow Serving; tests/examples/test_examples_rest.py asks a stand-in",
     "python examples/serving_rest.py": "asks TensorFlow Serving, as above",
     "python examples/serving_grpc.py": "asks TensorFlow Serving; tests/examples/test_examples_grpc.py asks a stand-in",
+    "sbatch": "needs Slurm; the tests set the variables that it would",
+    "keras-vae train --preset photos128": "needs a folder of photographs and several GPUs or machines",
+    "export TF_CONFIG": "needs two machines; tests/distributed has two processes",
     "kubectl": "needs a cluster; the manifest it names is read by another test",
 }
 # What several documents start from: executed once, in this order, in a folder that each of them gets a copy of.
