@@ -88,7 +88,7 @@ def _find_files(patterns: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
         try:
             files = [pattern] if tf.io.gfile.exists(pattern) else sorted(tf.io.gfile.glob(pattern))
         except tf.errors.OpError as error:
-            raise InputError(f"{pattern}: cannot be looked up ({_reason(error)})") from error
+            raise InputError(f"{pattern}: cannot be looked up ({reason_of(error)})") from error
         if not files:
             raise InputError(f"{pattern}: no such file; expected gzipped TFRecord files")
         found |= dict.fromkeys(files)
@@ -144,7 +144,7 @@ def _inspect_record(file: str, record: bytes) -> tuple[tuple[int, int, int], boo
     try:
         height, width, channels = tf.io.decode_png(encoded[0]).shape
     except tf.errors.OpError as error:
-        raise InputError(f"{file}: {IMAGE_KEY} is no image ({_reason(error)}); {expected}") from error
+        raise InputError(f"{file}: {IMAGE_KEY} is no image ({reason_of(error)}); {expected}") from error
     if channels not in (1, 3):
         raise InputError(f"{file}: its images have {channels} channels; they must have 1 or 3")
     return (height, width, channels), LABEL_KEY in features
@@ -237,7 +237,7 @@ def _batches(split: StreamSplit, file: str) -> Iterator[tuple[UInt8Array, Int32A
             label = f" and {LABEL_KEY} (one int64)" if split.has_labels else ""
             raise InputError(
                 f"{file}: has a record that is not as the first one, {IMAGE_KEY} (PNG or JPEG of {split.image_shape})"
-                f"{label}: {_reason(error)}"
+                f"{label}: {reason_of(error)}"
             ) from error
         if batch is None:
             return
@@ -258,10 +258,10 @@ def _check_hashes(recorded: _Recorded) -> None:
 
 
 def _damaged(file: str, error: tf.errors.OpError) -> InputError:
-    return InputError(f"{file}: cannot be read as a gzipped TFRecord file ({_reason(error)})")
+    return InputError(f"{file}: cannot be read as a gzipped TFRecord file ({reason_of(error)})")
 
 
-def _reason(error: tf.errors.OpError) -> str:
+def reason_of(error: tf.errors.OpError) -> str:
     """What TensorFlow says last, in one line, without the trace before it and the node around it."""
     text = str(error.message).split("\n\t [[")[0].strip().split("\n\n")[-1]
     text = re.sub(r"^\{\{.*?\}\}\s*", "", text).split(" [Op:")[0]

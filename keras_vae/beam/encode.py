@@ -1,0 +1,38 @@
+"""The posteriors of any number of images, as Parquet or TFRecord shards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from keras_vae.beam import model_handler
+from keras_vae.beam.job import JobOptions, Summary, into_shards, run_job, say_on_stderr
+from keras_vae.beam.sinks import ParquetLatents, TFRecordLatents
+
+FORMATS = ("parquet", "tfrecord")
+
+
+def encode_images(
+    options: JobOptions, latent_format: str = "parquet", *, say: Callable[[str], None] = say_on_stderr
+) -> Summary:
+    """Encode images into ``latents-00003-of-00008.parquet`` (or ``.tfrecord.gz``), in the order of the input.
+
+    Each image has its ``name``, ``mean`` and ``log_var`` of L numbers (a spatial latent's in C order), and ``label``
+    where it has one.
+
+    Args:
+        options: of the job.
+        latent_format: ``parquet`` or ``tfrecord``.
+        say: receives a line for bad images.
+
+    Raises:
+        InputError: as `run_job`.
+        BatchJobError: as `run_job`.
+    """
+    return run_job(
+        options,
+        model_handler.encode,
+        lambda manifest: into_shards(
+            ParquetLatents(manifest.latent_dim) if latent_format == "parquet" else TFRecordLatents()
+        ),
+        say,
+    )
