@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from keras_vae.errors import InputError
 
-from .runtime import exported_version, start_tensorflow
+from .runtime import exported_version, start_tensorflow, stderr_held_back
 
 if TYPE_CHECKING:
     from keras_vae.beam import JobOptions
@@ -86,7 +86,8 @@ def job_options(context: click.Context, run: Path, dataset: str | None, out: str
     if dataset is None:
         raise InputError("--beam needs images: tfrecord:DIR, tfrecord:PATTERN or images:PATTERN")
     start_tensorflow()
-    from keras_vae.beam import JobOptions
+    with stderr_held_back():  # it says which of its parts are not there
+        from keras_vae.beam import JobOptions
 
     # Workers may run in another folder.
     options: tuple[str, ...] = context.meta.get(_PIPELINE_OPTIONS, ())

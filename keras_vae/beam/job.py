@@ -9,7 +9,7 @@ import posixpath
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -240,10 +240,11 @@ def _run(pipeline: beam.Pipeline, options: PipelineOptions) -> None:
         workers = direct.direct_num_workers or os.cpu_count() or 1
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     try:
-        with _quiet_beam():
+        # A worker in this process logs an error that also comes as an exception.
+        with _logging_nothing() if isinstance(pipeline.runner, FnApiRunner) else nullcontext():
             state = pipeline.run().wait_until_finish()
     except Exception as error:  # whatever a runner makes of what happened in a worker
-        if found := _INPUT_ERROR.findall(str(error)):
+        if found := _INPUT_ERROR.findall(f"{type(error).__name__}: {error}"):
             raise InputError(found[-1]) from error
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no reason given"]
         raise BatchJobError(f"the job failed: {lines[-1]:.500}") from error
@@ -252,15 +253,12 @@ def _run(pipeline: beam.Pipeline, options: PipelineOptions) -> None:
 
 
 @contextmanager
-def _quiet_beam() -> Iterator[None]:
-    """Keeps Beam's log of an error out of the terminal: the error itself comes as an exception."""
-    logger = logging.getLogger("apache_beam")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+def _logging_nothing() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        logging.disable(logging.NOTSET)
 
 
 def _checked_summary(folder: str, options: JobOptions, say: Callable[[str], None]) -> Summary:

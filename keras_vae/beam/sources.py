@@ -198,7 +198,8 @@ class RecordDecoder:
         }
         try:
             parsed = tf.io.parse_example(records, features)
-        except tf.errors.OpError:
+        # TensorFlow's message quotes the record, which need not be text.
+        except (tf.errors.OpError, UnicodeDecodeError):
             if len(records) == 1:
                 faults[0] = f"is no tf.Example with {IMAGE_KEY} and, if there are labels, {LABEL_KEY}"
                 return np.array([b""], object), np.array([_NO_LABEL])
