@@ -82,7 +82,9 @@ def job_options(context: click.Context, run: Path, dataset: str | None, out: str
     """
     version = exported_version(run)
     if version is None:
-        raise InputError(f"{run}: is no exported model, which --beam takes; make one of a run: keras-vae export RUN")
+        if not run.exists():
+            raise InputError(f"{run}: no such exported model")
+        raise InputError(f"{run}: is no exported model, which --beam takes; make one: keras-vae export {run}")
     if dataset is None:
         raise InputError("--beam needs images: tfrecord:DIR, tfrecord:PATTERN or images:PATTERN")
     start_tensorflow()
