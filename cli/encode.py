@@ -1,4 +1,4 @@
-"""``keras-vae encode``: the posterior of every image of a data set, into a NumPy file, or by a batch job into shards."""
+"""``keras-vae encode``: the posterior of every image of a data set, into a NumPy file, or as a job into shards."""
 
 from __future__ import annotations
 

@@ -82,9 +82,7 @@ def command(
     """
     if beam:
         check_batch(context, ["data_dir", "importance_samples", "importance_images", "components"])
-        options = job_options(
-            context, run, dataset, out, batch_size=batch_size, runner=runner, overwrite=overwrite
-        )
+        options = job_options(context, run, dataset, out, batch_size=batch_size, runner=runner, overwrite=overwrite)
         from keras_vae.beam import evaluate_images
 
         summary = evaluate_images(options)

@@ -56,9 +56,7 @@ def command(
         check_batch(context, ["label"])
         if len(images) > 1:
             raise InputError(f"--beam takes one tfrecord:… or images:PATTERN, got {len(images):,}; quote the pattern")
-        options = job_options(
-            context, run, images[0], out or "reconstructions", runner=runner, overwrite=overwrite
-        )
+        options = job_options(context, run, images[0], out or "reconstructions", runner=runner, overwrite=overwrite)
         _reconstruct_in_a_job(options)
     else:
         check_plain(context)

@@ -26,7 +26,19 @@ ROOMS_BELOW = {
     "beam": {"export", "models", "losses", "metrics", "data"},
     # Comparing reads finished runs: of training it needs the run directory alone.
     "reports": {"training", "visualize"},
-    "cli": {"beam", "reports", "callbacks", "export", "training", "visualize", "models", "losses", "metrics", "data", "layers"},
+    "cli": {
+        "beam",
+        "reports",
+        "callbacks",
+        "export",
+        "training",
+        "visualize",
+        "models",
+        "losses",
+        "metrics",
+        "data",
+        "layers",
+    },
 }
 TENSORFLOW_ROOMS = {"training", "data", "callbacks", "export", "tfx", "beam", "cli"}
 BEAM = {"apache_beam", "pyarrow"}
@@ -88,7 +100,8 @@ def test_one_room_alone_needs_the_extra_beam(room):
     ],
 )
 def test_a_light_import_loads_neither_keras_nor_tensorflow(statement):
-    program = f"import sys; {statement}; print(sorted({{'keras', 'tensorflow', 'apache_beam', 'numpy'}} & sys.modules.keys()))"
+    heavy = {"keras", "tensorflow", "apache_beam", "numpy"}
+    program = f"import sys; {statement}; print(sorted({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -38,7 +38,7 @@ class Sums(NamedTuple):
     kl: npt.NDArray[np.float64]
 
 
-class Measure(beam.DoFn):  # type: ignore[misc]
+class Measure(beam.DoFn):
     """From results of `model_handler.encode_and_reconstruct` the `Sums` of each batch.
 
     Args:
@@ -68,11 +68,11 @@ class Measure(beam.DoFn):  # type: ignore[misc]
         figures = [np.sum(values, dtype=np.float64) for values in of_images]
         kl = np.zeros(found["mean"].shape[1])
         if self._variational:
-            kl = np.sum(kl_per_dimension(found["mean"], found["log_var"]), axis=0, dtype=np.float64)
+            kl += np.asarray(kl_per_dimension(found["mean"], found["log_var"]), np.float64).sum(axis=0)
         yield Sums(len(images), np.array(figures), kl)
 
 
-class Add(beam.CombineFn):  # type: ignore[misc]
+class Add(beam.CombineFn):
     """The sum of any number of `Sums`."""
 
     def __init__(self, latent_dim: int) -> None:
@@ -84,7 +84,8 @@ class Add(beam.CombineFn):  # type: ignore[misc]
 
     def add_input(self, accumulator: Sums, sums: Sums) -> Sums:
         """One more."""
-        return Sums(*(left + right for left, right in zip(accumulator, sums, strict=True)))
+        figures, kl = accumulator.figures + sums.figures, accumulator.kl + sums.kl
+        return Sums(accumulator.images + sums.images, figures, kl)
 
     def merge_accumulators(self, accumulators: Iterable[Sums]) -> Sums:
         """All of them."""
@@ -98,7 +99,7 @@ class Add(beam.CombineFn):  # type: ignore[misc]
         return accumulator
 
 
-class WriteFigures(beam.DoFn):  # type: ignore[misc]
+class WriteFigures(beam.DoFn):
     """Writes means over all images into the summary.
 
     Args:

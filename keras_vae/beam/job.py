@@ -41,6 +41,9 @@ _BAD_SHOWN = 20
 # What a worker raised, in whatever a runner makes of it.
 _INPUT_ERROR = re.compile(r"(?:keras_vae\.errors\.)?InputError: (.+?)(?: \[while running .*)?$", re.MULTILINE)
 
+# TensorFlow reads it when it starts, so it is for new processes alone.
+_THREADS = "TF_NUM_INTRAOP_THREADS"
+
 Summary: TypeAlias = dict[str, Any]
 Finish: TypeAlias = Callable[[Any, Any, str, Summary], None]
 
@@ -121,8 +124,7 @@ def run_job(
         finish_for(manifest)(results, images[BAD], folder, about)
         _run(pipeline, beam_options)
         tf.io.gfile.rmtree(posixpath.join(folder, UNNAMED))
-        summary = _checked_summary(folder, options, say)
-    return summary
+        return _checked_summary(folder, options, say)
 
 
 def into_shards(shard_format: ShardFormat) -> Finish:
@@ -234,14 +236,10 @@ def _runner(name: str, options: PipelineOptions) -> Any:
 
 
 def _run(pipeline: beam.Pipeline, options: PipelineOptions) -> None:
-    direct = options.view_as(DirectOptions)
-    if direct.direct_running_mode == "multi_processing":
-        # Processes that take all cores each would be in each other's way. TensorFlow reads this when it starts.
-        workers = direct.direct_num_workers or os.cpu_count() or 1
-        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    # A worker in this process logs an error that also comes as an exception.
+    log = _logging_nothing() if isinstance(pipeline.runner, FnApiRunner) else nullcontext()
     try:
-        # A worker in this process logs an error that also comes as an exception.
-        with _logging_nothing() if isinstance(pipeline.runner, FnApiRunner) else nullcontext():
+        with _sharing_cores(options.view_as(DirectOptions)), log:
             state = pipeline.run().wait_until_finish()
     except Exception as error:  # whatever a runner makes of what happened in a worker
         if found := _INPUT_ERROR.findall(f"{type(error).__name__}: {error}"):
@@ -250,6 +248,20 @@ def _run(pipeline: beam.Pipeline, options: PipelineOptions) -> None:
         raise BatchJobError(f"the job failed: {lines[-1]:.500}") from error
     if state != PipelineState.DONE:
         raise BatchJobError(f"the job ended as {state}; its runner's log says why")
+
+
+@contextmanager
+def _sharing_cores(options: DirectOptions) -> Iterator[None]:
+    """Has processes on this machine take a part of its cores each; with all of them they would be in each other's way."""
+    if options.direct_running_mode != "multi_processing" or _THREADS in os.environ:
+        yield
+        return
+    cores = os.cpu_count() or 1
+    os.environ[_THREADS] = str(max(1, cores // (options.direct_num_workers or cores)))
+    try:
+        yield
+    finally:
+        del os.environ[_THREADS]
 
 
 @contextmanager

@@ -18,8 +18,8 @@ Arrays: TypeAlias = dict[str, npt.NDArray[np.float32]]
 Infer: TypeAlias = Callable[[ExportedVAE, Any, Any], Arrays]
 
 
-class ExportedModelHandler(ModelHandler[ImageBatch, PredictionResult, ExportedVAE]):  # type: ignore[misc]
-    """Loads a published version in each worker, as `load_exported` does: unchanged files, and no graph that reaches out.
+class ExportedModelHandler(ModelHandler[ImageBatch, PredictionResult, ExportedVAE]):
+    """Loads a published version in each worker as `load_exported` does: unchanged, and without a graph that reaches out.
 
     Args:
         folder: of the version, where every worker finds it.

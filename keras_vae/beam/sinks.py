@@ -193,7 +193,7 @@ def _image_features(result: PredictionResult) -> Iterator[dict[str, tf.train.Fea
         yield {IMAGE_KEY: tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded]))}
 
 
-class WriteShards(beam.DoFn):  # type: ignore[misc]
+class WriteShards(beam.DoFn):
     """From results of `RunInference` over `ImageBatch`es `Fragment`s, a file for each part that is read in one go.
 
     Args:
@@ -237,7 +237,7 @@ class WriteShards(beam.DoFn):  # type: ignore[misc]
             yield self._fragment
 
 
-class NameShards(beam.DoFn):  # type: ignore[misc]
+class NameShards(beam.DoFn):
     """Gives every fragment of a finished job its name, in the order of the input, and writes the summary.
 
     A second attempt finds what the first has renamed, and goes on.

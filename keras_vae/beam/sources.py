@@ -1,4 +1,4 @@
-"""Where a job's images come from: TFRecord files or image files, in parts that workers read independently of each other."""
+"""Where a job's images come from: TFRecord files or image files, in parts that workers read each for itself."""
 
 from __future__ import annotations
 
@@ -81,7 +81,9 @@ def _find_record_files(pattern: str, split: str) -> list[str]:
     try:
         if tf.io.gfile.isdir(pattern):
             of_split = os.path.join(pattern, split)
-            chosen = os.path.join(of_split, "*") if tf.io.gfile.isdir(of_split) else os.path.join(pattern, "*.tfrecord*")
+            chosen = (
+                os.path.join(of_split, "*") if tf.io.gfile.isdir(of_split) else os.path.join(pattern, "*.tfrecord*")
+            )
         files = sorted(file for file in tf.io.gfile.glob(chosen) if not tf.io.gfile.isdir(file))
     except tf.errors.OpError as error:
         raise InputError(f"{pattern}: cannot be looked up ({reason_of(error)})") from error
@@ -99,7 +101,7 @@ def _find_image_files(pattern: str) -> list[str]:
     return files
 
 
-class ReadImages(beam.DoFn):  # type: ignore[misc]
+class ReadImages(beam.DoFn):
     """From each `Part` its `ImageBatch`es, and as the output `BAD` a `BadImage` for each that is left out.
 
     An image is bad when it cannot be decoded, when one of a TFRecord is not of the model's size, when a file announces
@@ -207,8 +209,10 @@ class RecordDecoder:
             for row in range(len(records)):
                 of_row: dict[int, str] = {}
                 parts.append(self._parse(records[row : row + 1], of_row))
-                faults |= {row: fault for fault in of_row.values()}
-            return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+                if of_row:
+                    faults[row] = of_row[0]
+            encoded, labels = zip(*parts, strict=True)
+            return np.concatenate(encoded), np.concatenate(labels)
         return parsed[IMAGE_KEY].numpy(), parsed[LABEL_KEY].numpy()
 
     def _find_fault(self, encoded: bytes, label: int) -> str | None:

@@ -65,9 +65,7 @@ def read_examples(path):
     found = []
     for record in tf.data.TFRecordDataset(str(path), "GZIP").as_numpy_iterator():
         features = tf.train.Example.FromString(record).features.feature
-        found.append(
-            {name: list(getattr(value, value.WhichOneof("kind")).value) for name, value in features.items()}
-        )
+        found.append({name: list(getattr(value, value.WhichOneof("kind")).value) for name, value in features.items()})
     return found
 
 

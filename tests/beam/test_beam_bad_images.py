@@ -50,7 +50,9 @@ def test_a_bad_record_is_left_out_and_its_neighbours_are_not(record, reason):
     np.testing.assert_allclose(images, np.stack([GREY, GREY]), atol=1)
 
 
-@pytest.mark.parametrize(("label", "words"), [(None, "has no label"), (3, "has the label 3"), (-2, "the labels 0 to 2")])
+@pytest.mark.parametrize(
+    ("label", "words"), [(None, "has no label"), (3, "has the label 3"), (-2, "the labels 0 to 2")]
+)
 def test_a_conditional_model_leaves_out_what_has_none_of_its_labels(label, words):
     records = [tf_example(PNG, 2), tf_example(PNG, label)]
     images, _, faults = RecordDecoder(SHAPE, 3).decode(tf.constant(records))
@@ -68,9 +70,7 @@ def test_a_few_bad_images_are_named_and_counted(model, tmp_path):
 
     assert (summary["images"], summary["bad_images"]) == (199, 1)
     assert (tmp_path / "out" / "bad_images.txt").read_text() == f"{path}:17: is neither PNG nor JPEG\n"
-    assert said == [
-        f"tfrecord:{path}: 1 of 200 images are bad and left out; {tmp_path}/out/bad_images.txt names them"
-    ]
+    assert said == [f"tfrecord:{path}: 1 of 200 images are bad and left out; {tmp_path}/out/bad_images.txt names them"]
 
 
 def test_metrics_count_images_and_bad_images(tmp_path):

@@ -53,7 +53,7 @@ def commands_to_execute(path):
 
 
 def write_reduced_command(folder):
-    """A ``keras-vae`` that runs the installed one with `REDUCED`; runs that are resumed and batch jobs take no settings."""
+    """A ``keras-vae`` that runs the installed one with `REDUCED`; what is resumed and batch jobs take no settings."""
     cases = "\n".join(f'  {name}) set -- "$@" {shlex.join(options)} ;;' for name, options in REDUCED.items())
     command = folder / "keras-vae"
     installed = Path(sys.executable).with_name("keras-vae")
