@@ -81,19 +81,15 @@ def main() -> None:
     parser.add_argument("--shards", type=int, nargs="+", default=[6, 60])
     arguments = parser.parse_args()
     count = arguments.images
-    print(
-        "| files | buffer, of the images | rank correlation | largest share of a file in a batch | speed to memory's |"
-    )
-    print("| --- | --- | --- | --- | --- |")
+    columns = ("files", "buffer", "rank correlation", "largest share of a file in a batch", "images/s", "to memory's")
+    print(f"| {' | '.join(columns)} |\n{'| --- ' * len(columns)}|")
     for shards in arguments.shards:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place, "numbered")
             in_memory = write_numbered(folder, count, shards)
             # Whole batches, as training makes them.
             full = np.random.default_rng(0).permutation(count)[: count // BATCH * BATCH]
-            print(
-                f"| {shards} | a full shuffle | {rank_correlation(full):+.3f} | {largest_share(full, count, shards):.3f} | |"
-            )
+            print(f"| {shards} | a full shuffle | {describe(full, count, shards)} | | |")
             streamed = load_tfrecords([folder / "train" / "*"], [folder / "test" / "*"], memory_limit=0).train
             assert isinstance(streamed, StreamSplit)
             for buffer in BUFFERS:
@@ -101,7 +97,9 @@ def main() -> None:
                 times = [(one_epoch(in_memory)[0], *one_epoch(split)) for _ in range(ROUNDS)]
                 order = times[-1][2]
                 ratio = statistics.median(memory / stream for memory, stream, _ in times)
-                print(f"| {shards} | {buffer:.0%} | {describe(order, count, shards)} | {ratio:.2f} |", flush=True)
+                speed = len(order) / statistics.median(stream for _, stream, _ in times)
+                cells = f"{describe(order, count, shards)} | {speed:,.0f} | {ratio:.2f}"
+                print(f"| {shards} | {buffer:.0%} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":

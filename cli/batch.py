@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from click.core import ParameterSource
 
 from keras_vae.errors import InputError
 
-from .runtime import exported_version, start_tensorflow, stderr_held_back
+from .runtime import exported_version, say, start_tensorflow, stderr_held_back
 
 if TYPE_CHECKING:
     from keras_vae.beam import JobOptions
@@ -94,6 +95,16 @@ def job_options(context: click.Context, run: Path, dataset: str | None, out: str
     # Workers may run in another folder.
     options: tuple[str, ...] = context.meta.get(_PIPELINE_OPTIONS, ())
     return JobOptions(model=version.resolve(), dataset=dataset, out=out, pipeline_options=options, **settings)
+
+
+@contextmanager
+def job_output(options: JobOptions) -> Iterator[Callable[[str], None]]:
+    """What says a line while the job runs; the log of workers on this machine, who share its stderr, is held back."""
+    if options.runner == "DirectRunner":
+        with stderr_held_back() as say_beside:
+            yield say_beside
+    else:
+        yield say
 
 
 def _given(context: click.Context, names: Iterable[str]) -> list[str]:

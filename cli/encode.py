@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .batch import BatchCommand, batch_options, check_batch, check_plain, job_options
+from .batch import BatchCommand, batch_options, check_batch, check_plain, job_options, job_output
 from .options import FilePath, batch_size_option, run_argument
 from .runtime import open_dataset, open_model, writing
 
@@ -86,7 +86,8 @@ def command(
 def _encode_in_a_job(options: JobOptions, latent_format: str) -> None:
     from keras_vae.beam import encode_images
 
-    summary = encode_images(options, latent_format)
+    with job_output(options) as say:
+        summary = encode_images(options, latent_format, say=say)
     files = len(summary["shards"])
     click.echo(f"{summary['images']:,} posteriors are in {options.out} ({files:,} file{'s'[: files > 1]})")
 

@@ -11,7 +11,7 @@ import click
 
 from keras_vae.training.run_directory import RunDirectory
 
-from .batch import BatchCommand, batch_options, check_batch, check_plain, job_options
+from .batch import BatchCommand, batch_options, check_batch, check_plain, job_options, job_output
 from .options import batch_size_option, json_option, run_argument, with_data_options
 from .runtime import open_dataset, open_model, say
 
@@ -85,7 +85,8 @@ def command(
         options = job_options(context, run, dataset, out, batch_size=batch_size, runner=runner, overwrite=overwrite)
         from keras_vae.beam import evaluate_images
 
-        summary = evaluate_images(options)
+        with job_output(options) as say_beside:
+            summary = evaluate_images(options, say=say_beside)
         click.echo(json.dumps(summary, indent=2) if as_json else "\n".join(_batch_table(summary)))
         return
     check_plain(context, ["out"])

@@ -9,7 +9,7 @@ import click
 
 from keras_vae.errors import InputError
 
-from .batch import BatchCommand, batch_options, check_batch, check_plain, job_options
+from .batch import BatchCommand, batch_options, check_batch, check_plain, job_options, job_output
 from .options import FilePath, run_argument
 from .runtime import check_label, open_model, read_image, write_picture
 
@@ -67,7 +67,8 @@ def command(
 def _reconstruct_in_a_job(options: JobOptions) -> None:
     from keras_vae.beam import reconstruct_images
 
-    summary = reconstruct_images(options)
+    with job_output(options) as say:
+        summary = reconstruct_images(options, say=say)
     files = len(summary["shards"])
     click.echo(f"{summary['images']:,} reconstructions are in {options.out} ({files:,} file{'s'[: files > 1]})")
 

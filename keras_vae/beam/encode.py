@@ -6,9 +6,14 @@ from collections.abc import Callable
 
 from keras_vae.beam import model_handler
 from keras_vae.beam.job import JobOptions, Summary, into_shards, run_job, say_on_stderr
-from keras_vae.beam.sinks import ParquetLatents, TFRecordLatents
+from keras_vae.beam.sinks import ParquetLatents, ShardFormat, TFRecordLatents
+from keras_vae.errors import InputError
+from keras_vae.export.manifest import Manifest
 
-FORMATS = ("parquet", "tfrecord")
+_FORMATS: dict[str, Callable[[Manifest], ShardFormat]] = {
+    "parquet": lambda manifest: ParquetLatents(manifest.latent_dim),
+    "tfrecord": lambda manifest: TFRecordLatents(),
+}
 
 
 def encode_images(
@@ -25,14 +30,10 @@ def encode_images(
         say: receives a line for bad images.
 
     Raises:
-        InputError: as `run_job`.
+        InputError: as `run_job`, or when there is no such format.
         BatchJobError: as `run_job`.
     """
-    return run_job(
-        options,
-        model_handler.encode,
-        lambda manifest: into_shards(
-            ParquetLatents(manifest.latent_dim) if latent_format == "parquet" else TFRecordLatents()
-        ),
-        say,
-    )
+    if latent_format not in _FORMATS:
+        raise InputError(f"format must be one of {', '.join(_FORMATS)}, got {latent_format!r:.60}")
+    format_for = _FORMATS[latent_format]
+    return run_job(options, model_handler.encode, lambda manifest: into_shards(format_for(manifest)), say)

@@ -35,7 +35,6 @@ from keras_vae.export.operations import check_operations
 from keras_vae.files import folder_written_beside
 from keras_vae.models.batches import images_at_a_time
 
-RUNNERS = ("DirectRunner", "FlinkRunner", "DataflowRunner")
 # Bad images that are named where a job fails for them; its folder, which would list all, is not kept.
 _BAD_SHOWN = 20
 # What a worker raised, in whatever a runner makes of it.
@@ -59,7 +58,7 @@ class JobOptions:
             know, such as ``gs://bucket/latents``.
         split: which split of a ``tfrecord:DIR`` that has some.
         batch_size: images at a time, by default `images_at_a_time`.
-        runner: one of `RUNNERS`.
+        runner: as Beam calls it.
         pipeline_options: Beam's own, as on a command line.
         overwrite: replace what another job left in ``out``.
     """
@@ -252,7 +251,7 @@ def _run(pipeline: beam.Pipeline, options: PipelineOptions) -> None:
 
 @contextmanager
 def _sharing_cores(options: DirectOptions) -> Iterator[None]:
-    """Has processes on this machine take a part of its cores each; with all of them they would be in each other's way."""
+    """Has processes on this machine take a part of its cores each; each with all, they would be in each other's way."""
     if options.direct_running_mode != "multi_processing" or _THREADS in os.environ:
         yield
         return

@@ -19,7 +19,7 @@ Infer: TypeAlias = Callable[[ExportedVAE, Any, Any], Arrays]
 
 
 class ExportedModelHandler(ModelHandler[ImageBatch, PredictionResult, ExportedVAE]):
-    """Loads a published version in each worker as `load_exported` does: unchanged, and without a graph that reaches out.
+    """Loads a published version in each worker as `load_exported` does: unchanged, and with no graph that reaches out.
 
     Args:
         folder: of the version, where every worker finds it.

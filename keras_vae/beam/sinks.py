@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import posixpath
 import uuid
 from collections.abc import Iterable, Iterator
@@ -168,7 +167,7 @@ class _TFRecordWriter:
     def write(self, result: PredictionResult) -> None:
         images = result.example
         for name, label, features in zip(images.names, images.labels, self._features_of(result), strict=True):
-            features["name"] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[os.fsencode(name)]))
+            features["name"] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[name.encode()]))
             if label >= 0:
                 features[LABEL_KEY] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
             example = tf.train.Example(features=tf.train.Features(feature=features))

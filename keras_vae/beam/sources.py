@@ -24,7 +24,7 @@ from keras_vae.data.dataset import UInt8Array
 from keras_vae.data.framing import Framing
 from keras_vae.data.image_file import read_image
 from keras_vae.data.tfrecord import IMAGE_KEY, LABEL_KEY
-from keras_vae.data.tfrecord_source import reason_of
+from keras_vae.data.tfrecord_source import REFUSALS, reason_of
 from keras_vae.errors import InputError
 
 RECORDS, IMAGES = "tfrecord:", "images:"
@@ -135,14 +135,15 @@ class ReadImages(beam.DoFn):
 
     def _read_records(self, part: Part) -> Iterator[tuple[ImageBatch, list[BadImage]]]:
         (file,) = part.files
+        name = _text(file)
         decoder = RecordDecoder(self._framing.shape, self._num_classes)
 
         def decode(numbered: tuple[int, tf.Tensor]) -> tuple[ImageBatch, list[BadImage]]:
             start = numbered[0] * self._batch_size
             images, labels, faults = decoder.decode(numbered[1])
             good = [row for row in range(len(labels)) if row not in faults]
-            names = [f"{file}:{start + row}" for row in good]
-            bad = [BadImage(f"{file}:{start + row}", fault) for row, fault in sorted(faults.items())]
+            names = [f"{name}:{start + row}" for row in good]
+            bad = [BadImage(f"{name}:{start + row}", fault) for row, fault in sorted(faults.items())]
             return ImageBatch(part.number, start, names, images, labels[good].astype(np.int32)), bad
 
         records = tf.data.TFRecordDataset(file, "GZIP" if file.endswith(".gz") else "").batch(self._batch_size)
@@ -155,8 +156,8 @@ class ReadImages(beam.DoFn):
         def decode(start: int) -> tuple[ImageBatch, list[BadImage]]:
             files = part.files[start : start + self._batch_size]
             found = dict(zip(files, pool.map(self._image_or_fault, files), strict=True))
-            images = {file: image for file, image in found.items() if not isinstance(image, str)}
-            bad = [BadImage(file, fault) for file, fault in found.items() if isinstance(fault, str)]
+            images = {_text(file): image for file, image in found.items() if not isinstance(image, str)}
+            bad = [BadImage(_text(file), fault) for file, fault in found.items() if isinstance(fault, str)]
             pixels = np.stack(list(images.values())) if images else np.empty((0, *self._framing.shape), np.uint8)
             return ImageBatch(part.number, start, list(images), pixels, np.full(len(images), _NO_LABEL, np.int32)), bad
 
@@ -200,8 +201,7 @@ class RecordDecoder:
         }
         try:
             parsed = tf.io.parse_example(records, features)
-        # TensorFlow's message quotes the record, which need not be text.
-        except (tf.errors.OpError, UnicodeDecodeError):
+        except REFUSALS:
             if len(records) == 1:
                 faults[0] = f"is no tf.Example with {IMAGE_KEY} and, if there are labels, {LABEL_KEY}"
                 return np.array([b""], object), np.array([_NO_LABEL])
@@ -220,6 +220,8 @@ class RecordDecoder:
         if self._num_classes is not None and not 0 <= label < self._num_classes:
             which = "no label" if label == _NO_LABEL else f"the label {label}"
             return f"has {which}; the model is conditional and has the labels 0 to {self._num_classes - 1}"
+        if not _NO_LABEL <= label < 1 << 31:
+            return f"has the label {label}, which is the number of no class"
         if encoded.startswith(_PNG):
             if encoded[16:24] == self._png_size:
                 return None
@@ -227,7 +229,7 @@ class RecordDecoder:
         else:
             try:
                 height, width, _ = tf.io.extract_jpeg_shape(encoded).numpy()
-            except tf.errors.OpError:
+            except REFUSALS:
                 return "is neither PNG nor JPEG"
             sides = (width, height)
         wanted = (self._shape[1], self._shape[0])
@@ -238,7 +240,7 @@ class RecordDecoder:
             return np.empty((0, *self._shape), np.uint8)
         try:
             pixels: UInt8Array = self._to_pixels(tf.constant(encoded[good])).numpy()
-        except tf.errors.OpError as error:
+        except REFUSALS as error:
             if len(good) == 1:
                 faults[good[0]] = f"cannot be decoded ({reason_of(error)})"
                 return np.empty((0, *self._shape), np.uint8)
@@ -255,6 +257,11 @@ def _pixel_decoder(shape: tuple[int, int, int]) -> Callable[[tf.Tensor], tf.Tens
         return tf.ensure_shape(tf.map_fn(to_pixels, encoded, fn_output_signature=tf.uint8), (None, *shape))
 
     return decode
+
+
+def _text(path: str) -> str:
+    """A path as text, whatever bytes it is of."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _one_ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

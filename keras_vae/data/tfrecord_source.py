@@ -20,6 +20,9 @@ from keras_vae.errors import InputError
 
 _GZIP = "GZIP"
 _BATCH_BYTES, _SHUFFLE_BYTES = 16 << 20, 256 << 20
+REFUSALS = (tf.errors.OpError, UnicodeDecodeError)
+"""What an operation raises of a bad record: TensorFlow's message may quote it, and then be no text itself."""
+
 # A label is the number of a class; what is larger is a key of something else.
 _MOST_CLASSES = 1 << 20
 
@@ -233,7 +236,7 @@ def _batches(split: StreamSplit, file: str) -> Iterator[tuple[UInt8Array, Int32A
             batch = None if (serialized := next(records, None)) is None else split.decode(serialized)
         except tf.errors.DataLossError as error:
             raise _damaged(file, error) from error
-        except tf.errors.OpError as error:
+        except REFUSALS as error:
             label = f" and {LABEL_KEY} (one int64)" if split.has_labels else ""
             raise InputError(
                 f"{file}: has a record that is not as the first one, {IMAGE_KEY} (PNG or JPEG of {split.image_shape})"
@@ -261,8 +264,10 @@ def _damaged(file: str, error: tf.errors.OpError) -> InputError:
     return InputError(f"{file}: cannot be read as a gzipped TFRecord file ({reason_of(error)})")
 
 
-def reason_of(error: tf.errors.OpError) -> str:
+def reason_of(error: tf.errors.OpError | UnicodeDecodeError) -> str:
     """What TensorFlow says last, in one line, without the trace before it and the node around it."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is no text"
     text = str(error.message).split("\n\t [[")[0].strip().split("\n\n")[-1]
     text = re.sub(r"^\{\{.*?\}\}\s*", "", text).split(" [Op:")[0]
     return " ".join(text.split())[:300]

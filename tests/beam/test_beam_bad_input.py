@@ -40,6 +40,11 @@ def test_a_model_that_was_changed_is_refused_before_it_is_loaded(model, records,
         encode_images(options_for(tmp_path / "model", f"tfrecord:{records}", tmp_path / "out"))
 
 
+def test_a_format_that_is_not_written_is_refused(model, records, tmp_path):
+    with pytest.raises(InputError, match="format must be one of parquet, tfrecord, got 'csv'"):
+        encode_images(options_for(model, f"tfrecord:{records}", tmp_path / "out"), "csv")
+
+
 def test_a_conditional_model_takes_no_image_files(conditional_model, tmp_path):
     with pytest.raises(InputError, match="is conditional, and image files have no labels"):
         encode_images(options_for(conditional_model, "images:*.png", tmp_path / "out"))

@@ -16,14 +16,14 @@ MODEL = Path(__file__).resolve().parents[2] / "saved_models" / "mnist-latent2"
 
 
 @pytest.fixture
-def keras_vae(tmp_path, monkeypatch, capsys):
+def keras_vae(tmp_path, monkeypatch, capfd):
     """``keras_vae(arguments…)``: exit code, standard output and standard error of the command, in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["keras-vae", *map(str, arguments)])
         code = main._run(False)
-        return (code, *capsys.readouterr())
+        return (code, *capfd.readouterr())
 
     return run
 
