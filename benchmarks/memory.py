@@ -1,7 +1,7 @@
-"""Peak memory of training on 256×256 colour images, batch 4, all losses on, by the maps that attend to themselves.
+"""Peak memory of training on 256×256 colour images, batch 4, all losses on: by attention, and by what saves memory.
 
 Attention over H·W positions holds (H·W)² weights a head, so that it is for coarse levels (``attention_resolution``).
-Each size is trained in a process of its own, whose largest resident memory is its figure. The bound is 8 GB.
+Each case is trained in a process of its own, whose largest resident memory is its figure. The bound is 8 GB.
 
 Run: python benchmarks/memory.py
 """
@@ -13,6 +13,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -20,8 +21,18 @@ import tensorflow as tf
 
 from keras_vae.config import RunConfig, preset
 from keras_vae.training.build import build_trainer
+from keras_vae.training.execution import Execution
 
-RESOLUTIONS = (8, 16, 32, 64)
+# Attention up to maps of this side, and how steps are made.
+CASES = {
+    "8×8": (8, Execution()),
+    "16×16": (16, Execution()),
+    "32×32": (32, Execution()),
+    "64×64": (64, Execution()),
+    "64×64, `--recompute`": (64, Execution(recompute=True)),
+    "64×64, `--accumulate 2`": (64, Execution(accumulate=2)),
+    "64×64, `--accumulate 4 --recompute`": (64, Execution(accumulate=4, recompute=True)),
+}
 BOUND = 8e9
 
 
@@ -39,37 +50,39 @@ def config_with(attention_resolution: int) -> RunConfig:
     )
 
 
-def train(config: RunConfig, steps: int) -> None:
-    """Train on noise and print the number of parameters and the peak in bytes."""
+def train(config: RunConfig, execution: Execution, steps: int) -> None:
+    """Train on noise and print the number of parameters, the peak in bytes and seconds a step."""
     if not tf.config.list_physical_devices("GPU"):
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as the command does
-    trainer = build_trainer(config, steps_per_epoch=steps)
+    trainer = build_trainer(config, steps, execution)
     images = tf.random.stateless_uniform((config.data.batch_size, *config.model.image_shape), (0, 0))
-    trainer.fit(tf.data.Dataset.from_tensors(images).repeat(steps), verbose=0)
+    batches = tf.data.Dataset.from_tensors(images)
+    trainer.fit(batches, verbose=0)  # traces
+    begin = time.perf_counter()
+    trainer.fit(batches.repeat(steps), verbose=0)
+    seconds = (time.perf_counter() - begin) / steps
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # Linux counts in KiB
-    print(trainer.vae.count_params(), peak)
+    print(trainer.vae.count_params(), peak, seconds)
 
 
 def main() -> None:
-    """Start a process for each size and print a Markdown table."""
+    """Start a process for each case and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--attention-resolution", type=int, help="train this size alone, in this process")
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--case", choices=CASES, help="train this one alone, in this process")
     arguments = parser.parse_args()
-    if arguments.attention_resolution is not None:
-        train(config_with(arguments.attention_resolution), arguments.steps)
+    if arguments.case is not None:
+        attention_resolution, execution = CASES[arguments.case]
+        train(config_with(attention_resolution), execution, arguments.steps)
         return
-    print("| attention up to | parameters of the VAE | peak memory, GB | within 8 GB |")
-    print("| --- | --- | --- | --- |")
-    for resolution in RESOLUTIONS:
-        command = [sys.executable, __file__, "--steps", str(arguments.steps), "--attention-resolution", str(resolution)]
+    print("| attention up to | parameters of the VAE | peak memory, GB | within 8 GB | seconds a step |")
+    print("| --- | --- | --- | --- | --- |")
+    for case in CASES:
+        command = [sys.executable, __file__, "--steps", str(arguments.steps), "--case", case]
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        parameters, peak = map(int, output.split()[-2:])
-        within = "yes" if peak < BOUND else "no"
-        print(
-            f"| {resolution}×{resolution} | {parameters:,} | {peak / 1e9:.1f} | {within} |",
-            flush=True,
-        )
+        parameters, peak, seconds = output.split()[-3:]
+        within = "yes" if int(peak) < BOUND else "no"
+        print(f"| {case} | {int(parameters):,} | {int(peak) / 1e9:.1f} | {within} | {float(seconds):.1f} |", flush=True)
 
 
 if __name__ == "__main__":

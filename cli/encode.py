@@ -1,17 +1,21 @@
-"""``keras-vae encode``: the posterior of every image of a data set, into a NumPy file."""
+"""``keras-vae encode``: the posterior of every image of a data set, into a NumPy file, or as a job into shards."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from .batch import BatchCommand, batch_options, check_batch, check_plain, job_options, job_output
 from .options import FilePath, batch_size_option, run_argument
 from .runtime import open_dataset, open_model, writing
 
+if TYPE_CHECKING:
+    from keras_vae.beam import JobOptions
 
-@click.command("encode", short_help="Write the posterior of every image.")
+
+@click.command("encode", cls=BatchCommand, short_help="Write the posterior of every image.")
 @run_argument
 @click.argument("dataset", required=False)
 @click.option("--data-dir", help="TFDS's data_dir (also the environment's TFDS_DATA_DIR).")
@@ -19,21 +23,78 @@ from .runtime import open_dataset, open_model, writing
 @batch_size_option
 @click.option(
     "--out",
-    type=FilePath(),
-    default=Path("latents.npz"),
-    show_default=True,
-    help="NumPy file with the arrays mean and log_var, float32 (N, L), and labels, int32 (N,), if there are any.",
+    show_default="latents.npz, or with --beam latents",
+    help="NumPy file with the arrays mean and log_var, float32 (N, L), and labels, int32 (N,), if there are any; with "
+    "--beam the folder of the shards.",
 )
+@batch_options
+@click.option(
+    "--format",
+    "latent_format",
+    type=click.Choice(("parquet", "tfrecord")),
+    default="parquet",
+    show_default=True,
+    help="With --beam: of the shards.",
+)
+@click.pass_context
 def command(
-    run: Path, dataset: str | None, data_dir: str | None, split: str, batch_size: int | None, out: Path
+    context: click.Context,
+    run: Path,
+    dataset: str | None,
+    data_dir: str | None,
+    split: str,
+    batch_size: int | None,
+    out: str | None,
+    beam: bool,
+    runner: str,
+    overwrite: bool,
+    latent_format: str,
 ) -> None:
     """Encode DATASET (by default the one that RUN was trained on) and write the posteriors.
+
+    With --beam, DATASET is tfrecord:DIR (of --split), tfrecord:PATTERN or images:PATTERN, and RUN an exported model;
+    the posteriors become shards of Parquet files, which appear whole or not at all.
 
     \b
     Examples:
       keras-vae encode runs/mnist-latent2
       keras-vae encode runs/mnist-latent2 sample --split train --out latents.npz
+      keras-vae encode saved_models/mnist-latent2 tfrecord:data/mnist --beam --out latents
+      keras-vae encode saved_models/mnist-latent2 'images:digits/**/*.png' --beam -- --direct_num_workers 2 \\
+        --direct_running_mode multi_processing
     """
+    if beam:
+        check_batch(context, ["data_dir"])
+        _encode_in_a_job(
+            job_options(
+                context,
+                run,
+                dataset,
+                out or "latents",
+                split=split,
+                batch_size=batch_size,
+                runner=runner,
+                overwrite=overwrite,
+            ),
+            latent_format,
+        )
+    else:
+        check_plain(context, ["latent_format"])
+        _encode(run, dataset, data_dir, split, batch_size, FilePath().convert(out or "latents.npz", None, context))
+
+
+def _encode_in_a_job(options: JobOptions, latent_format: str) -> None:
+    from keras_vae.beam import encode_images
+
+    with job_output(options) as say:
+        summary = encode_images(options, latent_format, say=say)
+    files = len(summary["shards"])
+    click.echo(f"{summary['images']:,} posteriors are in {options.out} ({files:,} file{'s'[: files > 1]})")
+
+
+def _encode(
+    run: Path, dataset: str | None, data_dir: str | None, split: str, batch_size: int | None, out: Path
+) -> None:
     vae, config = open_model(run)
     images = open_dataset(config, dataset, data_dir, vae)
     import numpy as np

@@ -11,6 +11,7 @@ import click
 
 from keras_vae.training.run_directory import RunDirectory
 
+from .batch import BatchCommand, batch_options, check_batch, check_plain, job_options, job_output
 from .options import batch_size_option, json_option, run_argument, with_data_options
 from .runtime import open_dataset, open_model, say
 
@@ -18,7 +19,7 @@ from .runtime import open_dataset, open_model, say
 DIMENSIONS_SHOWN = 8
 
 
-@click.command("evaluate", short_help="Measure a model on a whole test set.")
+@click.command("evaluate", cls=BatchCommand, short_help="Measure a model on a whole test set.")
 @run_argument
 @with_data_options
 @batch_size_option
@@ -44,7 +45,11 @@ DIMENSIONS_SHOWN = 8
     help="Components of the Gaussian mixture over the training posteriors.",
 )
 @json_option
+@batch_options
+@click.option("--out", default="evaluation", show_default=True, help="With --beam: the folder of the figures.")
+@click.pass_context
 def command(
+    context: click.Context,
     run: Path,
     dataset: str | None,
     data_dir: str | None,
@@ -53,6 +58,10 @@ def command(
     importance_images: int,
     components: int,
     as_json: bool,
+    beam: bool,
+    runner: str,
+    overwrite: bool,
+    out: str,
 ) -> None:
     """Measure RUN (a run directory, a .keras file or an exported model) on the whole test set.
 
@@ -61,12 +70,26 @@ def command(
     test images by the Fréchet distance of their VGG16 features. Measured on the run's own data, the figures are also
     kept in RUN/evaluation.json.
 
+    With --beam, --dataset is tfrecord:DIR, tfrecord:PATTERN or images:PATTERN, and RUN an exported model; MSE, PSNR,
+    SSIM, LPIPS and KL are measured of any number of images, and kept in the folder --out.
+
     \b
     Examples:
       keras-vae evaluate runs/mnist-latent2
       keras-vae evaluate runs/mnist-latent2 --importance-samples 0
       keras-vae evaluate runs/mnist-latent2 --dataset sample --json
+      keras-vae evaluate saved_models/mnist-latent2 --dataset tfrecord:data/mnist --beam
     """
+    if beam:
+        check_batch(context, ["data_dir", "importance_samples", "importance_images", "components"])
+        options = job_options(context, run, dataset, out, batch_size=batch_size, runner=runner, overwrite=overwrite)
+        from keras_vae.beam import evaluate_images
+
+        with job_output(options) as say_beside:
+            summary = evaluate_images(options, say=say_beside)
+        click.echo(json.dumps(summary, indent=2) if as_json else "\n".join(_batch_table(summary)))
+        return
+    check_plain(context, ["out"])
     report = evaluate_run(
         run,
         importance_samples=importance_samples,
@@ -110,6 +133,17 @@ def evaluate_run(
         except OSError as error:
             say(f"{run.evaluation}: cannot be written ({error.strerror or error}); the figures are not kept")
     return report
+
+
+def _batch_table(summary: dict[str, Any]) -> Iterator[str]:
+    metrics = summary["metrics"]
+    yield f"{summary['model']} {summary['version']} on the {summary['images']:,} images of {summary['dataset']}"
+    yield _row("mse", metrics["mse"])
+    yield _row("psnr", metrics["psnr"], "dB")
+    yield _row("ssim", metrics["ssim"])
+    yield _row("lpips", metrics["lpips"])
+    yield _row("kl", metrics["kl"], "nats an image")
+    yield from _kl_lines(metrics["kl_per_dimension"])
 
 
 def _table(report: dict[str, Any]) -> Iterator[str]:

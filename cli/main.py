@@ -74,7 +74,7 @@ def main() -> NoReturn:
 
 
 def _run(debug: bool) -> int:
-    from keras_vae.errors import ExportError, InputError, TrainingError, TrainingStoppedError
+    from keras_vae.errors import BatchJobError, ExportError, InputError, TrainingError, TrainingStoppedError
 
     try:
         code = cli.main(standalone_mode=False)
@@ -90,7 +90,7 @@ def _run(debug: bool) -> int:
         return _fail(str(error), 2)
     except TrainingStoppedError as error:
         return _fail(str(error), 128 + error.signal_number)
-    except (ExportError, TrainingError) as error:
+    except (BatchJobError, ExportError, TrainingError) as error:
         if debug:
             traceback.print_exc()
         return _fail(str(error), 1)

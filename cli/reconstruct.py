@@ -1,34 +1,79 @@
-"""``keras-vae reconstruct``: images through the posterior mean and back."""
+"""``keras-vae reconstruct``: images through the posterior mean and back, as a picture, or by a batch job as images."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from keras_vae.errors import InputError
 
-from .options import FilePath, picture_option, run_argument
+from .batch import BatchCommand, batch_options, check_batch, check_plain, job_options, job_output
+from .options import FilePath, run_argument
 from .runtime import check_label, open_model, read_image, write_picture
 
+if TYPE_CHECKING:
+    from keras_vae.beam import JobOptions
 
-@click.command("reconstruct", short_help="Draw your images over their reconstructions.")
+
+@click.command("reconstruct", cls=BatchCommand, short_help="Draw your images over their reconstructions.")
 @run_argument
-@click.argument("images", nargs=-1, required=True, type=FilePath())
+@click.argument("images", nargs=-1, required=True)
 @click.option("--label", type=click.IntRange(min=0), help="Class of the images, which a conditional model needs.")
-@picture_option("reconstructions.png")
-def command(run: Path, images: tuple[Path, ...], label: int | None, out: Path) -> None:
+@click.option(
+    "--out",
+    show_default="reconstructions.png, or with --beam reconstructions",
+    help="PNG file to write; with --beam the folder of the shards.",
+)
+@batch_options
+@click.pass_context
+def command(
+    context: click.Context,
+    run: Path,
+    images: tuple[str, ...],
+    label: int | None,
+    out: str | None,
+    beam: bool,
+    runner: str,
+    overwrite: bool,
+) -> None:
     """Reconstruct image files with RUN (a run directory, a .keras file or an exported model) and draw them under
     the originals.
 
-    Images of another size are made to fit as those of the training were.
+    Images of another size are made to fit as those of the training were. With --beam, IMAGES is tfrecord:DIR,
+    tfrecord:PATTERN or images:PATTERN, RUN an exported model, and the reconstructions become TFRecord shards, which
+    appear whole or not at all.
 
     \b
     Examples:
       keras-vae reconstruct runs/mnist-latent2 digit.png
       keras-vae reconstruct runs/mnist-latent2 photos/*.png --out reconstructions.png
       keras-vae reconstruct runs/conditional seven.png --label 7
+      keras-vae reconstruct saved_models/mnist-latent2 tfrecord:data/mnist --beam --out reconstructions
     """
+    if beam:
+        check_batch(context, ["label"])
+        if len(images) > 1:
+            raise InputError(f"--beam takes one tfrecord:… or images:PATTERN, got {len(images):,}; quote the pattern")
+        options = job_options(context, run, images[0], out or "reconstructions", runner=runner, overwrite=overwrite)
+        _reconstruct_in_a_job(options)
+    else:
+        check_plain(context)
+        paths = tuple(FilePath().convert(image, None, context) for image in images)
+        _draw(run, paths, label, FilePath().convert(out or "reconstructions.png", None, context))
+
+
+def _reconstruct_in_a_job(options: JobOptions) -> None:
+    from keras_vae.beam import reconstruct_images
+
+    with job_output(options) as say:
+        summary = reconstruct_images(options, say=say)
+    files = len(summary["shards"])
+    click.echo(f"{summary['images']:,} reconstructions are in {options.out} ({files:,} file{'s'[: files > 1]})")
+
+
+def _draw(run: Path, images: tuple[Path, ...], label: int | None, out: Path) -> None:
     vae, config = open_model(run)
     check_label(vae, run, label)
     if vae.num_classes is not None and label is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from keras_vae.config import DataConfig
-from keras_vae.errors import ExportError, InputError
+from keras_vae.errors import BatchJobError, ExportError, InputError
 from keras_vae.export.publish import list_versions
 from keras_vae.files import written_beside
 from keras_vae.training.run_directory import RunDirectory
@@ -53,7 +53,7 @@ def stderr_held_back() -> Iterator[Callable[[str], None]]:
         os.dup2(held.fileno(), 2)
         try:
             yield lambda line: _write_line(saved, line)
-        except (InputError, ExportError, KeyboardInterrupt):
+        except (InputError, ExportError, BatchJobError, KeyboardInterrupt):
             raise  # the message says it all
         except BaseException:
             held.seek(0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,8 @@ from keras_vae.config import RunConfig, preset
 from keras_vae.errors import InputError, TrainingEndedError
 from keras_vae.files import remove_leftovers
 from keras_vae.training.checkpoint_interval import CheckpointInterval
+from keras_vae.training.cluster import Cluster, find_cluster
+from keras_vae.training.execution import ONE_DEVICE, STRATEGIES, Execution
 from keras_vae.training.run_directory import RunDirectory, read_config
 from keras_vae.training.run_lock import run_lock
 
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from keras_vae.data import ImageDataset
     from keras_vae.training import VAETrainer
     from keras_vae.training.checkpoints import Position
+    from keras_vae.training.distribution import Distribution
 
 
 @click.command("train", short_help="Train a VAE into a run directory.")
@@ -44,6 +49,21 @@ if TYPE_CHECKING:
     metavar="[FIRST:LAST]",
     help="Trace these training steps (10:20 when not given) for TensorBoard's profile dashboard.",
 )
+@click.option(
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    default="auto",
+    show_default=True,
+    help="Train on one device, on all of this machine (mirrored), or on the workers that TF_CONFIG or Slurm names.",
+)
+@click.option(
+    "--accumulate",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Passes that a batch is dealt to, for the step that all of it gives: less memory, the same result.",
+)
+@click.option("--recompute", is_flag=True, help="Compute blocks a second time for the gradient: less memory.")
 @setting_options
 def command(
     preset: str,
@@ -53,6 +73,9 @@ def command(
     overwrite: bool,
     interval: CheckpointInterval | None,
     profile: tuple[int, int] | None,
+    strategy: str,
+    accumulate: int,
+    recompute: bool,
     changes: dict[str, Any],
 ) -> None:  # TensorFlow is imported below, once the options are known to be good
     """Train a VAE, with PatchGAN and VGG16 perceptual loss, and write its run directory.
@@ -66,16 +89,17 @@ def command(
     """
     if resume and overwrite:
         raise InputError("--resume and --overwrite exclude each other")
+    execution = Execution(strategy, accumulate, recompute)
     if not resume:
         config = describe_run(preset, config_path, changes)
         run_dir = run_dir or Path("runs") / config.name
-        start_run(config, run_dir, overwrite=overwrite, profile=profile, interval=interval)
+        start_run(config, run_dir, overwrite=overwrite, profile=profile, interval=interval, execution=execution)
         return
     if run_dir is None:
         raise InputError("--resume needs --run-dir, the run to go on with")
     if config_path is not None or changes:
         raise InputError("--resume goes on with the run as it was described; it takes no other settings")
-    resume_run(run_dir, profile=profile, interval=interval)
+    resume_run(run_dir, profile=profile, interval=interval, execution=execution)
 
 
 def describe_run(name: str, config_path: Path | None, changes: dict[str, Any]) -> RunConfig:
@@ -91,6 +115,7 @@ def start_run(
     overwrite: bool = False,
     profile: tuple[int, int] | None = None,
     interval: CheckpointInterval | None = None,
+    execution: Execution = ONE_DEVICE,
 ) -> None:
     """Train what ``config`` describes into a new run directory.
 
@@ -99,24 +124,34 @@ def start_run(
         TrainingError: when training cannot go on.
         TrainingStoppedError: when it was told to stop.
     """
-    RunDirectory(run_dir).check_free(overwrite=overwrite)
-    start_tensorflow()
+    cluster = find_cluster()
+    run = RunDirectory(run_dir)
+    if cluster.size == 1:
+        run.check_free(overwrite=overwrite)  # before TensorFlow is loaded
+    distribution = _start(execution, cluster)
     from keras_vae.training.checkpoints import list_checkpoints
     from keras_vae.training.environment import describe_environment
 
-    dataset = _load_dataset(config)
-    config = config.replace(
-        model__image_shape=dataset.image_shape,
-        model__num_classes=_classes_of(config, dataset),
-        data__dataset=_name_of(config, dataset),
-    )
-    trainer = _build(config, dataset)
+    with distribution.together():
+        if cluster.is_chief:
+            run.check_free(overwrite=overwrite)
+        dataset = _load_dataset(config)
+        config = config.replace(
+            model__image_shape=dataset.image_shape,
+            model__num_classes=_classes_of(config, dataset),
+            data__dataset=_name_of(config, dataset),
+        )
+    trainer = _build(config, dataset, execution, distribution)
+    if not cluster.is_chief:
+        _fit(run, config, dataset, trainer, distribution, profile=profile, interval=interval)
+        return
     # Only now: a run that cannot start takes no other's place.
     run = RunDirectory.create(run_dir, overwrite=overwrite)
     with run_lock(run.path):
         try:
-            run.write_config(config, {"data": dataset.describe(), "environment": describe_environment(config)})
-            _fit(run, config, dataset, trainer, profile=profile, interval=interval)
+            environment = describe_environment(config, distribution.strategy.num_replicas_in_sync)
+            run.write_config(config, {"data": dataset.describe(), "environment": environment})
+            _fit(run, config, dataset, trainer, distribution, profile=profile, interval=interval)
         except BaseException as error:
             # What has no checkpoint cannot be resumed, and would only be in the way of the next try.
             if not list_checkpoints(run.checkpoints):
@@ -127,7 +162,11 @@ def start_run(
 
 
 def resume_run(
-    run_dir: Path, *, profile: tuple[int, int] | None = None, interval: CheckpointInterval | None = None
+    run_dir: Path,
+    *,
+    profile: tuple[int, int] | None = None,
+    interval: CheckpointInterval | None = None,
+    execution: Execution = ONE_DEVICE,
 ) -> None:
     """Go on with a run from its last checkpoint.
 
@@ -139,20 +178,48 @@ def resume_run(
     """
     run = RunDirectory.open(run_dir)
     config = run.read_config()
-    with run_lock(run.path):
-        remove_leftovers(run.path)
-        start_tensorflow()
-        from keras_vae.training.checkpoints import restore_checkpoint
+    cluster = find_cluster()
+    # Only the chief writes: the others neither lock nor tidy up.
+    with run_lock(run.path) if cluster.is_chief else contextlib.nullcontext():
+        if cluster.is_chief:
+            remove_leftovers(run.path)
+        distribution = _start(execution, cluster)
+        with distribution.together():
+            dataset = _load_dataset(config)
+            if dataset.describe() != run.read_recorded().get("data"):
+                raise InputError(
+                    f"{dataset.name}: is not the data that {run_dir} was trained on; find that with TFDS_DATA_DIR"
+                )
+        trainer = _build(config, dataset, execution, distribution)
+        start = _restore(trainer, run, distribution)
+        _fit(run, config, dataset, trainer, distribution, start=start, profile=profile, interval=interval)
 
-        dataset = _load_dataset(config)
-        if dataset.describe() != run.read_recorded().get("data"):
-            raise InputError(
-                f"{dataset.name}: is not the data that {run_dir} was trained on; find that with TFDS_DATA_DIR"
-            )
-        trainer = _build(config, dataset)
-        start = restore_checkpoint(trainer, run.checkpoints, say)
+
+def _start(execution: Execution, cluster: Cluster) -> Distribution:
+    """Start TensorFlow and wait for the other workers, if there are any."""
+    start_tensorflow()
+    from keras_vae.training.distribution import build_distribution
+
+    if cluster.size > 1:
+        say(f"worker {cluster.index}{' (the chief)' if cluster.is_chief else ''} of {cluster.size}, waiting for all")
+    return build_distribution(execution.strategy, cluster)
+
+
+def _restore(trainer: VAETrainer, run: RunDirectory, distribution: Distribution) -> Position:
+    """Load the checkpoint that the chief finds whole, on every worker."""
+    from keras_vae.training.checkpoints import Position, load_checkpoint, restore_checkpoint
+
+    found, is_chief = Position(0), distribution.cluster.is_chief
+    with distribution.together():
+        if is_chief:
+            found = restore_checkpoint(trainer, run.checkpoints, say)
+    start = Position(*map(distribution.from_chief, found))
+    with distribution.together():
+        if not is_chief:
+            load_checkpoint(trainer, run.checkpoints, start)
+    if is_chief:
         say(f"going on after {start}")
-        _fit(run, config, dataset, trainer, start=start, profile=profile, interval=interval)
+    return start
 
 
 def _load_dataset(config: RunConfig) -> ImageDataset:
@@ -177,12 +244,15 @@ def _name_of(config: RunConfig, dataset: ImageDataset) -> str:
     return "sample" if dataset.source == "sample" else dataset.name
 
 
-def _build(config: RunConfig, dataset: ImageDataset) -> VAETrainer:
+def _build(config: RunConfig, dataset: ImageDataset, execution: Execution, distribution: Distribution) -> VAETrainer:
     from keras_vae.data import steps_per_epoch
     from keras_vae.training.build import build_trainer
 
+    same = {"config": config.as_dict(), "data": dataset.describe(), "execution": dataclasses.asdict(execution)}
+    distribution.check_same(same)
     try:
-        return build_trainer(config, steps_per_epoch(dataset.train, config.data.batch_size))
+        with distribution.strategy.scope():
+            return build_trainer(config, steps_per_epoch(dataset.train, config.data.batch_size), execution)
     except ValueError as error:  # widths that heads or groups do not divide, say
         raise InputError(str(error)) from error
 
@@ -192,6 +262,7 @@ def _fit(
     config: RunConfig,
     dataset: ImageDataset,
     trainer: VAETrainer,
+    distribution: Distribution,
     *,
     start: Position | None = None,
     profile: tuple[int, int] | None,
@@ -200,20 +271,28 @@ def _fit(
     from keras_vae.callbacks import fit_run
     from keras_vae.training.checkpoints import list_checkpoints
 
-    click.echo(_introduction(run, config, dataset, trainer))
+    is_chief = distribution.cluster.is_chief
+    if is_chief:
+        click.echo(_introduction(run, config, dataset, trainer, distribution))
     try:
-        fit_run(run, config, dataset, trainer, start=start, profile=profile, interval=interval)
+        fit_run(
+            run, config, dataset, trainer, start=start, profile=profile, interval=interval, distribution=distribution
+        )
     except TrainingEndedError as error:
         if list_checkpoints(run.checkpoints):
             error.go_on = run.go_on
         raise
-    click.echo(f"model, metrics and pictures are in {run.path}; next: keras-vae evaluate {run.path}")
+    if is_chief:
+        click.echo(f"model, metrics and pictures are in {run.path}; next: keras-vae evaluate {run.path}")
 
 
-def _introduction(run: RunDirectory, config: RunConfig, dataset: ImageDataset, trainer: VAETrainer) -> str:
+def _introduction(
+    run: RunDirectory, config: RunConfig, dataset: ImageDataset, trainer: VAETrainer, distribution: Distribution
+) -> str:
     from keras_vae.training.device import choose_jit, choose_precision
 
-    precision, jit = choose_precision(config.precision), choose_jit(config.jit)
+    replicas = distribution.strategy.num_replicas_in_sync
+    precision, jit = choose_precision(config.precision), choose_jit(config.jit, replicas)
     height, width, channels = dataset.image_shape
     lines = [
         f"{dataset.name}: {dataset.train.count:,} training and {dataset.test.count:,} test images, "
@@ -221,4 +300,6 @@ def _introduction(run: RunDirectory, config: RunConfig, dataset: ImageDataset, t
         f"precision {precision.value} ({precision.reason}); XLA {jit.value} ({jit.reason})",
         f"VAE of {trainer.vae.count_params():,} parameters, latent {config.model.latent}; into {run.path}",
     ]
+    if replicas > 1:
+        lines.insert(2, f"{replicas} replicas, {config.data.batch_size // replicas} images of a batch each")
     return "\n".join(lines)

@@ -137,7 +137,7 @@ class DataConfig(Section):
     """Which images, and how many at a time."""
 
     dataset: str = _setting(
-        "auto", "images to train on: auto, sample, idx:DIR, folder:DIR or the name of a TFDS data set"
+        "auto", "images to train on: auto, sample, idx:DIR, folder:DIR, tfrecord:DIR or the name of a TFDS data set"
     )
     data_dir: str | None = _setting(None, "TFDS's data_dir (also the environment's TFDS_DATA_DIR)")
     train_split: str | None = _setting(None, "TFDS split to train on, such as 'train[:90%]'; train when not given")

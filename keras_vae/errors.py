@@ -15,6 +15,13 @@ class ExportError(RuntimeError):
     """
 
 
+class BatchJobError(RuntimeError):
+    """A batch job failed: too many bad images, or its runner. Ends a command with 1.
+
+    The message is one line that says what happened.
+    """
+
+
 class TrainingEndedError(Exception):
     """Training ended early. ``go_on``, set by whom knows it, says how it is resumed, and ends the message."""
 

@@ -23,11 +23,25 @@ ROOMS_BELOW = {
     "export": {"training", "models", "losses", "data", "layers"},
     "callbacks": {"training", "visualize", "models", "losses", "metrics", "data", "layers"},
     "tfx": {"callbacks", "export", "training", "data"},
+    "beam": {"export", "models", "losses", "metrics", "data"},
     # Comparing reads finished runs: of training it needs the run directory alone.
     "reports": {"training", "visualize"},
-    "cli": {"reports", "callbacks", "export", "training", "visualize", "models", "losses", "metrics", "data", "layers"},
+    "cli": {
+        "beam",
+        "reports",
+        "callbacks",
+        "export",
+        "training",
+        "visualize",
+        "models",
+        "losses",
+        "metrics",
+        "data",
+        "layers",
+    },
 }
-TENSORFLOW_ROOMS = {"training", "data", "callbacks", "export", "tfx", "cli"}
+TENSORFLOW_ROOMS = {"training", "data", "callbacks", "export", "tfx", "beam", "cli"}
+BEAM = {"apache_beam", "pyarrow"}
 
 
 def modules_of(room: str) -> list[Path]:
@@ -71,12 +85,23 @@ def test_a_room_for_every_backend_does_not_name_tensorflow(room):
         assert not any(name.split(".")[0] == "tensorflow" for name in imported_names(path)), path
 
 
+@pytest.mark.parametrize("room", sorted(ROOMS_BELOW.keys() - {"beam"}))
+def test_one_room_alone_needs_the_extra_beam(room):
+    for path in modules_of(room):
+        assert not any(name.split(".")[0] in BEAM for name in imported_names(path)), path
+
+
 @pytest.mark.parametrize(
     "statement",
-    ["import keras_vae", "import keras_vae.config", "from keras_vae_cli import main, train, evaluate, doctor"],
+    [
+        "import keras_vae, keras_vae.beam",
+        "import keras_vae.config",
+        "from keras_vae_cli import main, train, evaluate, encode, doctor",
+    ],
 )
 def test_a_light_import_loads_neither_keras_nor_tensorflow(statement):
-    program = f"import sys; {statement}; print(sorted({{'keras', 'tensorflow', 'numpy'}} & sys.modules.keys()))"
+    heavy = {"keras", "tensorflow", "apache_beam", "numpy"}
+    program = f"import sys; {statement}; print(sorted({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from keras_vae.callbacks.history import TEST_PREFIX
-from keras_vae.callbacks.stopping import StopSignals
+from keras_vae.callbacks.stopping import StopSignals, StopTogether
 from keras_vae.errors import TrainingStoppedError
 from keras_vae.training.checkpoint_interval import CheckpointInterval
 from keras_vae.training.checkpoints import Position, save_checkpoint
@@ -19,7 +19,7 @@ class Checkpoints(keras.callbacks.Callback):
     """Writes checkpoints into ``folder``. Comes after all that writes of an epoch: what it says is done is there.
 
     Args:
-        folder: where they go.
+        folder: where they go; None on a worker that leaves it to the chief.
         interval: when.
         stop: asked after each step whether to stop; None never stops.
 
@@ -29,9 +29,9 @@ class Checkpoints(keras.callbacks.Callback):
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | None,
         interval: CheckpointInterval | None = None,
-        stop: StopSignals | None = None,
+        stop: StopSignals | StopTogether | None = None,
     ) -> None:
         super().__init__()
         self.folder = folder
@@ -62,7 +62,8 @@ class Checkpoints(keras.callbacks.Callback):
         return minutes is not None and time.monotonic() - self._written_at >= 60 * minutes
 
     def _write(self, position: Position, elbo: float | None = None) -> None:
-        save_checkpoint(self.model, self.folder, position, elbo=elbo)
+        if self.folder is not None:
+            save_checkpoint(self.model, self.folder, position, elbo=elbo)
         self._written_at = time.monotonic()
         if self.stop.received is not None:
             raise TrainingStoppedError(f"stopped after {position}", self.stop.received)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -26,7 +27,7 @@ class Profiler(keras.callbacks.Callback):
         self.last = last
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._start = int(self.model.step)
+        self._start = int(np.array(self.model.step))
         self._steps_a_call = self.model.steps_per_execution
         self._is_running = False
 
@@ -44,7 +45,7 @@ class Profiler(keras.callbacks.Callback):
             self._stop()
 
     def _done(self) -> int:
-        return int(self.model.step) - self._start
+        return int(np.array(self.model.step)) - self._start
 
     def _stop(self) -> None:
         tf.profiler.experimental.stop()

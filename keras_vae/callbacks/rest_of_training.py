@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
+
+from keras_vae.training.distribution import copies_of
 
 
 class PartOfTraining(keras.callbacks.Callback):
@@ -40,7 +41,7 @@ class PartOfTraining(keras.callbacks.Callback):
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
         # Keras sets metrics to zero when an epoch begins.
-        self._means = [np.array(variable) for metric in model.metrics for variable in metric.variables]
+        self._means = [copies_of(variable)[0].numpy() for metric in model.metrics for variable in metric.variables]
         for callback in self.callbacks:
             callback.set_model(model)
 
@@ -61,7 +62,8 @@ class PartOfTraining(keras.callbacks.Callback):
         if self.first_step:
             variables = [variable for metric in self.model.metrics for variable in metric.variables]
             for variable, value in zip(variables, self._means, strict=True):
-                variable.assign(value)
+                for copy in copies_of(variable):
+                    copy.assign(value)
         self._tell("on_epoch_begin", epoch, logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -20,7 +20,7 @@ from keras_vae.callbacks.profiler import Profiler
 from keras_vae.callbacks.progress import Progress
 from keras_vae.callbacks.projector import EmbeddingProjector
 from keras_vae.callbacks.rest_of_training import PartOfTraining
-from keras_vae.callbacks.stopping import StopSignals
+from keras_vae.callbacks.stopping import StopSignals, StopTogether
 from keras_vae.callbacks.tensorboard import TensorBoardSummaries
 from keras_vae.callbacks.tensorboard_images import EpochImages
 from keras_vae.callbacks.watch import Watch
@@ -28,6 +28,7 @@ from keras_vae.config import RunConfig
 from keras_vae.data import (
     ArraySplit,
     ImageDataset,
+    Split,
     build_augmentation,
     evaluation_batches,
     steps_per_epoch,
@@ -36,6 +37,7 @@ from keras_vae.data import (
 from keras_vae.errors import TrainingError
 from keras_vae.training.checkpoint_interval import CheckpointInterval
 from keras_vae.training.checkpoints import Position, list_checkpoints
+from keras_vae.training.distribution import Distribution
 from keras_vae.training.posteriors import measure_scaling_factor
 from keras_vae.training.run_directory import RunDirectory
 from keras_vae.training.saving import first_line, save_model
@@ -45,6 +47,14 @@ from keras_vae.training.trainer import VAETrainer
 EVALUATED, PLOTTED, RECONSTRUCTED = 1000, 5000, 20
 # They stay in memory: of large images there are fewer, so that either takes no more bytes than this.
 MOST_BYTES = 1 << 28
+# What TensorFlow says, in one way or another, when a worker that others wait for is gone.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
 
 
 def run_callbacks(
@@ -55,22 +65,33 @@ def run_callbacks(
     profile: tuple[int, int] | None = None,
     interval: CheckpointInterval | None = None,
     stop: StopSignals | None = None,
+    distribution: Distribution | None = None,
 ) -> list[keras.callbacks.Callback]:
     """Progress, metrics.csv, TensorBoard, GIF frames, checkpoints and, at the end, pictures; in the order they need.
 
     ``profile``: first and last training step to trace, counted from 1. ``interval`` and ``stop``: of `Checkpoints`.
+    Of several workers the others than the chief have what they need to stay in step with it, and write nothing.
     """
+    distribution = distribution or Distribution()
     batch_size = config.data.batch_size
+    is_alone = distribution.cluster.size == 1
+    stop_together = () if is_alone or stop is None else (StopTogether(stop, distribution),)
     most = max(RECONSTRUCTED, MOST_BYTES // math.prod(dataset.image_shape))
     test_images, test_labels = dataset.test.first(min(PLOTTED, most))
     train_images = ArraySplit(*dataset.train.first(min(EVALUATED, most)))
+    evaluation = TrainEvaluation(_evaluation_batches(train_images, config, distribution))
+    checkpoints = Checkpoints(
+        run.checkpoints if distribution.cluster.is_chief else None, interval, *(stop_together or (stop,))
+    )
+    if not distribution.cluster.is_chief:
+        return [evaluation, Watch(), *stop_together, checkpoints]
     posteriors = EpochPosteriors(test_images, test_labels, RECONSTRUCTED, batch_size)
     images = EpochImages(posteriors, dataset.class_names, config.seed)
     return [
         *([Profiler(run.tensorboard / "train", *profile)] if profile else []),
         # Those that measure, and add to the epoch's logs; those that write the logs down; those that draw.
         StepFigures(batch_size),
-        TrainEvaluation(evaluation_batches(train_images, batch_size)),
+        evaluation,
         posteriors,
         # Before anything is written of a step that changed nothing, or of an epoch.
         Watch(),
@@ -80,7 +101,8 @@ def run_callbacks(
         EmbeddingProjector(run.tensorboard / "test", posteriors, dataset.class_names),
         LatentFrames(run.frames, posteriors),
         # After everything else of the epoch: what a checkpoint says is done has been written.
-        Checkpoints(run.checkpoints, interval, stop),
+        *stop_together,
+        checkpoints,
         Pictures(run, dataset, test_images, test_labels, config.seed),
     ]
 
@@ -94,6 +116,7 @@ def fit_run(
     start: Position | None = None,
     profile: tuple[int, int] | None = None,
     interval: CheckpointInterval | None = None,
+    distribution: Distribution | None = None,
 ) -> None:
     """Train up to ``config.epochs``, then write the model and the summary.
 
@@ -103,23 +126,36 @@ def fit_run(
         run: where everything goes; has its config.json already.
         config: what to run.
         dataset: the images.
-        trainer: from `build_trainer` with the same ``config``; for a resumed run, with its checkpoint restored.
+        trainer: from `build_trainer` with the same ``config``, in the scope of the ``distribution``'s strategy; for a
+            resumed run, with its checkpoint restored.
         start: how far the checkpoint had come.
         profile: first and last training step to trace, counted from 1.
         interval: when to write checkpoints.
+        distribution: the replicas; None for one on one device. The chief alone writes.
 
     Raises:
-        TrainingError: when files cannot be written, or no step can be made any more.
+        TrainingError: when files cannot be written, no step can be made any more, or another worker was lost.
         TrainingStoppedError: when it was ended by a signal.
     """
+    distribution = distribution or Distribution()
     try:
-        _fit(run, config, dataset, trainer, start or Position(0), profile, interval)
-        run.evaluation.unlink(missing_ok=True)  # it was of another model
-        measure_scaling_factor(trainer.inference_vae, dataset.train, config.seed)
-        save_model(trainer.inference_vae, run.model)
-        run.write_summary({"parameters": trainer.vae.count_params(), **_summarise(run.read_metrics())})
+        _fit(run, config, dataset, trainer, start or Position(0), profile, interval, distribution)
+        if distribution.cluster.is_chief:
+            run.evaluation.unlink(missing_ok=True)  # it was of another model
+            measure_scaling_factor(trainer.inference_vae, dataset.train, config.seed)
+            save_model(trainer.inference_vae, run.model)
+            run.write_summary({"parameters": trainer.vae.count_params(), **_summarise(run.read_metrics())})
+        # Whoever leaves is lost to those that are not done.
+        distribution.from_chief(0)
     except (OSError, tf.errors.OpError) as error:
-        raise TrainingError(f"{_what_failed(error)}; {_last_checkpoint(run)}") from error
+        is_lost = distribution.cluster.size > 1 and isinstance(error, _LOST)
+        what = "the connection to another worker was lost" if is_lost else _what_failed(error)
+        raise TrainingError(f"{what}; {_last_checkpoint(run)}") from error
+
+
+def _evaluation_batches(split: Split, config: RunConfig, distribution: Distribution) -> Any:
+    part = distribution.part
+    return distribution.batches(evaluation_batches(split, max(1, config.data.batch_size // part.count), part))
 
 
 def _fit(
@@ -130,8 +166,9 @@ def _fit(
     start: Position,
     profile: tuple[int, int] | None,
     interval: CheckpointInterval | None,
+    distribution: Distribution,
 ) -> None:
-    batch_size = config.data.batch_size
+    batch_size, part = config.data.batch_size, distribution.part
     augment = build_augmentation(config.data.augment, dataset.image_shape, config.seed)
     steps = steps_per_epoch(dataset.train, batch_size)
     # What is left of an epoch that was broken off has fewer steps, and so is a fit of its own.
@@ -140,16 +177,25 @@ def _fit(
     if next_epoch < config.epochs or not parts:  # of a run that has all its epochs, what is done at the end is left
         parts.append((next_epoch, 0, config.epochs))
     with StopSignals() as stop:
-        callbacks = run_callbacks(run, config, dataset, profile=profile, interval=interval, stop=stop)
+        callbacks = run_callbacks(
+            run, config, dataset, profile=profile, interval=interval, stop=stop, distribution=distribution
+        )
         for epoch, step, end in parts:
+            batches = training_batches(
+                dataset.train,
+                batch_size,
+                seed=config.seed,
+                first_epoch=epoch,
+                first_step=step,
+                augment=augment,
+                part=part,
+            )
             trainer.fit(
-                training_batches(
-                    dataset.train, batch_size, seed=config.seed, first_epoch=epoch, first_step=step, augment=augment
-                ),
+                distribution.batches(batches),
                 epochs=end,
                 initial_epoch=epoch,
                 steps_per_epoch=steps - step,
-                validation_data=evaluation_batches(dataset.test, batch_size),
+                validation_data=_evaluation_batches(dataset.test, config, distribution),
                 callbacks=[
                     PartOfTraining(
                         callbacks,

@@ -6,7 +6,14 @@ import os
 import signal
 import threading
 from types import FrameType, TracebackType
+from typing import Any
 
+import keras
+
+from keras_vae.training.distribution import Distribution
+
+# Workers ask each other, and so wait for each other.
+_STEPS_BETWEEN_QUESTIONS = 10
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STDERR = 2
 
@@ -38,3 +45,33 @@ class StopSignals:
         self.received = number
         # Not print: the signal may have come while that was writing.
         os.write(_STDERR, b"stopping after this step, with a checkpoint; once more stops at once\n")
+
+
+class StopTogether(keras.callbacks.Callback):
+    """Tells every worker, after the same step, that one of them received a signal: ``received``, as of `StopSignals`.
+
+    Args:
+        own: what this process received.
+        distribution: the workers, all of which have this callback at the same place.
+    """
+
+    def __init__(self, own: StopSignals, distribution: Distribution) -> None:
+        super().__init__()
+        self.own = own
+        self.distribution = distribution
+        self.received: int | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._asked_after = -1
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if batch - self._asked_after >= _STEPS_BETWEEN_QUESTIONS:
+            self._asked_after = batch
+            self._ask()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._ask()
+
+    def _ask(self) -> None:
+        if self.distribution.sum_over_workers(int(self.own.received is not None)):
+            self.received = self.own.received or signal.SIGTERM

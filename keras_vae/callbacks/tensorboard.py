@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_vae.callbacks.figures import learning_rates
@@ -118,13 +119,13 @@ class TensorBoardSummaries(keras.callbacks.Callback):
         # Of an epoch that was broken off, the first steps have their points. (In a fit of someone's own, whose epochs
         # may begin at any step of the trainer, there is no such epoch.)
         steps = self.params.get("steps") or 0
-        done = int(self.model.step) - epoch * steps
+        done = int(np.array(self.model.step)) - epoch * steps
         done = done if 0 < done < steps else 0
         self._steps_written = self._last_step = done
         self._last_logs: dict[str, Any] = {}
         self._totals: dict[str, float] = {}
         if done:
-            means = {metric.name: float(metric.result()) for metric in self.model.metrics}
+            means = self.model.means_so_far()
             self._totals = {name: value * (1 if name == "skipped_steps" else done) for name, value in means.items()}
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -133,7 +134,7 @@ class TensorBoardSummaries(keras.callbacks.Callback):
         self._last_step, self._last_logs = batch + 1, logs or {}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        step = int(self.model.step)
+        step = int(np.array(self.model.step))
         if self._last_step > self._steps_written:
             self._write_training(self._last_step, self._last_logs)
         for name, value in (logs or {}).items():
@@ -155,7 +156,7 @@ class TensorBoardSummaries(keras.callbacks.Callback):
 
     def _write_training(self, steps: int, means: dict[str, Any]) -> None:
         """The means over the steps since the last point, from the ``means`` over the ``steps`` of the epoch so far."""
-        step = int(self.model.step)
+        step = int(np.array(self.model.step))
         with self._train.as_default():
             for name, value in means.items():
                 total = float(value) * (1 if name == "skipped_steps" else steps)

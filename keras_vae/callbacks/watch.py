@@ -36,7 +36,7 @@ class Watch(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if (batch + 1) % _STEPS_BETWEEN_LOOKS and batch + 1 < self.params["steps"]:
             return
-        skipped = int(self.model.skipped_in_a_row)
+        skipped = int(np.array(self.model.skipped_in_a_row))
         if skipped >= MOST_SKIPPED:
             raise TrainingError(
                 f"{self._not_finite()} was not finite in the last {skipped} steps, which changed no weight; try a "

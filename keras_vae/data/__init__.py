@@ -5,6 +5,7 @@ from keras_vae.data.dataset import ArraySplit, ImageDataset, IndexedSplit, Split
 from keras_vae.data.folder import load_folder
 from keras_vae.data.framing import Framing
 from keras_vae.data.load import load_dataset
+from keras_vae.data.part import Part
 from keras_vae.data.pipeline import evaluation_batches, steps_per_epoch, training_batches
 from keras_vae.data.tfrecord import write_tfrecords
 from keras_vae.data.tfrecord_source import load_tfrecords
@@ -14,6 +15,7 @@ __all__ = [
     "Framing",
     "ImageDataset",
     "IndexedSplit",
+    "Part",
     "Split",
     "StreamSplit",
     "build_augmentation",

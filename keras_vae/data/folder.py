@@ -23,8 +23,9 @@ from keras_vae.errors import InputError
 
 Read: TypeAlias = Callable[[npt.NDArray[np.int64]], UInt8Array]
 
-# The share of unreadable files from which on a folder is refused.
-_TOO_MANY = 0.01
+TOO_MANY_UNREADABLE = 0.01
+"""The share of unreadable images from which on a folder, or a batch job, is refused."""
+
 # Images that are decoded, and so held, at a time.
 _CHUNK = 256
 
@@ -169,6 +170,6 @@ def _check_unreadable(folder: Path, sides: list[Decoded], say: Callable[[str], N
         say(fault)
     total = len(unreadable) + sum(len(decoded.readable) for decoded in sides)
     found = f"{folder}: {len(unreadable):,} of {total:,} image files cannot be read"
-    if len(unreadable) >= _TOO_MANY * total or not all(decoded.readable for decoded in sides):
-        raise InputError(f"{found} (named above); a run goes on without them below {_TOO_MANY:.0%}")
+    if len(unreadable) >= TOO_MANY_UNREADABLE * total or not all(decoded.readable for decoded in sides):
+        raise InputError(f"{found} (named above); a run goes on without them below {TOO_MANY_UNREADABLE:.0%}")
     say(f"{found} and are left out")

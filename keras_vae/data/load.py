@@ -1,14 +1,18 @@
 """One function from what a user writes after ``--dataset`` to images."""
 
 import dataclasses
+import glob
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from keras_vae.config import DataConfig
-from keras_vae.data.dataset import ArraySplit, ImageDataset, Split
+from keras_vae.data.dataset import ArraySplit, ImageDataset, Split, StreamSplit
 from keras_vae.data.folder import load_folder
 from keras_vae.data.folder_scan import Splitting
 from keras_vae.data.framing import Framing
@@ -16,9 +20,10 @@ from keras_vae.data.idx import load_idx
 from keras_vae.data.sample import load_sample
 from keras_vae.data.tfds_prepare import SourceUnavailableError
 from keras_vae.data.tfds_source import load_tfds
+from keras_vae.data.tfrecord_source import load_tfrecords
 from keras_vae.errors import InputError
 
-_FOLDER, _IDX = "folder:", "idx:"
+_FOLDER, _IDX, _TFRECORD = "folder:", "idx:", "tfrecord:"
 # Images that are resized at a time.
 _CHUNK = 1024
 
@@ -39,7 +44,8 @@ def load_dataset(
     Args:
         dataset: ``auto`` (MNIST from TFDS when it is prepared or can be downloaded, else ``sample``);
             ``sample`` (5,000 real MNIST digits, no download); ``idx:DIR`` (MNIST's IDX files); ``folder:DIR`` (image
-            files); or the name of a TFDS data set (``mnist``, ``cifar10``, ``mnist_corrupted/spatter:1.0.0``). What is
+            files); ``tfrecord:DIR`` (what `write_tfrecords` wrote, or any such ``DIR/train/*`` and ``DIR/test/*``); or
+            the name of a TFDS data set (``mnist``, ``cifar10``, ``mnist_corrupted/spatter:1.0.0``). What is
             asked for by name is never replaced. A `DataConfig` has more settings; ``folder:DIR`` needs its
             ``image_size`` and ``channels``.
         data_dir: where TFDS keeps its data. None is the environment's ``TFDS_DATA_DIR``, else TFDS's default. As the
@@ -71,6 +77,8 @@ def load_dataset(
             strict=config.strict,
             say=say,
         )
+    if config.dataset.startswith(_TFRECORD):
+        return _framed(_load_tfrecord_folder(config), config)
     return _load_tfds(config, config.dataset, say)
 
 
@@ -95,6 +103,14 @@ def _load_tfds(config: DataConfig, name: str, say: Callable[[str], None]) -> Ima
         train_split=config.train_split,
         test_split=config.test_split,
     )
+
+
+def _load_tfrecord_folder(config: DataConfig) -> ImageDataset:
+    folder = Path(_directory(config, _TFRECORD)).expanduser()
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such directory; keras-vae to-tfrecord writes one")
+    train, test = ([glob.escape(str(folder)) + f"/{split}/*"] for split in ("train", "test"))
+    return load_tfrecords(train, test, memory_limit=config.memory_limit)
 
 
 def _directory(config: DataConfig, prefix: str) -> str:
@@ -123,8 +139,20 @@ def _framed(dataset: ImageDataset, config: DataConfig) -> ImageDataset:
         return dataset
 
     def framed(split: Split) -> Split:
+        if isinstance(split, StreamSplit):
+            return _framed_stream(split, framing)
         images, labels = split.first(split.count)
         parts = [framing.apply(images[start : start + _CHUNK]).numpy() for start in range(0, len(images), _CHUNK)]
         return ArraySplit(np.concatenate(parts), labels)
 
     return dataclasses.replace(dataset, train=framed(dataset.train), test=framed(dataset.test))
+
+
+def _framed_stream(split: StreamSplit, framing: Framing) -> StreamSplit:
+    """The same records, resized as they are decoded."""
+
+    def decode(records: tf.Tensor) -> Any:
+        decoded = split.decode(records)
+        return (framing.apply(decoded[0]), decoded[1]) if split.has_labels else framing.apply(decoded)
+
+    return dataclasses.replace(split, image_shape=framing.shape, decode=decode)

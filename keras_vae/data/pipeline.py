@@ -11,7 +11,8 @@ from typing import Any
 import tensorflow as tf
 
 from keras_vae.data.augment import Augment
-from keras_vae.data.dataset import ArraySplit, IndexedSplit, Split, StreamSplit
+from keras_vae.data.dataset import Split, StreamSplit
+from keras_vae.data.part import WHOLE, Part
 from keras_vae.errors import InputError
 
 _SHARDS_READ_TOGETHER = 16
@@ -25,6 +26,7 @@ def training_batches(
     first_epoch: int = 0,
     first_step: int = 0,
     augment: Augment | None = None,
+    part: Part = WHOLE,
 ) -> tf.data.Dataset:
     """Endless batches, shuffled afresh in each epoch; the last, incomplete batch of an epoch is dropped.
 
@@ -38,14 +40,17 @@ def training_batches(
         first_step: the step of that epoch to start at.
         augment: maps images float32 (B, H, W, C) and the number of their batch, counted over all epochs, to images;
             see `build_augmentation`.
+        part: the parts of each batch to give, one after another; other images are not even decoded.
 
     Returns:
-        Images float32 (B, H, W, C) in [0, 1] with labels int32 (B,), or alone when there are no labels.
+        Images float32 (B, H, W, C) in [0, 1] with labels int32 (B,), or alone when there are no labels. Of parts, B is
+        a part's size.
 
     Raises:
-        InputError: when the batch does not fit the split, or the start is negative.
+        InputError: when the batch does not fit the split or the parts, or the start is negative.
     """
     steps = steps_per_epoch(split, batch_size)
+    part.check(batch_size)
     if first_epoch < 0 or first_step < 0:
         raise InputError(f"training cannot start at epoch {first_epoch}, step {first_step}; both count from 0")
     first_epoch, first_step = first_epoch + first_step // steps, first_step % steps
@@ -58,17 +63,18 @@ def training_batches(
             batches = order(epoch_seed).batch(batch_size, drop_remainder=True)
             return batches.skip(tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0))
 
-        return tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(rest_of_epoch)
+        return part.of_batches(tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(rest_of_epoch))
 
-    if not isinstance(split, StreamSplit):
-        batches = _gather(split, endless(partial(_index_order, split.count)))
-    else:  # shuffled and skipped as records, decoded after that
-        batches = _parallel_map(endless(partial(_stream_order, split)), split.decode)
-        batches = _parallel_map(batches, _on_images(_to_float))
+    # A stream is shuffled and skipped as records, and decoded after that.
+    order = partial(_stream_order, split) if isinstance(split, StreamSplit) else partial(_index_order, split.count)
+    batches = _parallel_map(endless(order), _reader(split))
     if augment is not None:
         # In sequence, since a layer's random state is set for each batch.
-        batches = batches.enumerate(first_epoch * steps + first_step).map(
-            lambda number, batch: _on_images(lambda images: augment(images, number))(*_as_tuple(batch))
+        first = (first_epoch * steps + first_step) * len(part.numbers)
+        batches = batches.enumerate(first).map(
+            lambda element, batch: _on_images(lambda images: augment(images, part.number_of(element)))(
+                *_as_tuple(batch)
+            )
         )
     batches = batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
     return batches.prefetch(tf.data.AUTOTUNE)
@@ -86,20 +92,33 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
     return split.count // batch_size
 
 
-def evaluation_batches(split: Split, batch_size: int) -> tf.data.Dataset:
+def evaluation_batches(split: Split, batch_size: int, part: Part = WHOLE) -> tf.data.Dataset:
     """The split once, in order, as ``training_batches`` gives it; the last batch may be smaller.
+
+    Of several parts it is whole batches, dealt to the parts in turn, each with its weights (B,) as a third element (and
+    zeros as labels where there are none): 1, or 0 of a copy that fills the last round up.
 
     Raises:
         InputError: when ``batch_size`` is below 1.
     """
     _check_batch_size(batch_size)
-    if not isinstance(split, StreamSplit):
-        batches = _gather(split, tf.data.Dataset.range(split.count).batch(batch_size))
+    total = -(-split.count // batch_size)
+    elements = split.records() if isinstance(split, StreamSplit) else tf.data.Dataset.range(split.count)
+    batches = elements.batch(batch_size)
+    read = _reader(split)
+    if part.count == 1:
+        batches = _parallel_map(batches, read)
     else:
-        batches = _parallel_map(split.records().batch(batch_size), split.decode)
-        batches = _parallel_map(batches, _on_images(_to_float))
-        batches = batches.apply(tf.data.experimental.assert_cardinality(-(-split.count // batch_size)))
-    return batches.prefetch(tf.data.AUTOTUNE)
+        batches = _parallel_map(part.deal(batches, total), partial(_weighted, read))
+        total = -(-total // part.count) * len(part.numbers)
+    return batches.apply(tf.data.experimental.assert_cardinality(total)).prefetch(tf.data.AUTOTUNE)
+
+
+def _weighted(read: Callable[[tf.Tensor], Any], batch: tf.Tensor, weight: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Images, labels and weights of a dealt batch."""
+    weights = tf.fill(tf.shape(batch), weight)
+    images, labels = (*_as_tuple(read(batch)), tf.zeros(tf.shape(batch), tf.int32))[:2]
+    return images, labels, weights
 
 
 def _check_batch_size(batch_size: int) -> None:
@@ -129,14 +148,17 @@ def _stream_order(split: StreamSplit, epoch_seed: tf.Tensor) -> tf.data.Dataset:
     return records.shuffle(split.shuffle_buffer, seed=buffer_seed, reshuffle_each_iteration=False)
 
 
-def _gather(split: ArraySplit | IndexedSplit, index_batches: tf.data.Dataset) -> tf.data.Dataset:
-    """The images (and labels) at each batch of indices; image by image, tf.data would be far slower."""
+def _reader(split: Split) -> Callable[[tf.Tensor], Any]:
+    """From a batch of indices, or of a stream's serialised records, to images float32 (and labels)."""
+    if isinstance(split, StreamSplit):
+        return lambda records: _on_images(_to_float)(*_as_tuple(split.decode(records)))
 
+    # The whole batch at once: image by image, tf.data would be far slower.
     def take(indices: tf.Tensor) -> Any:
         images, labels = split.take(indices)
         return _to_float(images) if labels is None else (_to_float(images), labels)
 
-    return _parallel_map(index_batches, take)
+    return take
 
 
 def _to_float(images: tf.Tensor) -> tf.Tensor:

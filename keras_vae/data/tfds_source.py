@@ -79,7 +79,8 @@ def find_prepared(name: str, data_dir: str | os.PathLike[str] | None) -> tuple[b
 def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
     if not _NAME.fullmatch(name):
         raise InputError(
-            f"{name!r} names no data set; give auto, sample, idx:DIR, folder:DIR or a TFDS name such as mnist"
+            f"{name!r} names no data set; give auto, sample, idx:DIR, folder:DIR, tfrecord:DIR or a TFDS name such as "
+            "mnist"
         )
     try:
         import tensorflow_datasets as tfds  # deferred: only TFDS data sets need it

@@ -20,6 +20,9 @@ from keras_vae.errors import InputError
 
 _GZIP = "GZIP"
 _BATCH_BYTES, _SHUFFLE_BYTES = 16 << 20, 256 << 20
+REFUSALS = (tf.errors.OpError, UnicodeDecodeError)
+"""What an operation raises of a bad record: TensorFlow's message may quote it, and then be no text itself."""
+
 # A label is the number of a class; what is larger is a key of something else.
 _MOST_CLASSES = 1 << 20
 
@@ -88,7 +91,7 @@ def _find_files(patterns: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
         try:
             files = [pattern] if tf.io.gfile.exists(pattern) else sorted(tf.io.gfile.glob(pattern))
         except tf.errors.OpError as error:
-            raise InputError(f"{pattern}: cannot be looked up ({_reason(error)})") from error
+            raise InputError(f"{pattern}: cannot be looked up ({reason_of(error)})") from error
         if not files:
             raise InputError(f"{pattern}: no such file; expected gzipped TFRecord files")
         found |= dict.fromkeys(files)
@@ -144,7 +147,7 @@ def _inspect_record(file: str, record: bytes) -> tuple[tuple[int, int, int], boo
     try:
         height, width, channels = tf.io.decode_png(encoded[0]).shape
     except tf.errors.OpError as error:
-        raise InputError(f"{file}: {IMAGE_KEY} is no image ({_reason(error)}); {expected}") from error
+        raise InputError(f"{file}: {IMAGE_KEY} is no image ({reason_of(error)}); {expected}") from error
     if channels not in (1, 3):
         raise InputError(f"{file}: its images have {channels} channels; they must have 1 or 3")
     return (height, width, channels), LABEL_KEY in features
@@ -233,11 +236,11 @@ def _batches(split: StreamSplit, file: str) -> Iterator[tuple[UInt8Array, Int32A
             batch = None if (serialized := next(records, None)) is None else split.decode(serialized)
         except tf.errors.DataLossError as error:
             raise _damaged(file, error) from error
-        except tf.errors.OpError as error:
+        except REFUSALS as error:
             label = f" and {LABEL_KEY} (one int64)" if split.has_labels else ""
             raise InputError(
                 f"{file}: has a record that is not as the first one, {IMAGE_KEY} (PNG or JPEG of {split.image_shape})"
-                f"{label}: {_reason(error)}"
+                f"{label}: {reason_of(error)}"
             ) from error
         if batch is None:
             return
@@ -258,11 +261,13 @@ def _check_hashes(recorded: _Recorded) -> None:
 
 
 def _damaged(file: str, error: tf.errors.OpError) -> InputError:
-    return InputError(f"{file}: cannot be read as a gzipped TFRecord file ({_reason(error)})")
+    return InputError(f"{file}: cannot be read as a gzipped TFRecord file ({reason_of(error)})")
 
 
-def _reason(error: tf.errors.OpError) -> str:
+def reason_of(error: tf.errors.OpError | UnicodeDecodeError) -> str:
     """What TensorFlow says last, in one line, without the trace before it and the node around it."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is no text"
     text = str(error.message).split("\n\t [[")[0].strip().split("\n\n")[-1]
     text = re.sub(r"^\{\{.*?\}\}\s*", "", text).split(" [Op:")[0]
     return " ".join(text.split())[:300]

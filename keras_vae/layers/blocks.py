@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -18,6 +19,9 @@ class _Block(keras.layers.Layer):
     """
 
     residual_class: type[keras.layers.Layer] = ResidualBlock
+    # Set by whoever trains, and no part of the model: for the gradient, compute what is inside of the layers again
+    # rather than keep it (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost").
+    recompute: bool = False
 
     def __init__(
         self,
@@ -76,7 +80,8 @@ class _Block(keras.layers.Layer):
     def call(self, inputs: Any, context: Any = None) -> Any:
         hidden = inputs
         for layer in self.body:
-            hidden = layer(hidden, context) if isinstance(layer, CrossAttention2D) else layer(hidden)
+            inputs = (hidden, context) if isinstance(layer, CrossAttention2D) else (hidden,)
+            hidden = _recomputed(layer)(*inputs) if self.recompute else layer(*inputs)
         return hidden if self.resampling is None else self.resampling(hidden)
 
     def compute_output_shape(self, inputs_shape: Any, context_shape: Any = None) -> Any:
@@ -93,6 +98,11 @@ class _Block(keras.layers.Layer):
             "num_heads": self.num_heads,
             "groups": self.groups,
         }
+
+
+def _recomputed(layer: keras.layers.Layer) -> Callable[..., Any]:
+    # TensorFlow wants a function, with a name.
+    return keras.remat(lambda *inputs: layer(*inputs))
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")

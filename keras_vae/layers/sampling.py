@@ -13,7 +13,8 @@ class GaussianSampling(keras.layers.Layer):
     """Draw ``z = mean + exp(log_var / 2) · ε`` with ``ε ~ N(0, I)``.
 
     Inputs ``mean`` and ``log_var``, both (N, ..., L); output ``z`` of the same shape, float32 unless ``dtype`` says
-    otherwise. The gradient flows through ``mean`` and ``log_var``; every call draws afresh.
+    otherwise. The gradient flows through ``mean`` and ``log_var``; every call draws afresh, unless it is given ε as
+    ``epsilon``.
 
     Args:
         seed: seed of the layer's own generator; None draws one from Keras's global seed.
@@ -28,11 +29,16 @@ class GaussianSampling(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
-    def call(self, mean: Any, log_var: Any) -> Any:
-        epsilon = keras.random.normal(ops.shape(mean), dtype=mean.dtype, seed=self.seed_generator)
+    def noise(self, shape: tuple[Any, ...]) -> Any:
+        """Draws of N(0, 1), as ``call`` makes them."""
+        return keras.random.normal(shape, dtype=self.compute_dtype, seed=self.seed_generator)
+
+    def call(self, mean: Any, log_var: Any, epsilon: Any = None) -> Any:
+        if epsilon is None:
+            epsilon = self.noise(ops.shape(mean))
         return mean + ops.exp(0.5 * log_var) * epsilon
 
-    def compute_output_shape(self, mean_shape: Any, log_var_shape: Any) -> Any:
+    def compute_output_shape(self, mean_shape: Any, log_var_shape: Any, epsilon_shape: Any = None) -> Any:
         return mean_shape
 
     def get_config(self) -> dict[str, Any]:

@@ -21,8 +21,10 @@ from keras_vae.losses.elbo import (
     free_bits_kl,
     gaussian_nll,
     laplace_nll,
+    likelihood_error,
     likelihood_nll,
     matched_logistic_scale,
+    scale_for_error,
 )
 from keras_vae.losses.perceptual import LPIPS, lpips_distance
 from keras_vae.losses.vgg16 import VGG16Features
@@ -49,7 +51,9 @@ __all__ = [
     "kl_divergence",
     "kl_per_dimension",
     "laplace_nll",
+    "likelihood_error",
     "likelihood_nll",
     "lpips_distance",
     "matched_logistic_scale",
+    "scale_for_error",
 ]

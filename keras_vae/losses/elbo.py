@@ -38,6 +38,25 @@ def free_bits_kl(mean: Tensor, log_var: Tensor, free_bits: float) -> Tensor:
     return ops.sum(ops.maximum(ops.mean(kl_per_dimension(mean, log_var), axis=0), free_bits))
 
 
+def likelihood_error(likelihood: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """What a batch's best scale depends on: the mean absolute error of "laplace", else the squared. (), float32."""
+    difference = _float32(y_true) - _float32(y_pred)
+    return ops.mean(ops.abs(difference) if likelihood == "laplace" else ops.square(difference))
+
+
+def scale_for_error(likelihood: str, error: Tensor) -> Tensor:
+    """The scale, as `likelihood_nll` takes it, that fits images of that `likelihood_error`. (), float32.
+
+    It is the most likely one; of "discretized_logistic", whose most likely scale has no closed form, it is the one
+    whose variance, ``(π s)² / 3``, is the error.
+    """
+    if likelihood == "discretized_logistic":
+        return ops.maximum(ops.sqrt(3.0 * error) / math.pi, SCALE_FLOOR)
+    if likelihood == "laplace":
+        return ops.maximum(error, SCALE_FLOOR)
+    return ops.sqrt(ops.maximum(error, VARIANCE_FLOOR))
+
+
 def calibrated_variance(y_true: Tensor, y_pred: Tensor, floor: float = VARIANCE_FLOOR) -> Tensor:
     """The Gaussian variance under which a batch is most likely: its mean squared error, at least ``floor``.
 
@@ -49,7 +68,7 @@ def calibrated_variance(y_true: Tensor, y_pred: Tensor, floor: float = VARIANCE_
     Reference: Rybkin et al. 2021, "Simple and Effective VAE Training with Calibrated Decoders" (σ-VAE), eq.
         6.
     """
-    return ops.maximum(ops.mean(ops.square(_float32(y_true) - _float32(y_pred))), floor)
+    return ops.maximum(likelihood_error("gaussian", y_true, y_pred), floor)
 
 
 def calibrated_scale(y_true: Tensor, y_pred: Tensor, floor: float = SCALE_FLOOR) -> Tensor:
@@ -57,7 +76,7 @@ def calibrated_scale(y_true: Tensor, y_pred: Tensor, floor: float = SCALE_FLOOR)
 
     Shape (), float32; the gradient flows through it as through `calibrated_variance`.
     """
-    return ops.maximum(ops.mean(ops.abs(_float32(y_true) - _float32(y_pred))), floor)
+    return ops.maximum(likelihood_error("laplace", y_true, y_pred), floor)
 
 
 def matched_logistic_scale(y_true: Tensor, y_pred: Tensor, floor: float = SCALE_FLOOR) -> Tensor:
@@ -66,8 +85,8 @@ def matched_logistic_scale(y_true: Tensor, y_pred: Tensor, floor: float = SCALE_
     Shape (), float32, at least ``floor``. No gradient flows through it: other than the calibrated ones it is not the
     most likely scale, which has no closed form.
     """
-    error = ops.mean(ops.square(_float32(y_true) - _float32(y_pred)))
-    return ops.stop_gradient(ops.maximum(ops.sqrt(3.0 * error) / math.pi, floor))
+    error = likelihood_error("discretized_logistic", y_true, y_pred)
+    return ops.stop_gradient(ops.maximum(scale_for_error("discretized_logistic", error), floor))
 
 
 def gaussian_nll(y_true: Tensor, y_pred: Tensor, variance: Tensor | float) -> Tensor:

@@ -122,6 +122,11 @@ class Decoder(Pyramid):
         )
         self.build((None, *self.latent_shape))
 
+    @property
+    def levels(self) -> list[keras.layers.Layer]:
+        """The blocks, in the order that latents take through them."""
+        return [self.mid_block, *self.up_blocks]
+
     def build(self, z_shape: Any, labels_shape: Any = None) -> None:
         if self.built:
             return
@@ -141,7 +146,7 @@ class Decoder(Pyramid):
         if self.bottleneck is not None:
             self.bottleneck.build((None, *grid, self.bottleneck_width))
         shape = (None, *grid, width)
-        for block in (self.mid_block, *self.up_blocks):
+        for block in self.levels:
             block.build(shape, context_shape)
             shape = block.compute_output_shape(shape)
         self.norm.build(shape)
@@ -169,7 +174,7 @@ class Decoder(Pyramid):
         if self.bottleneck is not None:
             grid = self.geometry.grid(len(self.widths) - 1)
             hidden = self.bottleneck(ops.reshape(hidden, (-1, *grid, self.bottleneck_width)))
-        for block in (self.mid_block, *self.up_blocks):
+        for block in self.levels:
             hidden = block(hidden, context)
         hidden = self.norm(hidden)
         if self.unstem is not None:

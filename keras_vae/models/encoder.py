@@ -110,6 +110,11 @@ class Encoder(Pyramid):
             return keras.layers.Conv2D(size, 3, padding="same", dtype=LATENT_DTYPE, name=name)
         return keras.layers.Dense(size, dtype=LATENT_DTYPE, name=name)
 
+    @property
+    def levels(self) -> list[keras.layers.Layer]:
+        """The blocks, in the order that images take through them."""
+        return [*self.down_blocks, self.mid_block]
+
     def build(self, images_shape: Any, labels_shape: Any = None) -> None:
         if self.built:
             return
@@ -120,7 +125,7 @@ class Encoder(Pyramid):
         shape: Any = (None, *self.geometry.padded, self.image_shape[-1])
         self.stem.build(shape)
         shape = self.stem.compute_output_shape(shape)
-        for block in (*self.down_blocks, self.mid_block):
+        for block in self.levels:
             block.build(shape, context_shape)
             shape = block.compute_output_shape(shape)
         self.norm.build(shape)
@@ -133,7 +138,7 @@ class Encoder(Pyramid):
     def call(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
         context = None if self.label_token is None else self.label_tokens(labels)
         hidden = self.stem(self.geometry_of(*images.shape[1:3]).pad(images))
-        for block in (*self.down_blocks, self.mid_block):
+        for block in self.levels:
             hidden = block(hidden, context)
         hidden = self.norm(hidden)
         if self.bottleneck is not None:

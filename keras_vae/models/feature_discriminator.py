@@ -12,8 +12,8 @@ from keras_vae.layers import SpectralConv2D
 
 # Maps larger than this are halved on the way to their logits.
 _LARGE_SIDE = 8
-# What a running mean keeps of its past at every call in training.
-MOMENTUM = 0.99
+# What the running mean keeps of its past at every `FeatureDiscriminator.follow`.
+MOMENTUM = 0.98
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
@@ -24,7 +24,7 @@ class FeatureDiscriminator(keras.Model):
     means real. Maps of sides above 8 are halved by the middle convolution. Where a perceptual loss has the features
     already, it costs next to nothing, and sees what a PatchGAN of its size takes long to learn.
 
-    Each map is divided by the root mean square of its values, of which a running mean is kept in training.
+    Each map is divided by the root mean square of its values in the training steps before, which `follow` is told of.
 
     Args:
         feature_shapes: (h, w, C) of each map.
@@ -69,15 +69,23 @@ class FeatureDiscriminator(keras.Model):
     def call(self, features: Any, training: bool = False) -> Any:
         logits = []
         for hidden, mean_square, (*convs, to_logits) in zip(features, self.mean_squares, self.heads, strict=True):
-            if training:
-                own = ops.mean(ops.square(ops.stop_gradient(ops.cast(hidden, "float32"))))
-                mean_square.assign(MOMENTUM * mean_square + (1.0 - MOMENTUM) * own)
             hidden = ops.cast(hidden, self.compute_dtype) * ops.cast(ops.rsqrt(mean_square), self.compute_dtype)
             for conv in convs:
                 hidden = ops.leaky_relu(conv(hidden, training=training), 0.2)
             patches = to_logits(hidden, training=training)
             logits.append(ops.reshape(patches, (-1, patches.shape[1] * patches.shape[2])))
         return ops.cast(ops.concatenate(logits, axis=1), "float32")
+
+    @staticmethod
+    def mean_squares_of(features: Any) -> Any:
+        """The mean square of each map's values, (maps,) float32; no gradient flows through it."""
+        return ops.stack([ops.mean(ops.square(ops.stop_gradient(ops.cast(each, "float32")))) for each in features])
+
+    def follow(self, mean_squares: Any) -> None:
+        """Move the running means towards a training batch's `mean_squares_of`, (maps,), where those are finite."""
+        for index, running in enumerate(self.mean_squares):
+            moved = MOMENTUM * running + (1.0 - MOMENTUM) * mean_squares[index]
+            running.assign(ops.where(ops.isfinite(moved), moved, running))
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -6,6 +6,9 @@ Attributes are loaded on first use: the run directory needs no TensorFlow.
 from keras_vae.lazy import lazy_attributes
 
 _MODULES = {
+    "Execution": "keras_vae.training.execution",
+    "FusedAdamW": "keras_vae.training.optimizers",
+    "Muon": "keras_vae.training.muon",
     "Objective": "keras_vae.training.objective",
     "RunDirectory": "keras_vae.training.run_directory",
     "VAETrainer": "keras_vae.training.trainer",

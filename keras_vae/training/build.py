@@ -12,6 +12,8 @@ from keras_vae.config import ObjectiveConfig, OptimizerConfig, RunConfig
 from keras_vae.losses import LPIPS
 from keras_vae.models import VAE, FeatureDiscriminator, PatchDiscriminator
 from keras_vae.training.device import choose_jit, choose_precision
+from keras_vae.training.distribution import replicas
+from keras_vae.training.execution import ONE_DEVICE, Execution
 from keras_vae.training.muon import Muon
 from keras_vae.training.optimizers import FusedAdamW
 from keras_vae.training.schedules import warmup_cosine
@@ -21,16 +23,22 @@ from keras_vae.training.trainer import VAETrainer
 ENDS = ("encoder/stem", "mean", "log_var", "decoder/mapping_0", "to_image", "embedding")
 
 
-def build_trainer(config: RunConfig, steps_per_epoch: int) -> VAETrainer:
+def build_trainer(config: RunConfig, steps_per_epoch: int, execution: Execution = ONE_DEVICE) -> VAETrainer:
     """Seed Keras and make the trainer that ``config`` describes, ready to ``fit``, in the precision that it names.
+
+    Inside the scope of the strategy that ``execution`` names, if that is not one device.
 
     Raises:
         InputError: when the model's or the loss's settings do not fit together.
     """
     keras.utils.set_random_seed(config.seed)
+    execution.check(config, replicas())
     total_steps = config.epochs * steps_per_epoch
     with _dtype_policy(choose_precision(config.precision).value):
         vae = VAE.from_model_config(config.model)
+        if execution.recompute:
+            for block in (*vae.encoder.levels, *vae.decoder.levels):
+                block.recompute = True
         discriminator = None
         if config.objective.adversarial_weight:
             discriminator = PatchDiscriminator(config.model.image_shape, **config.discriminator.as_dict())
@@ -43,11 +51,12 @@ def build_trainer(config: RunConfig, steps_per_epoch: int) -> VAETrainer:
             feature_discriminator=_feature_discriminator(config, perceptual_loss),
             total_steps=total_steps,
             ema=config.optimizer.ema,
+            accumulate=execution.accumulate,
         )
         trainer.compile(
             _autoencoder_optimizer(config.optimizer, total_steps),
             _optimizer(FusedAdamW, config.optimizer, config.optimizer.discriminator_learning_rate, total_steps),
-            jit_compile=choose_jit(config.jit).value == "on",
+            jit_compile=choose_jit(config.jit, replicas()).value == "on",
             steps_per_execution=config.steps_per_execution,
         )
     return trainer

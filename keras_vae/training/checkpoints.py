@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from keras_vae.errors import InputError
 from keras_vae.files import folder_written_beside, sha256_of
+from keras_vae.training.distribution import copies_of
 from keras_vae.training.trainer import VAETrainer
 
 KEPT = 3
@@ -58,7 +59,7 @@ def save_checkpoint(trainer: VAETrainer, folder: Path, position: Position, *, el
     Raises:
         OSError: when it cannot be written; the others are as they were.
     """
-    path = folder / f"epoch_{position.epochs:04d}_step_{position.steps:05d}"
+    path = _path_of(folder, position)
     with folder_written_beside(path) as beside:
         with open(beside / _STATE, "wb") as file:
             np.savez(file, allow_pickle=False, **_arrays_of(trainer))
@@ -106,6 +107,24 @@ def restore_checkpoint(trainer: VAETrainer, folder: Path, say: Callable[[str], N
     raise InputError(f"{folder}: every checkpoint is damaged; start again with --overwrite")
 
 
+def load_checkpoint(trainer: VAETrainer, folder: Path, position: Position) -> None:
+    """Load the checkpoint of that position, which another worker has found whole.
+
+    Raises:
+        InputError: when it cannot be read, or does not fit the trainer.
+    """
+    path = _path_of(folder, position)
+    try:
+        arrays = _read(path)
+    except _DamagedError as error:
+        raise InputError(f"{path}: cannot be read here ({error}); all workers need the same --run-dir") from error
+    _load(trainer, arrays, path)
+
+
+def _path_of(folder: Path, position: Position) -> Path:
+    return folder / f"epoch_{position.epochs:04d}_step_{position.steps:05d}"
+
+
 def _variables_of(trainer: VAETrainer) -> Iterator[tuple[str, Any]]:
     """Every variable with a name that is its own, in the same order each time."""
     parts = {
@@ -128,7 +147,8 @@ def _variables_of(trainer: VAETrainer) -> Iterator[tuple[str, Any]]:
 
 
 def _arrays_of(trainer: VAETrainer) -> dict[str, npt.NDArray[Any]]:
-    return {name: variable.numpy() for name, variable in _variables_of(trainer)}
+    # Every replica has the same: of the metrics too, whose value elsewhere is a sum over all workers.
+    return {name: copies_of(variable)[0].numpy() for name, variable in _variables_of(trainer)}
 
 
 def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -153,7 +173,8 @@ def _load(trainer: VAETrainer, arrays: dict[str, npt.NDArray[Any]], path: Path) 
             "resume it with the config.json and the version of keras-vae that made it"
         )
     for name, variable in variables.items():
-        variable.assign(arrays[name])
+        for copy in copies_of(variable):
+            copy.assign(arrays[name])
 
 
 def _remove_old(folder: Path) -> None:

@@ -56,10 +56,12 @@ def choose_precision(requested: str) -> Choice:
     return Choice("float32", f"{name} has no tensor cores")
 
 
-def choose_jit(requested: str) -> Choice:
+def choose_jit(requested: str, replicas: int = 1) -> Choice:
     """ "on" or "off" for ``requested``, which may be "auto"."""
     if requested != "auto":
         return Choice(requested, "as asked")
+    if replicas > 1:
+        return Choice("off", f"{replicas} replicas")
     if gpus():
         return Choice("on", "GPU")
     return Choice("off", "no GPU: XLA was measured slower on CPU")

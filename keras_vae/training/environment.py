@@ -12,14 +12,15 @@ from keras_vae.training.device import choose_jit, choose_precision, gpus
 from keras_vae.training.requirements import package_versions
 
 
-def describe_environment(config: RunConfig) -> dict[str, Any]:
+def describe_environment(config: RunConfig, replicas: int = 1) -> dict[str, Any]:
     """Versions, devices, precision and XLA with the reasons, and the git revision of a checkout; ready for JSON."""
-    precision, jit = choose_precision(config.precision), choose_jit(config.jit)
+    precision, jit = choose_precision(config.precision), choose_jit(config.jit, replicas)
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": package_versions(),
         "gpus": [name for name, _ in gpus()],
+        "replicas": replicas,
         "precision": {"value": precision.value, "reason": precision.reason},
         "jit": {"value": jit.value, "reason": jit.reason},
         "git_revision": git_revision(),

@@ -14,12 +14,10 @@ from keras import ops
 from keras_vae.config import ObjectiveConfig
 from keras_vae.losses import (
     AdversarialLoss,
-    calibrated_scale,
-    calibrated_variance,
-    free_bits_kl,
     get_adversarial_loss,
+    likelihood_error,
     likelihood_nll,
-    matched_logistic_scale,
+    scale_for_error,
 )
 
 # Bounds of the adaptive weight (Esser et al. 2021, section 3.1; the upper one is their code's).
@@ -45,23 +43,26 @@ class Objective:
         """The pair of losses that ``config.adversarial_loss`` names."""
         return get_adversarial_loss(self.config.adversarial_loss)
 
-    def calibrated(self, images: Any, reconstructions: Any) -> Any:
-        """The likelihood's scale that fits a batch best (σ-VAE, Rybkin et al. 2021)."""
-        if self.likelihood == "discretized_logistic":
-            return matched_logistic_scale(images, reconstructions)
-        if self.likelihood == "laplace":
-            return calibrated_scale(images, reconstructions)
-        return ops.sqrt(calibrated_variance(images, reconstructions))
+    def error(self, images: Any, reconstructions: Any) -> Any:
+        """The mean over a batch that the likelihood's scale is calibrated from."""
+        return likelihood_error(self.likelihood, images, reconstructions)
+
+    def calibrated(self, error: Any) -> Any:
+        """The likelihood's scale that fits images of that mean error best (σ-VAE, Rybkin et al. 2021)."""
+        return scale_for_error(self.likelihood, error)
 
     def nll(self, images: Any, reconstructions: Any, scale: Any) -> Any:
         """``-log p(x | z)`` in nats an image; ``scale`` as for `likelihood_nll`."""
         return ops.mean(likelihood_nll(self.likelihood, images, reconstructions, scale))
 
-    def punished_kl(self, kl: Any, mean: Any, log_var: Any) -> Any:
-        """What β multiplies: the KL, or with free bits only the part of it above them."""
+    def punished_kl(self, kl: Any, dimension_kl: Any) -> Any:
+        """What β multiplies: the KL, or with free bits only the part of it above them.
+
+        ``dimension_kl`` (latent_dim,) is the batch's mean KL of each dimension; see `free_bits_kl`.
+        """
         if self.config.free_bits == 0:
             return kl
-        return free_bits_kl(mean, log_var, self.config.free_bits)
+        return ops.sum(ops.maximum(dimension_kl, self.config.free_bits))
 
     def perceptual(self, images: Any, reconstructions: Any) -> Any:
         """LPIPS of `perceptual_share`."""

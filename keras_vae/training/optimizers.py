@@ -25,6 +25,12 @@ class FusedAdamW(keras.optimizers.AdamW):
         if self.amsgrad:
             raise ValueError("FusedAdamW: the fused kernel has no amsgrad; use keras.optimizers.AdamW")
 
+    def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
+        # Keras would sum gradients over the replicas here. They are the whole batch's already, and every replica
+        # updates its own copies.
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            self.update_step(gradient, variable.value, learning_rate)
+
     def _apply_weight_decay(self, variables: Any) -> None:
         """Nothing: `update_step` decays, where the learning rate is at hand."""
 
@@ -71,3 +77,24 @@ class SkippingOptimizer(keras.optimizers.LossScaleOptimizer):
 
     def _stateful_handle_non_finite_grads(self) -> None:
         """Nothing: a scale that halves at every bad batch, and never grows, would end in zero."""
+
+
+def guarded(optimizer: Any, compute_dtype: str, variables: list[Any]) -> keras.optimizers.LossScaleOptimizer:
+    """The optimizer in Keras's wrapper that skips steps whose gradients are not finite, built for ``variables``.
+
+    float16 needs the wrapper's loss scale as well; in the other precisions the scale stays at 1.
+
+    Raises:
+        ValueError: when there are several replicas, over which Keras's own optimizers would sum the gradients again.
+    """
+    optimizer = keras.optimizers.get(optimizer)
+    if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        if compute_dtype == "float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        else:
+            optimizer = SkippingOptimizer(optimizer)
+    is_one_replica = tf.distribute.get_strategy().num_replicas_in_sync == 1
+    if not is_one_replica and not isinstance(optimizer.inner_optimizer, FusedAdamW):
+        raise ValueError("several replicas need keras_vae.training's FusedAdamW or Muon: others add up gradients")
+    optimizer.build(variables)
+    return optimizer

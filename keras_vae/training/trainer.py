@@ -13,9 +13,19 @@ from keras_vae import metrics
 from keras_vae.config import ObjectiveConfig
 from keras_vae.layers import StandardNormal
 from keras_vae.models import VAE, FeatureDiscriminator, PatchDiscriminator
+from keras_vae.training.accumulation import mean_of_passes, pass_of
+from keras_vae.training.distribution import (
+    copies_of,
+    is_multi_worker,
+    mean_over_replicas,
+    replicas,
+    rows_of_replica,
+    sum_over_replicas,
+)
 from keras_vae.training.objective import Objective, adaptive_weight
-from keras_vae.training.optimizers import SkippingOptimizer
+from keras_vae.training.optimizers import guarded
 from keras_vae.training.schedules import beta_at, is_adversarial_at
+from keras_vae.training.step_losses import Batch, BatchMean, Parts, StepLosses
 
 # What the running scale of a calibrated likelihood keeps of its past at every step.
 SCALE_MOMENTUM = 0.99
@@ -51,6 +61,11 @@ class VAETrainer(keras.Model):
             and a perceptual loss with the methods ``features`` and ``distance`` of `losses.LPIPS`.
         total_steps: planned length of the run, of which the config's shares are taken. None: no warm-ups.
         ema: decay of the averaged weights in ``ema_vae``; 0 keeps none.
+        accumulate: passes that a batch is dealt to, one after another, before the step, which is the same; the batch
+            is a multiple of it.
+
+    Made in the scope of a `tf.distribute` strategy it trains on all of its replicas: each takes its part of every batch
+    (`keras_vae.data.Part`), and the step is the one that the whole batch gives.
 
     Example:
         ```python
@@ -82,6 +97,7 @@ class VAETrainer(keras.Model):
         feature_discriminator: FeatureDiscriminator | None = None,
         total_steps: int | None = None,
         ema: float = 0.0,
+        accumulate: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -94,8 +110,10 @@ class VAETrainer(keras.Model):
         self.discriminator = discriminator
         self.feature_discriminator = feature_discriminator
         self.objective = self.objective_class(self.config, vae.likelihood, perceptual_loss)
+        self.step_losses = StepLosses(self.objective, vae, discriminator, feature_discriminator)
         self.total_steps = total_steps
         self.ema = ema
+        self.accumulate = accumulate
         self.ema_vae = self._copy_of(vae) if ema else None
         self.step = self.add_weight(shape=(), dtype="int64", initializer="zeros", trainable=False, name="step")
         names = [*PARTS]
@@ -136,63 +154,54 @@ class VAETrainer(keras.Model):
         ``jit_compile=None`` uses XLA where there is a GPU: on CPU it was measured slower.
 
         Raises:
-            ValueError: when both players are given the same optimizer object.
+            ValueError: when both players are given the same optimizer object, or one of Keras's own where there are
+                several replicas.
         """
         if optimizer is discriminator_optimizer and not isinstance(optimizer, str):
             raise ValueError("each player needs an optimizer of its own: it holds that player's moments")
         if jit_compile is None:
             jit_compile = bool(tf.config.list_physical_devices("GPU"))
         super().compile(
-            optimizer=_guarded(optimizer, self.vae, self.vae.trainable_variables),
+            optimizer=guarded(optimizer, self.vae.compute_dtype, self.vae.trainable_variables),
             auto_scale_loss=False,
             jit_compile=jit_compile,
             **kwargs,
         )
         if self.discriminator is not None:
-            self.discriminator_optimizer = _guarded(
-                discriminator_optimizer, self.discriminator, self._discriminator_variables
+            self.discriminator_optimizer = guarded(
+                discriminator_optimizer, self.discriminator.compute_dtype, self.step_losses.discriminator_variables
             )
-
-    @property
-    def _discriminator_variables(self) -> list[Any]:
-        """What the second player trains: the weights of one discriminator or two."""
-        players = (self.discriminator, self.feature_discriminator)
-        return [variable for player in players if player is not None for variable in player.trainable_variables]
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """All of them, so that Keras resets them at the start of an epoch."""
         return [*self.means.values(), self.skipped_steps, self.psnr, self.ssim]
 
+    def means_so_far(self) -> dict[str, float]:
+        """What the epoch's steps have reported up to now. Every replica has it: no worker waits for another here."""
+        sums = {
+            name: [copies_of(variable)[0].numpy() for variable in mean.variables] for name, mean in self.means.items()
+        }
+        means = {name: float(total / count) if count else 0.0 for name, (total, count) in sums.items()}
+        return {**means, self.skipped_steps.name: float(copies_of(self.skipped_steps.total)[0].numpy())}
+
     def call(self, images: Any, labels: Any = None, training: bool = False) -> Any:
         return self.vae(images, labels, training=training)
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Nothing: all is built. Keras would take a batch for it here, and average the labels over the workers."""
 
     # Nothing in the steps depends on a tensor's value in Python: rewriting them would only take start-up time.
     @tf.autograph.experimental.do_not_convert
     def train_step(self, data: Any) -> dict[str, Any]:
-        images, labels = self._unpack(data)
-        # Persistent: one forward of decoder and discriminator serves the gradients of both players.
-        with tf.GradientTape(persistent=True) as tape:
-            parts, reconstructions, features = self._autoencoder_parts(images, labels)
-            reconstruction_loss = self.objective.reconstruction(parts)
-            loss = reconstruction_loss + parts["beta"] * parts.pop("punished_kl")
-            if self.discriminator is not None:
-                parts |= self._adversarial_parts(images, reconstructions, training=True)
-                adversarial_loss, discriminator_loss = parts["adversarial"], parts["discriminator"]
-                if features is not None:
-                    parts |= self._feature_parts(*features)
-                    adversarial_loss += self.config.feature_weight * parts["feature_adversarial"]
-                    discriminator_loss += parts["feature_discriminator"]
-                with tape.stop_recording():
-                    parts["adversarial_weight"] = self._adversarial_weight(tape, reconstruction_loss, adversarial_loss)
-                loss = loss + parts["adversarial_weight"] * adversarial_loss
-                discriminator_loss = self.discriminator_optimizer.scale_loss(discriminator_loss)
-            scaled_loss = self.optimizer.scale_loss(loss)
-        players = [(self.optimizer, self.vae.trainable_variables, scaled_loss)]
-        if self.discriminator is not None:
-            players.append((self.discriminator_optimizer, self._discriminator_variables, discriminator_loss))
-        norms, is_finite = self._update(tape, players)
-        parts["loss"] = loss
+        images, labels, _ = self._unpack(data)
+        batch = Batch(images, labels, self._noise(images) if self.vae.variational else None)
+        gradients, parts = self._gradients(batch) if self.accumulate == 1 else self._accumulated(batch)
+        gradients, parts = mean_over_replicas((gradients, parts))
+        self._follow(parts.pop("scale"))
+        if self.feature_discriminator is not None:
+            self.feature_discriminator.follow(parts.pop("mean_squares"))
+        norms, is_finite = self._update(gradients)
         parts |= zip(("gradient_norm", "discriminator_gradient_norm"), norms, strict=False)
         self._average_weights()
         self.step.assign_add(1)
@@ -202,11 +211,11 @@ class VAETrainer(keras.Model):
             # One overflow of float16 would make the epoch's mean infinite. Norms are of the steps that were made.
             is_counted = is_finite if name.endswith("gradient_norm") else ops.isfinite(parts[name])
             mean.update_state(ops.where(is_counted, parts[name], 0.0), ops.cast(is_counted, "float32"))
-        return {metric.name: metric.result() for metric in (*self.means.values(), self.skipped_steps)}
+        return _logs({metric.name: metric.result() for metric in (*self.means.values(), self.skipped_steps)})
 
     @tf.autograph.experimental.do_not_convert
     def test_step(self, data: Any) -> dict[str, Any]:
-        images, labels = self._unpack(data)
+        images, labels, weights = self._unpack(data)
         vae = self.inference_vae
         mean, log_var = vae.encode(images, labels)
         reconstructions = vae.decode(mean, labels)
@@ -221,110 +230,125 @@ class VAETrainer(keras.Model):
         if self.objective.perceptual_loss is not None:
             parts["lpips"] = self.objective.perceptual(images, reconstructions)
         if self.discriminator is not None:
-            parts |= self._adversarial_parts(images, sampled, training=False)
-        count = ops.shape(images)[0]
+            parts |= self.step_losses.adversarial(images, sampled, training=False)
+        # Of several replicas each has batches of its own, and copies of weight 0.
+        count = ops.shape(images)[0] if weights is None else ops.sum(weights)
         for name, value in parts.items():
             self.means[name].update_state(value, sample_weight=count)
         for metric in (self.psnr, self.ssim):
-            metric.update_state(images, reconstructions)
+            metric.update_state(images, reconstructions, sample_weight=weights)
         reported = [*(self.means[name] for name in parts), self.psnr, self.ssim]
-        return {metric.name: metric.result() for metric in reported}
+        return _logs(dict(zip((metric.name for metric in reported), _results(reported), strict=True)))
 
-    def _unpack(self, data: Any) -> tuple[Any, Any]:
-        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+    def _unpack(self, data: Any) -> tuple[Any, Any, Any]:
+        images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         if self.vae.num_classes is None:
-            return images, None
+            return images, None, weights
         if labels is None:
             raise ValueError("a conditional model needs labels: the data set has to yield (images, labels)")
-        return images, labels
+        return images, labels, weights
 
-    def _autoencoder_parts(self, images: Any, labels: Any) -> tuple[dict[str, Any], Any, tuple[Any, Any] | None]:
-        """The parts of the generator's loss that need no discriminator, the reconstructions, and what the feature
-        discriminator sees of real images and of them.
-        """
-        vae = self.vae
-        mean, log_var = vae.encode(images, labels)
-        z = vae.sampling(mean, log_var) if vae.variational else mean
-        reconstructions = vae.decode(z, labels)
-        scale = vae.likelihood_scale if vae.scale is not None else self._calibrate(images, reconstructions)
-        kl = ops.mean(vae.prior.kl(mean, log_var, z)) if vae.variational else 0.0
-        parts = {
-            "nll": self.objective.nll(images, reconstructions, scale),
-            "kl": kl,
-            "punished_kl": self.objective.punished_kl(kl, mean, log_var) if vae.variational else 0.0,
-            "beta": beta_at(self.step, self.config, self.total_steps),
-            "mse": ops.mean(ops.square(images - reconstructions)),
-        }
-        parts["elbo"] = -(parts["nll"] + parts["kl"])
-        features = None
-        if self.feature_discriminator is not None:
-            parts["lpips"], features = self.objective.perceptual_with_features(images, reconstructions)
-        elif self.objective.perceptual_loss is not None:
-            parts["lpips"] = self.objective.perceptual(images, reconstructions)
-        return parts, reconstructions, features
+    def _noise(self, images: Any) -> Any:
+        """ε of this replica's images: its part of the draws for the whole batch."""
+        return rows_of_replica(self.vae.sampling.noise((ops.shape(images)[0] * replicas(), *self.vae.latent_shape)))
 
-    def _calibrate(self, images: Any, reconstructions: Any) -> Any:
-        """The batch's own scale, whose running mean the model keeps for evaluation."""
-        scale = self.objective.calibrated(images, reconstructions)
-        momentum = ops.where(self.step == 0, 0.0, SCALE_MOMENTUM)
-        running = momentum * self.vae.likelihood_scale + (1.0 - momentum) * scale
-        # A step that overflows must not leave its infinity in the model.
-        self.vae.likelihood_scale.assign(ops.where(ops.isfinite(running), running, self.vae.likelihood_scale))
-        return scale
-
-    def _adversarial_parts(self, images: Any, reconstructions: Any, *, training: bool) -> dict[str, Any]:
-        """Both players' adversarial losses from one pass of the discriminator over each kind."""
-        assert self.discriminator is not None
-        real_logits = self.discriminator(images, training=training)
-        fake_logits = self.discriminator(reconstructions, training=training)
-        threshold = self.objective.adversarial_loss.threshold
-        return {
-            "adversarial": self.objective.adversarial(fake_logits),
-            "discriminator": self.objective.discriminator(real_logits, fake_logits),
-            "real_accuracy": ops.mean(ops.cast(real_logits > threshold, "float32")),
-            "fake_accuracy": ops.mean(ops.cast(fake_logits <= threshold, "float32")),
-        }
-
-    def _feature_parts(self, real_features: list[Any], fake_features: list[Any]) -> dict[str, Any]:
-        """Both players' losses on the perceptual network's features."""
-        assert self.feature_discriminator is not None
-        real_logits = self.feature_discriminator(real_features, training=True)
-        fake_logits = self.feature_discriminator(fake_features, training=True)
-        return {
-            "feature_adversarial": self.objective.adversarial(fake_logits),
-            "feature_discriminator": self.objective.discriminator(real_logits, fake_logits),
-        }
-
-    def _adversarial_weight(self, tape: tf.GradientTape, reconstruction_loss: Any, adversarial_loss: Any) -> Any:
-        weight = self.config.adversarial_weight
-        if self.config.adaptive_weight:
-            kernel = self.vae.decoder.to_image.kernel
-            weight *= adaptive_weight(
-                tape.gradient(reconstruction_loss, kernel), tape.gradient(adversarial_loss, kernel)
-            )
-        return ops.where(is_adversarial_at(self.step, self.config, self.total_steps), weight, 0.0)
-
-    def _update(self, tape: tf.GradientTape, players: list[tuple[Any, list[Any], Any]]) -> tuple[list[Any], Any]:
-        """One step of every player, or of none where any gradient is not finite.
-
-        Returns the gradients' global norms and whether they are finite.
-        """
+    def _gradients(self, batch: Batch, batch_mean: BatchMean | None = None) -> tuple[list[list[Any]], Parts]:
+        """Each player's gradients, of losses that are scaled as its optimizer wants them, and the losses' parts."""
+        losses = self.step_losses
+        # Persistent: one forward of decoder and discriminator serves the gradients of both players.
+        with tf.GradientTape(persistent=True) as tape:
+            parts, made = losses.autoencoder(batch, batch_mean or _mean_of_replicas)
+            reconstruction_loss = self.objective.reconstruction(parts)
+            parts["beta"] = beta_at(self.step, self.config, self.total_steps)
+            loss = reconstruction_loss + parts["beta"] * parts.pop("punished_kl")
+            if self.discriminator is not None:
+                parts |= losses.adversarial(batch.images, made.reconstructions, training=True)
+                adversarial_loss, discriminator_loss = parts["adversarial"], parts["discriminator"]
+                if made.features is not None:
+                    parts |= losses.on_features(*made.features)
+                    adversarial_loss += self.config.feature_weight * parts["feature_adversarial"]
+                    discriminator_loss += parts["feature_discriminator"]
+                with tape.stop_recording():
+                    parts["adversarial_weight"] = self._adversarial_weight(tape, reconstruction_loss, adversarial_loss)
+                loss = loss + parts["adversarial_weight"] * adversarial_loss
+                discriminator_loss = self.discriminator_optimizer.scale_loss(discriminator_loss)
+            scaled_loss = self.optimizer.scale_loss(loss)
+        parts["loss"] = loss
+        scaled = (scaled_loss,) if self.discriminator is None else (scaled_loss, discriminator_loss)
         gradients = [
             # The variables under Keras's own: zeros are made by their TensorFlow dtype.
             tape.gradient(
                 loss, [variable.value for variable in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
             )
-            for _, variables, loss in players
+            for loss, (_, variables) in zip(scaled, self._players, strict=True)
         ]
+        return gradients, parts
+
+    def _accumulated(self, batch: Batch) -> tuple[list[list[Any]], Parts]:
+        """`_gradients` of the whole batch, made of those of its passes."""
+        losses, count = self.step_losses, self.accumulate
+        known = losses.batch_means_at_zero
+        if known:
+            known = mean_over_replicas(
+                mean_of_passes(lambda number: losses.batch_means(pass_of(batch, number, count)), count, known)
+            )
+        # Each pass begins where the whole batch does, so that the last leaves what one pass of all of it would.
+        before = [(variable, tf.identity(variable.value)) for variable in losses.discriminator_state]
+
+        def of_pass(number: tf.Tensor) -> tuple[list[list[Any]], Parts]:
+            for variable, value in before:
+                variable.assign(value)
+            return self._gradients(
+                pass_of(batch, number, count), lambda name, own: own + ops.stop_gradient(known[name] - own)
+            )
+
+        names = [name for name in self.means if not name.endswith("gradient_norm")]
+        parts = dict.fromkeys([*names, "scale"], tf.zeros(()))
+        if self.feature_discriminator is not None:
+            parts["mean_squares"] = tf.zeros(len(self.feature_discriminator.mean_squares))
+        gradients = [[tf.zeros(variable.shape) for variable in variables] for _, variables in self._players]
+        return mean_of_passes(of_pass, count, (gradients, parts))
+
+    @property
+    def _players(self) -> list[tuple[Any, list[Any]]]:
+        """Each player's optimizer and variables."""
+        players = [(self.optimizer, self.vae.trainable_variables)]
+        if self.discriminator is not None:
+            players.append((self.discriminator_optimizer, self.step_losses.discriminator_variables))
+        return players
+
+    def _follow(self, scale: Any) -> None:
+        """Keep the running mean of the batches' calibrated scales in the model, for evaluation."""
+        if self.vae.scale is not None:
+            return
+        momentum = ops.where(self.step == 0, 0.0, SCALE_MOMENTUM)
+        running = momentum * self.vae.likelihood_scale + (1.0 - momentum) * scale
+        # A step that overflows must not leave its infinity in the model.
+        self.vae.likelihood_scale.assign(ops.where(ops.isfinite(running), running, self.vae.likelihood_scale))
+
+    def _adversarial_weight(self, tape: tf.GradientTape, reconstruction_loss: Any, adversarial_loss: Any) -> Any:
+        weight = self.config.adversarial_weight
+        if self.config.adaptive_weight:
+            kernel = self.vae.decoder.to_image.kernel
+            gradients = [tape.gradient(loss, kernel) for loss in (reconstruction_loss, adversarial_loss)]
+            weight *= adaptive_weight(*mean_over_replicas(gradients))
+        return ops.where(is_adversarial_at(self.step, self.config, self.total_steps), weight, 0.0)
+
+    def _update(self, gradients: list[list[Any]]) -> tuple[list[Any], Any]:
+        """One step of every player, or of none where any gradient is not finite.
+
+        Returns the gradients' global norms and whether they are finite.
+        """
+        players = self._players
         norms = [
             tf.linalg.global_norm(own) / optimizer.dynamic_scale
-            for own, (optimizer, _, _) in zip(gradients, players, strict=True)
+            for own, (optimizer, _) in zip(gradients, players, strict=True)
         ]
         is_finite = ops.isfinite(sum(norms))
         # The wrapped optimizers skip a step and lower their scale when any gradient has a NaN: one player's overflow
         # is shown to both, so that they stay in step.
         poison = ops.where(is_finite, 0.0, float("nan"))
-        for (first, *others), (optimizer, variables, _) in zip(gradients, players, strict=True):
+        for (first, *others), (optimizer, variables) in zip(gradients, players, strict=True):
             optimizer.apply([first + ops.cast(poison, first.dtype), *others], variables)
         self.skipped_steps.update_state(ops.where(is_finite, 0.0, 1.0))
         return norms, is_finite
@@ -342,16 +366,19 @@ class VAETrainer(keras.Model):
                 average.assign(weight)
 
 
-def _guarded(optimizer: Any, player: keras.Model, variables: list[Any]) -> keras.optimizers.LossScaleOptimizer:
-    """The optimizer in Keras's wrapper that skips steps whose gradients are not finite, built for ``variables``.
+def _mean_of_replicas(name: str, own: Any) -> Any:
+    return own if replicas() == 1 else own + ops.stop_gradient(mean_over_replicas(own) - own)
 
-    float16 needs the wrapper's loss scale as well; in the other precisions the scale stays at 1.
-    """
-    optimizer = keras.optimizers.get(optimizer)
-    if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        if player.compute_dtype == "float16":
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        else:
-            optimizer = SkippingOptimizer(optimizer)
-    optimizer.build(variables)
-    return optimizer
+
+def _results(means: list[keras.metrics.Mean]) -> list[Any]:
+    """The means over all replicas, each of which saw images of its own."""
+    if replicas() == 1:
+        return [mean.result() for mean in means]
+    # Inside of a step a metric's variables are this replica's own.
+    sums = sum_over_replicas([tf.stack([mean.total.value, mean.count.value]) for mean in means])
+    return [tf.math.divide_no_nan(total, count) for total, count in map(tf.unstack, sums)]
+
+
+def _logs(logs: dict[str, Any]) -> dict[str, Any]:
+    """What Keras can average over workers: it joins their logs along a first axis."""
+    return {name: ops.reshape(value, (1,)) for name, value in logs.items()} if is_multi_worker() else logs

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from tfrecord_files import GOOD, SHAPE, make_dataset, noise, png, read, write_records
 
-from keras_vae.data import evaluation_batches, load_tfrecords, training_batches, write_tfrecords
+from keras_vae.config import DataConfig
+from keras_vae.data import (
+    ArraySplit,
+    StreamSplit,
+    evaluation_batches,
+    load_dataset,
+    load_tfrecords,
+    training_batches,
+    write_tfrecords,
+)
 from keras_vae.errors import InputError
 
 
@@ -49,6 +58,7 @@ def test_files_without_a_description_are_counted_and_their_classes_numbered(tmp_
         ([{**GOOD, "image/encoded": b"pixels"}], "image/encoded is no image"),
         ([b"\xff\xff\xff"], "its records are no tf.Example"),
         ([{**GOOD, "image/encoded": png(np.zeros((4, 4, 4), np.uint8))}], "its images have 4 channels"),
+        ([GOOD, b"\xff\xff\xff"], "has a record that is not as the first one"),
         ([GOOD, {"label": 1}], "image/encoded (PNG or JPEG of (12, 12, 3)) and label (one int64)"),
         ([GOOD, {"image/encoded": GOOD["image/encoded"]}], "and label (one int64)"),
         ([GOOD, {**GOOD, "label": 1.5}], "and label (one int64)"),
@@ -121,3 +131,30 @@ def test_missing_files_are_named(tmp_path):
         load_tfrecords([], [])
     with pytest.raises(InputError, match="nowhere://bucket"):
         load_tfrecords(["nowhere://bucket/*"], [])
+
+
+@pytest.mark.parametrize("memory_limit", [2 << 30, 0])
+def test_a_folder_of_records_is_a_data_set_to_train_on(written, memory_limit):
+    dataset, folder, _ = written
+    found = load_dataset(DataConfig(dataset=f"tfrecord:{folder}", memory_limit=memory_limit))
+    assert (found.name, found.train.count, found.test.count) == ("pets", 23, 9)
+    assert isinstance(found.train, ArraySplit if memory_limit else StreamSplit)
+    np.testing.assert_array_equal(found.test.first(9)[0], dataset.test.images)
+
+
+def test_streamed_records_are_resized_as_those_in_memory_are(written):
+    _, folder, _ = written
+    found = [
+        load_dataset(
+            DataConfig(dataset=f"tfrecord:{folder}", memory_limit=limit, image_size=(20, 9), channels=1)
+        ).test.first(9)
+        for limit in (2 << 30, 0)
+    ]
+    assert found[0][0].shape == (9, 20, 9, 1)
+    for in_memory, streamed in zip(*found, strict=True):
+        np.testing.assert_array_equal(in_memory, streamed)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no such directory; keras-vae to-tfrecord writes one"):
+        load_dataset(f"tfrecord:{tmp_path}/none")

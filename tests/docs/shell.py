@@ -16,7 +16,12 @@ NOT_EXECUTED = {
     "curl": "asks TensorFlow Serving; tests/examples/test_examples_rest.py asks a stand-in",
     "python examples/serving_rest.py": "asks TensorFlow Serving, as above",
     "python examples/serving_grpc.py": "asks TensorFlow Serving; tests/examples/test_examples_grpc.py asks a stand-in",
+    "sbatch": "needs Slurm; the tests set the variables that it would",
+    "keras-vae train --preset photos128": "needs a folder of photographs and several GPUs or machines",
+    "export TF_CONFIG": "needs two machines; tests/distributed has two processes",
     "kubectl": "needs a cluster; the manifest it names is read by another test",
+    "keras-vae encode /shared/": "needs a Flink cluster, and a disk that it shares",
+    "keras-vae encode /opt/": "needs a project on Google Cloud",
 }
 # What several documents start from: executed once, in this order, in a folder that each of them gets a copy of.
 SHARED = (
@@ -51,13 +56,13 @@ def commands_to_execute(path):
 
 
 def write_reduced_command(folder):
-    """A ``keras-vae`` that runs the installed one with `REDUCED`; a run that is resumed takes no settings."""
+    """A ``keras-vae`` that runs the installed one with `REDUCED`; what is resumed and batch jobs take no settings."""
     cases = "\n".join(f'  {name}) set -- "$@" {shlex.join(options)} ;;' for name, options in REDUCED.items())
     command = folder / "keras-vae"
     installed = Path(sys.executable).with_name("keras-vae")
     command.write_text(
         f"""#!/bin/sh
-case "$* " in *" --resume "*) exec {installed} "$@" ;; esac
+case "$* " in *" --resume "* | *" --beam "*) exec {installed} "$@" ;; esac
 case "$1" in
 {cases}
 esac

@@ -50,13 +50,16 @@ def test_maps_are_divided_by_the_running_root_mean_square_of_training():
 
     expected = np.ones(2)
     for _ in range(3):
-        model(features, training=True)
+        model.follow(model.mean_squares_of(features))
         expected = MOMENTUM * expected + (1 - MOMENTUM) * np.array([np.square(each).mean() for each in features])
 
     np.testing.assert_allclose([numpy_of(each) for each in model.mean_squares], expected, rtol=1e-5)
     # Its norms have converged as well, so that what is left is the scale of the input.
-    for _ in range(2000):
+    for _ in range(1000):
+        model.follow(model.mean_squares_of(features))
         model(features, training=True)
+    broken = np.array([np.inf, np.nan], "float32")
+    model.follow(broken)
     fresh = FeatureDiscriminator(SHAPES, width=8)
     fresh.set_weights(model.get_weights())
     for mean_square in fresh.mean_squares:

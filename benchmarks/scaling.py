@@ -1,0 +1,184 @@
+"""What it costs that workers exchange gradients: two processes on loopback, and on paper for other machines.
+
+Each process has a core of its own. In turns, after waiting for each other, the two make the same steps apart (each on
+its half of the batch, nothing exchanged) and together, and add up arrays of the gradients' shapes and nothing else. The
+model of a step is what it takes apart, and the exchange: in a ring of R workers each sends and gets 2·(R - 1)/R of the
+gradients' bytes.
+
+Run: python benchmarks/scaling.py, or with --paper for the table of other machines, which measures nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import tensorflow as tf
+
+from keras_vae.config import preset
+from keras_vae.training.build import build_trainer
+from keras_vae.training.cluster import find_cluster
+from keras_vae.training.distribution import Distribution, build_distribution, sum_over_replicas
+from keras_vae.training.flops import flops_of
+
+WORKERS = 2
+PRESETS = {"mnist": 128, "mnist-latent16": 128, "cifar10": 64}
+# For the table on paper: what a GPU reaches of its peak in these small convolutions is a guess, its price one of many.
+GPU_FLOPS, GPU_DOLLARS_AN_HOUR, GPU_BATCH = 2e13, 3.0, 128
+NETWORKS = {"NVLink, 300 GB/s": 300e9, "100 Gbit/s": 12.5e9, "25 Gbit/s": 3.1e9, "10 Gbit/s": 1.25e9}
+
+Call = Callable[[], Any]
+
+
+def ring_seconds(size: float, workers: int, bandwidth: float) -> float:
+    """What an all-reduce of ``size`` bytes takes at ``bandwidth`` bytes a second each way, latency aside."""
+    return 2 * (workers - 1) / workers * size / bandwidth
+
+
+def step_call(trainer: Any, images: Any, distribution: Distribution) -> Call:
+    """The compiled step as ``fit`` calls it, with a pipeline that costs nothing."""
+    trainer.make_train_function()
+    batches = iter(distribution.batches(tf.data.Dataset.from_tensors(tf.constant(images)).repeat()))
+    return lambda: np.array(trainer.train_function(batches)["loss"])
+
+
+def exchange_call(variables: list[Any], distribution: Distribution) -> Call:
+    """An all-reduce of arrays of the variables' shapes."""
+    arrays = [tf.zeros(variable.shape) for variable in variables]
+
+    @tf.function
+    def exchange() -> Any:
+        return distribution.strategy.run(lambda: sum_over_replicas(arrays)[0])
+
+    return lambda: np.array(exchange())
+
+
+def work(name: str, rounds: int) -> dict[str, float]:
+    """One worker's part: seconds of a step apart, of one together, of the exchange alone, and bytes of it."""
+    distribution = build_distribution("multi-worker", find_cluster())
+    config = preset(name).replace(data__batch_size=PRESETS[name])
+    own = config.data.batch_size // WORKERS
+    images = np.random.default_rng(0).random((own, *config.model.image_shape), dtype=np.float32)
+    apart = build_trainer(config, steps_per_epoch=1000)
+    with distribution.strategy.scope():
+        together = build_trainer(config, steps_per_epoch=1000)
+    variables = [*together.vae.trainable_variables, *together.step_losses.discriminator_variables]
+    calls = {
+        "apart": step_call(apart, images, Distribution()),
+        "together": step_call(together, images, distribution),
+        "exchange": exchange_call(variables, distribution),
+    }
+    times: dict[str, list[float]] = {key: [] for key in calls}
+    for round_number in range(-2, rounds):  # two that trace and warm up
+        for key, call in calls.items():
+            distribution.from_chief(0)
+            begin = time.perf_counter()
+            call()
+            if key == "apart":
+                distribution.from_chief(0)  # as long as the slower one takes, as it is together
+            if round_number >= 0:
+                times[key].append(time.perf_counter() - begin)
+    found = {key: statistics.median(values) for key, values in times.items()}
+    return {**found, "bytes": float(sum(4 * int(np.prod(variable.shape)) for variable in variables))}
+
+
+def measured(name: str, rounds: int) -> dict[str, float]:
+    """Start the workers, each on a core of its own; what the first one found."""
+    ports = []
+    for _ in range(WORKERS):
+        with socket.socket() as found:
+            found.bind(("localhost", 0))
+            ports.append(found.getsockname()[1])
+    cores = sorted(os.sched_getaffinity(0))[:WORKERS]
+    processes = []
+    for index in range(WORKERS):
+        cluster = {"worker": [f"localhost:{port}" for port in ports]}
+        environment = {
+            **os.environ,
+            "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
+            "TF_NUM_INTRAOP_THREADS": "1",
+        }
+        command = [sys.executable, __file__, "--work", name, "--rounds", str(rounds), "--core", str(cores[index])]
+        processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
+    outputs = [process.communicate()[0] for process in processes]
+    if any(process.returncode for process in processes):
+        raise SystemExit(f"a worker failed: {outputs}")
+    result: dict[str, float] = json.loads(outputs[0].splitlines()[-1])
+    return result
+
+
+def print_measured(rounds: int) -> None:
+    """The Markdown table of loopback."""
+    print(
+        "| preset, batch | exchanged, MB | exchange alone, ms | MB/s | step apart, ms | together, ms | model, ms | "
+        "efficiency | share of the exchange |"
+    )
+    print("| --- |" + " --- |" * 8)
+    for name, batch in PRESETS.items():
+        found = measured(name, rounds)
+        apart, together, exchange = (1000 * found[key] for key in ("apart", "together", "exchange"))
+        rate = ring_seconds(found["bytes"], WORKERS, 1.0) / found["exchange"] / 1e6
+        cells = (
+            f"{name}, {batch}",
+            f"{found['bytes'] / 1e6:.1f}",
+            *(f"{value:.0f}" for value in (exchange, rate, apart, together, apart + exchange)),
+            *(f"{share:.0%}" for share in (apart / together, exchange / together)),
+        )
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def print_paper(replicas: int) -> None:
+    """The Markdown table of what the model says of GPUs."""
+    print(
+        f"{replicas} GPUs at {GPU_FLOPS / 1e12:.0f} TFLOP/s each and {GPU_DOLLARS_AN_HOUR:.0f} dollars an hour, "
+        f"{GPU_BATCH} images each: share of the exchange in a step, and dollars for a million images.\n"
+    )
+    print("| preset | GFLOP an image | exchanged, MB | " + " | ".join(NETWORKS) + " |")
+    print("| --- | --- | --- |" + " --- |" * len(NETWORKS))
+    for name in (*PRESETS, "photos128", "photos256"):
+        config = preset(name)
+        trainer = build_trainer(config, steps_per_epoch=1000)
+        flops = flops_of(trainer.train_step, tf.zeros((1, *config.model.image_shape)))
+        variables = [*trainer.vae.trainable_variables, *trainer.step_losses.discriminator_variables]
+        size = sum(4 * int(np.prod(variable.shape)) for variable in variables)
+        cells = []
+        for bandwidth in NETWORKS.values():
+            exchange = ring_seconds(size, replicas, bandwidth)
+            step = GPU_BATCH * flops / GPU_FLOPS + exchange
+            dollars = 1e6 * step / (GPU_BATCH * 3600) * GPU_DOLLARS_AN_HOUR
+            cells.append(f"{exchange / step:.0%}, {dollars:.2f}")
+        print(f"| {name} | {flops / 1e9:.2f} | {size / 1e6:.1f} | {' | '.join(cells)} |", flush=True)
+
+
+def main() -> None:
+    """Measure, or reckon, and print Markdown tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--paper", action="store_true", help="the table of other machines, by the model alone")
+    parser.add_argument("--replicas", type=int, default=8, help="of the table on paper")
+    parser.add_argument("--work", choices=PRESETS, help=argparse.SUPPRESS)
+    parser.add_argument("--core", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.work:
+        os.sched_setaffinity(0, {arguments.core})
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as the command does
+        print(json.dumps(work(arguments.work, arguments.rounds)))
+    elif arguments.paper:
+        print_paper(arguments.replicas)
+    else:
+        print_measured(arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The share of every batch that one process reads, where several train one model together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from keras_vae.errors import InputError
+
+
+@dataclass(frozen=True)
+class Part:
+    """Parts ``numbers`` of the ``count`` equal ones that every batch of B images is dealt into, B / count images each.
+
+    Image i of a batch is in part ``i mod count``: the leading share of the batch is the parts' leading shares together.
+
+    Raises:
+        ValueError: when ``numbers`` are not some of 0 to ``count`` - 1.
+    """
+
+    numbers: tuple[int, ...] = (0,)
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.numbers or not set(self.numbers) <= set(range(self.count)):
+            raise ValueError(f"there are no parts {self.numbers} of {self.count}")
+
+    def check(self, batch_size: int) -> None:
+        """Check that the parts of a batch are equal.
+
+        Raises:
+            InputError: when they are not.
+        """
+        if batch_size % self.count:
+            raise InputError(
+                f"batch-size must be a multiple of {self.count}, the parts that train on it together, got {batch_size}"
+            )
+
+    def of_batches(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """These parts of every batch, one after another."""
+        if self.count == 1:
+            return batches
+
+        def parts_of(batch: tf.Tensor) -> tf.data.Dataset:
+            parts = [batch[number :: self.count] for number in self.numbers]
+            return tf.data.Dataset.from_tensor_slices(tf.stack(parts))
+
+        return batches.flat_map(parts_of)
+
+    def number_of(self, element: tf.Tensor) -> tf.Tensor:
+        """Which part of all batches' ``element`` of `of_batches` is, counted over all parts: different for each."""
+        numbers = tf.constant(self.numbers, tf.int64)
+        own = len(self.numbers)
+        return element // own * self.count + tf.gather(numbers, element % own)
+
+    def deal(self, batches: tf.data.Dataset, total: int) -> tf.data.Dataset:
+        """Whole batches dealt to the parts in turn, with a weight each: (batch, float32 ()).
+
+        Every part gets equally many: to those that would have none left in the last round goes a copy of the first
+        batch, of weight 0.
+
+        Args:
+            batches: what to deal.
+            total: how many there are.
+        """
+
+        def with_weight(weight: float) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+            return lambda batch: (batch, tf.constant(weight))
+
+        padding = batches.take(1).repeat(-total % self.count)
+        weighted = batches.map(with_weight(1.0)).concatenate(padding.map(with_weight(0.0)))
+        numbers = tf.constant(self.numbers, tf.int64)
+        dealt = weighted.enumerate().filter(lambda number, _: tf.reduce_any(number % self.count == numbers))
+        return dealt.map(lambda _, batch: batch)
+
+
+WHOLE = Part()

@@ -1,0 +1,139 @@
+"""What one pass over a batch, or over a part of one, gives: the parts of both players' losses."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+from keras import ops
+
+from keras_vae.losses import kl_per_dimension
+from keras_vae.models import VAE, FeatureDiscriminator, PatchDiscriminator
+from keras_vae.training.objective import Objective
+
+Parts = dict[str, Any]
+# From a name and the mean over what is at hand to the mean over the whole batch, with the former's gradient.
+BatchMean = Callable[[str, Any], Any]
+
+
+class Batch(NamedTuple):
+    """Images (N, H, W, C) float32, labels (N,) int32 or None, and the noise of z (N, *latent_shape) or None."""
+
+    images: Any
+    labels: Any
+    epsilon: Any
+
+
+class AutoencoderPass(NamedTuple):
+    """Reconstructions (N, H, W, C), and what the feature discriminator sees of real images and of them, if anything."""
+
+    reconstructions: Any
+    features: tuple[list[Any], list[Any]] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class StepLosses:
+    """The networks of both players under one objective; the arguments are `VAETrainer`'s."""
+
+    objective: Objective
+    vae: VAE
+    discriminator: PatchDiscriminator | None = None
+    feature_discriminator: FeatureDiscriminator | None = None
+
+    @property
+    def batch_means_at_zero(self) -> Parts:
+        """What `batch_means` gives, all zeros: empty where the loss of an image does not depend on its batch."""
+        found = {"error": ops.zeros(())} if self.vae.scale is None else {}
+        if self.objective.config.free_bits:
+            found["dimension_kl"] = ops.zeros(self.vae.latent_shape)
+        return found
+
+    def batch_means(self, batch: Batch) -> Parts:
+        """The means over a batch that its loss depends on, and does not only add up."""
+        mean, log_var, z = self._latent(batch)
+        found = {}
+        if self.vae.scale is None:
+            found["error"] = self.objective.error(batch.images, self.vae.decode(z, batch.labels))
+        if self.objective.config.free_bits:
+            found["dimension_kl"] = _dimension_kl(mean, log_var)
+        return found
+
+    def autoencoder(self, batch: Batch, batch_mean: BatchMean) -> tuple[Parts, AutoencoderPass]:
+        """The parts of the generator's loss that need no discriminator; ``scale`` is the likelihood's."""
+        images, vae, objective = batch.images, self.vae, self.objective
+        mean, log_var, z = self._latent(batch)
+        reconstructions = vae.decode(z, batch.labels)
+        if vae.scale is None:
+            # The most likely scale: the loss has no slope there.
+            error = ops.stop_gradient(batch_mean("error", objective.error(images, reconstructions)))
+            scale = objective.calibrated(error)
+        else:
+            scale = vae.likelihood_scale
+        kl = punished_kl = 0.0
+        if vae.variational:
+            kl = ops.mean(vae.prior.kl(mean, log_var, z))
+            # Of other priors there is none of a dimension.
+            has_free_bits = bool(objective.config.free_bits)
+            dimension_kl = batch_mean("dimension_kl", _dimension_kl(mean, log_var)) if has_free_bits else None
+            punished_kl = objective.punished_kl(kl, dimension_kl)
+        parts = {
+            "nll": objective.nll(images, reconstructions, scale),
+            "kl": kl,
+            "punished_kl": punished_kl,
+            "mse": ops.mean(ops.square(images - reconstructions)),
+            "scale": scale,
+        }
+        parts["elbo"] = -(parts["nll"] + parts["kl"])
+        features = None
+        if self.feature_discriminator is not None:
+            parts["lpips"], features = objective.perceptual_with_features(images, reconstructions)
+        elif objective.perceptual_loss is not None:
+            parts["lpips"] = objective.perceptual(images, reconstructions)
+        return parts, AutoencoderPass(reconstructions, features)
+
+    def adversarial(self, images: Any, reconstructions: Any, *, training: bool) -> Parts:
+        """Both players' adversarial losses from one pass of the discriminator over each kind."""
+        assert self.discriminator is not None
+        real_logits = self.discriminator(images, training=training)
+        fake_logits = self.discriminator(reconstructions, training=training)
+        threshold = self.objective.adversarial_loss.threshold
+        return {
+            "adversarial": self.objective.adversarial(fake_logits),
+            "discriminator": self.objective.discriminator(real_logits, fake_logits),
+            "real_accuracy": ops.mean(ops.cast(real_logits > threshold, "float32")),
+            "fake_accuracy": ops.mean(ops.cast(fake_logits <= threshold, "float32")),
+        }
+
+    def on_features(self, real_features: list[Any], fake_features: list[Any]) -> Parts:
+        """Both players' losses on the perceptual network's features, and the mean squares of these."""
+        assert self.feature_discriminator is not None
+        real_logits = self.feature_discriminator(real_features, training=True)
+        fake_logits = self.feature_discriminator(fake_features, training=True)
+        mean_squares = [self.feature_discriminator.mean_squares_of(each) for each in (real_features, fake_features)]
+        return {
+            "mean_squares": 0.5 * (mean_squares[0] + mean_squares[1]),
+            "feature_adversarial": self.objective.adversarial(fake_logits),
+            "feature_discriminator": self.objective.discriminator(real_logits, fake_logits),
+        }
+
+    @property
+    def discriminator_variables(self) -> list[Any]:
+        """What the second player trains: the weights of one discriminator or two."""
+        players = (self.discriminator, self.feature_discriminator)
+        return [variable for player in players if player is not None for variable in player.trainable_variables]
+
+    @property
+    def discriminator_state(self) -> list[tf.Variable]:
+        """What a pass of the discriminators moves besides: the vectors of their spectral normalisation."""
+        players = (self.discriminator, self.feature_discriminator)
+        return [variable for player in players if player is not None for variable in player.non_trainable_variables]
+
+    def _latent(self, batch: Batch) -> tuple[Any, Any, Any]:
+        mean, log_var = self.vae.encode(batch.images, batch.labels)
+        return mean, log_var, self.vae.sampling(mean, log_var, batch.epsilon) if self.vae.variational else mean
+
+
+def _dimension_kl(mean: Any, log_var: Any) -> Any:
+    return ops.mean(kl_per_dimension(mean, log_var), axis=0)

@@ -1,0 +1,89 @@
+"""Twenty steps of a tiny model, alone, on two devices, or as one of several workers; the weights go into a file.
+
+``python steps.py OUT.npz [--strategy S] [--accumulate N] [--recompute] [key=value ...]``; the values, in JSON, are
+settings of the run.
+"""
+
+import argparse
+import contextlib
+import json
+
+import numpy as np
+import tensorflow as tf
+
+from keras_vae.config import RunConfig
+from keras_vae.data import ArraySplit, evaluation_batches, training_batches
+from keras_vae.training import build_trainer
+from keras_vae.training.cluster import find_cluster
+from keras_vae.training.distribution import build_distribution
+from keras_vae.training.execution import Execution
+
+STEPS, BATCH = 20, 64
+TINY = {
+    "model__image_shape": (12, 12, 1),
+    "model__widths": (8, 16),
+    "model__groups": 4,
+    "model__mapping_width": 16,
+    "discriminator__widths": (8, 8),
+    "objective__adversarial_start": 0.1,
+    "optimizer__learning_rate": 5e-4,
+    "optimizer__discriminator_learning_rate": 1e-4,
+    "data__batch_size": BATCH,
+    "precision": "float32",
+    "epochs": 2,
+}
+
+
+def splits():
+    """Training images for ten steps and a half, and so few test images that batches of them come out unequal."""
+    images = np.random.default_rng(0).integers(0, 256, (BATCH * 10 + 150, *TINY["model__image_shape"]), "uint8")
+    labels = np.arange(len(images), dtype="int32") % 3
+    return ArraySplit(images[150:], labels[150:]), ArraySplit(images[:150], labels[:150])
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out")
+    parser.add_argument("settings", nargs="*")
+    parser.add_argument("--strategy", default="one")
+    parser.add_argument("--accumulate", type=int, default=1)
+    parser.add_argument("--recompute", action="store_true")
+    arguments = parser.parse_intermixed_args()
+    if arguments.strategy == "mirrored":
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    distribution = build_distribution(arguments.strategy, find_cluster())
+
+    config = (
+        RunConfig()
+        .replace(**TINY)
+        .replace(**{key: json.loads(value) for key, value in (setting.split("=") for setting in arguments.settings)})
+    )
+    training, test = splits()
+    part = distribution.part
+    execution = Execution(arguments.strategy, arguments.accumulate, arguments.recompute)
+    with distribution.strategy.scope():
+        trainer = build_trainer(config, STEPS // 2, execution)
+    # Adam divides by a gradient's size. Where that is rounding alone, as of the bias of attention's keys, on which
+    # nothing depends, rounding would be all that is compared.
+    for optimizer in (trainer.optimizer, trainer.discriminator_optimizer):
+        optimizer.inner_optimizer.epsilon = 1e-3
+    history = trainer.fit(
+        distribution.batches(training_batches(training, BATCH, seed=0, part=part)),
+        epochs=2,
+        steps_per_epoch=STEPS // 2,
+        validation_data=distribution.batches(evaluation_batches(test, 32, part)),
+        shuffle=False,
+        verbose=0,
+    ).history
+    arrays = {}
+    for owner in ("vae", "ema_vae", "discriminator", "feature_discriminator"):
+        with contextlib.suppress(AttributeError):  # that are not there
+            variables = getattr(trainer, owner).variables
+            arrays |= {f"{owner}/{index}/{variable.path}": variable.numpy() for index, variable in enumerate(variables)}
+    np.savez(arguments.out, **arrays, **{f"history/{name}": values for name, values in history.items()})
+    distribution.from_chief(0)
+
+
+if __name__ == "__main__":
+    main()
