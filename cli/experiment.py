@@ -24,7 +24,8 @@ from .evaluate import evaluate_run
 from .export import export_run
 from .options import FilePath, Numbers, preset_option, setting_options
 from .runtime import say
-from .train import describe_run, resume_run, start_run
+from .train import describe_run
+from .training import resume_run, start_run
 
 DESCRIPTION = "experiment.json"
 

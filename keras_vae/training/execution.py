@@ -39,8 +39,10 @@ class Execution:
             return
         batch_size = config.data.batch_size
         if batch_size % parts:
-            passes = f"{replicas} replicas × {self.accumulate} passes"
-            raise InputError(f"batch-size must be a multiple of {parts} ({passes}), got {batch_size}")
+            raise InputError(
+                f"batch-size must be a multiple of {parts}, the replicas ({replicas}) times --accumulate "
+                f"({self.accumulate}), got {batch_size}"
+            )
         if config.objective.adversarial_weight and config.discriminator.normalization == "batch":
             raise InputError(
                 "batch normalisation of the discriminator needs a batch in one piece; choose another "

@@ -33,6 +33,14 @@ def assert_refused(done, *words):
         (("train", "--resume"), ("--run-dir",)),
         (("train", "--config", "missing.json"), ("missing.json",)),
         (("train", "--profile", "20:10"), ("--profile", "FIRST:LAST")),
+        (
+            ("train", "--accumulate", "3"),
+            (
+                "batch-size must be a multiple of 3",
+                "--accumulate",
+            ),
+        ),
+        (("train", "--strategy", "multi-worker"), ("neither TF_CONFIG nor Slurm names the workers",)),
         (("sample", "nowhere", "--components", "5"), ("--components", "choose --sampler gmm")),
         (("evaluate", "nowhere"), ("nowhere: no such run directory or .keras file",)),
         (("trian",), ("trian",)),

@@ -12,7 +12,7 @@ from keras_vae.training.execution import Execution
 @pytest.mark.parametrize(
     ("execution", "replicas", "changes", "says"),
     [
-        (Execution(accumulate=3), 1, {}, r"batch-size must be a multiple of 3 \(1 replicas × 3 passes\), got 128"),
+        (Execution(accumulate=3), 1, {}, r"a multiple of 3, the replicas \(1\) times --accumulate \(3\), got 128"),
         (Execution(accumulate=3), 2, {}, "a multiple of 6"),
         (Execution(), 2, {"discriminator__normalization": "batch"}, "batch normalisation"),
         (Execution(accumulate=2), 1, {"discriminator__normalization": "batch"}, "batch normalisation"),

@@ -1,0 +1,225 @@
+"""Starting a run and going on with one: alone, or as one of several workers of which the chief writes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from keras_vae.config import RunConfig
+from keras_vae.errors import InputError, TrainingEndedError
+from keras_vae.files import remove_leftovers
+from keras_vae.training.checkpoint_interval import CheckpointInterval
+from keras_vae.training.cluster import Cluster, find_cluster
+from keras_vae.training.execution import ONE_DEVICE, Execution
+from keras_vae.training.run_directory import RunDirectory
+from keras_vae.training.run_lock import run_lock
+
+from .runtime import framed_as, say, start_tensorflow
+
+if TYPE_CHECKING:
+    from keras_vae.data import ImageDataset
+    from keras_vae.training import VAETrainer
+    from keras_vae.training.checkpoints import Position
+    from keras_vae.training.distribution import Distribution
+
+
+def start_run(
+    config: RunConfig,
+    run_dir: Path,
+    *,
+    overwrite: bool = False,
+    profile: tuple[int, int] | None = None,
+    interval: CheckpointInterval | None = None,
+    execution: Execution = ONE_DEVICE,
+) -> None:
+    """Train what ``config`` describes into a new run directory.
+
+    Raises:
+        InputError: when the place is taken, the data are not to be had, or the settings do not fit together.
+        TrainingError: when training cannot go on.
+        TrainingStoppedError: when it was told to stop.
+    """
+    execution.check(config)  # what can be checked before TensorFlow is loaded
+    cluster = find_cluster()
+    run = RunDirectory(run_dir)
+    if cluster.size == 1:
+        run.check_free(overwrite=overwrite)
+    distribution = _start(execution, cluster)
+    from keras_vae.training.checkpoints import list_checkpoints
+    from keras_vae.training.environment import describe_environment
+
+    with distribution.together():
+        if cluster.is_chief:
+            run.check_free(overwrite=overwrite)
+        dataset = _load_dataset(config)
+        config = config.replace(
+            model__image_shape=dataset.image_shape,
+            model__num_classes=_classes_of(config, dataset),
+            data__dataset=_name_of(config, dataset),
+        )
+    trainer = _build(config, dataset, execution, distribution)
+    if not cluster.is_chief:
+        _fit(run, config, dataset, trainer, distribution, profile=profile, interval=interval)
+        return
+    # Only now: a run that cannot start takes no other's place.
+    run = RunDirectory.create(run_dir, overwrite=overwrite)
+    with run_lock(run.path):
+        try:
+            environment = describe_environment(config, distribution.strategy.num_replicas_in_sync)
+            run.write_config(config, {"data": dataset.describe(), "environment": environment})
+            _fit(run, config, dataset, trainer, distribution, profile=profile, interval=interval)
+        except BaseException as error:
+            # What has no checkpoint cannot be resumed, and would only be in the way of the next try.
+            if not list_checkpoints(run.checkpoints):
+                run.remove()
+            elif not isinstance(error, TrainingEndedError):  # whose message says it
+                say(run.go_on)
+            raise
+
+
+def resume_run(
+    run_dir: Path,
+    *,
+    profile: tuple[int, int] | None = None,
+    interval: CheckpointInterval | None = None,
+    execution: Execution = ONE_DEVICE,
+) -> None:
+    """Go on with a run from its last checkpoint.
+
+    Raises:
+        InputError: when it is no run, has no checkpoint that fits, another process trains into it, or its data are not
+            to be had.
+        TrainingError: when training cannot go on.
+        TrainingStoppedError: when it was told to stop.
+    """
+    run = RunDirectory.open(run_dir)
+    config = run.read_config()
+    cluster = find_cluster()
+    # Only the chief writes: the others neither lock nor tidy up.
+    with run_lock(run.path) if cluster.is_chief else contextlib.nullcontext():
+        if cluster.is_chief:
+            remove_leftovers(run.path)
+        distribution = _start(execution, cluster)
+        with distribution.together():
+            dataset = _load_dataset(config)
+            if dataset.describe() != run.read_recorded().get("data"):
+                raise InputError(
+                    f"{dataset.name}: is not the data that {run_dir} was trained on; find that with TFDS_DATA_DIR"
+                )
+        trainer = _build(config, dataset, execution, distribution)
+        start = _restore(trainer, run, distribution)
+        _fit(run, config, dataset, trainer, distribution, start=start, profile=profile, interval=interval)
+
+
+def _start(execution: Execution, cluster: Cluster) -> Distribution:
+    """Start TensorFlow and wait for the other workers, if there are any."""
+    start_tensorflow()
+    from keras_vae.training.distribution import build_distribution
+
+    if cluster.size > 1:
+        say(f"worker {cluster.index}{' (the chief)' if cluster.is_chief else ''} of {cluster.size}, waiting for all")
+    return build_distribution(execution.strategy, cluster)
+
+
+def _restore(trainer: VAETrainer, run: RunDirectory, distribution: Distribution) -> Position:
+    """Load the checkpoint that the chief finds whole, on every worker."""
+    from keras_vae.training.checkpoints import Position, load_checkpoint, restore_checkpoint
+
+    found, is_chief = Position(0), distribution.cluster.is_chief
+    with distribution.together():
+        if is_chief:
+            found = restore_checkpoint(trainer, run.checkpoints, say)
+    start = Position(*map(distribution.from_chief, found))
+    with distribution.together():
+        if not is_chief:
+            load_checkpoint(trainer, run.checkpoints, start)
+    if is_chief:
+        say(f"going on after {start}")
+    return start
+
+
+def _load_dataset(config: RunConfig) -> ImageDataset:
+    from keras_vae.data import load_dataset
+
+    return load_dataset(framed_as(config.data, config.model.image_shape), say=say)
+
+
+def _classes_of(config: RunConfig, dataset: ImageDataset) -> int | None:
+    """How many labels the model is conditional on, if it is."""
+    if not config.data.conditional:
+        return config.model.num_classes
+    if dataset.num_classes is None:
+        raise InputError(f"{dataset.name}: has no labels, which --conditional needs; choose another --dataset")
+    return dataset.num_classes
+
+
+def _name_of(config: RunConfig, dataset: ImageDataset) -> str:
+    """What was loaded, so that ``auto`` means the same data when the run is resumed, evaluated or repeated."""
+    if config.data.dataset != "auto":
+        return config.data.dataset
+    return "sample" if dataset.source == "sample" else dataset.name
+
+
+def _build(config: RunConfig, dataset: ImageDataset, execution: Execution, distribution: Distribution) -> VAETrainer:
+    from keras_vae.data import steps_per_epoch
+    from keras_vae.training.build import build_trainer
+
+    same = {"config": config.as_dict(), "data": dataset.describe(), "execution": dataclasses.asdict(execution)}
+    distribution.check_same(same)
+    try:
+        with distribution.strategy.scope():
+            return build_trainer(config, steps_per_epoch(dataset.train, config.data.batch_size), execution)
+    except ValueError as error:  # widths that heads or groups do not divide, say
+        raise InputError(str(error)) from error
+
+
+def _fit(
+    run: RunDirectory,
+    config: RunConfig,
+    dataset: ImageDataset,
+    trainer: VAETrainer,
+    distribution: Distribution,
+    *,
+    start: Position | None = None,
+    profile: tuple[int, int] | None,
+    interval: CheckpointInterval | None,
+) -> None:
+    from keras_vae.callbacks import fit_run
+    from keras_vae.training.checkpoints import list_checkpoints
+
+    is_chief = distribution.cluster.is_chief
+    if is_chief:
+        click.echo(_introduction(run, config, dataset, trainer, distribution))
+    try:
+        fit_run(
+            run, config, dataset, trainer, start=start, profile=profile, interval=interval, distribution=distribution
+        )
+    except TrainingEndedError as error:
+        if list_checkpoints(run.checkpoints):
+            error.go_on = run.go_on
+        raise
+    if is_chief:
+        click.echo(f"model, metrics and pictures are in {run.path}; next: keras-vae evaluate {run.path}")
+
+
+def _introduction(
+    run: RunDirectory, config: RunConfig, dataset: ImageDataset, trainer: VAETrainer, distribution: Distribution
+) -> str:
+    from keras_vae.training.device import choose_jit, choose_precision
+
+    replicas = distribution.strategy.num_replicas_in_sync
+    precision, jit = choose_precision(config.precision), choose_jit(config.jit, replicas)
+    height, width, channels = dataset.image_shape
+    lines = [
+        f"{dataset.name}: {dataset.train.count:,} training and {dataset.test.count:,} test images, "
+        f"{height}×{width}×{channels}",
+        f"precision {precision.value} ({precision.reason}); XLA {jit.value} ({jit.reason})",
+        f"VAE of {trainer.vae.count_params():,} parameters, latent {config.model.latent}; into {run.path}",
+    ]
+    if replicas > 1:
+        lines.insert(2, f"{replicas} replicas, {config.data.batch_size // replicas} images of a batch each")
+    return "\n".join(lines)
