@@ -58,6 +58,16 @@ def test_two_devices_may_take_their_parts_in_passes_and_recompute(trained):
     assert_same(two, one, tolerance)
 
 
+def test_two_devices_skip_steps_of_float16_that_overflow_together(trained):
+    settings = ('precision="mixed_float16"', "model__num_classes=3")
+    (one,), (two,) = trained(*settings), trained("--strategy", "mirrored", *settings)
+
+    # The loss scale begins too large and is halved at each; where it ends, rounding decides about one more.
+    assert one["history/skipped_steps"].sum() >= 2
+    assert abs(two["history/skipped_steps"].sum() - one["history/skipped_steps"].sum()) <= 1
+    np.testing.assert_allclose(two["history/loss"], one["history/loss"], rtol=0.02)
+
+
 @pytest.mark.parametrize("workers", [2, 4])
 def test_workers_make_the_step_that_one_makes_of_the_whole_batch(trained, workers):
     settings, tolerance = LABELS
