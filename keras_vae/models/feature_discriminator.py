@@ -84,8 +84,9 @@ class FeatureDiscriminator(keras.Model):
     def follow(self, mean_squares: Any) -> None:
         """Move the running means towards a training batch's `mean_squares_of`, (maps,), where those are finite."""
         for index, running in enumerate(self.mean_squares):
-            moved = MOMENTUM * running + (1.0 - MOMENTUM) * mean_squares[index]
-            running.assign(ops.where(ops.isfinite(moved), moved, running))
+            before = ops.convert_to_tensor(running)
+            moved = MOMENTUM * before + (1.0 - MOMENTUM) * mean_squares[index]
+            running.assign(ops.where(ops.isfinite(moved), moved, before))
 
     def get_config(self) -> dict[str, Any]:
         return {
