@@ -44,7 +44,7 @@ def start_run(
         TrainingStoppedError: when it was told to stop.
     """
     execution.check(config)  # what can be checked before TensorFlow is loaded
-    cluster = find_cluster()
+    cluster = _cluster_for(execution)
     run = RunDirectory(run_dir)
     if cluster.size == 1:
         run.check_free(overwrite=overwrite)
@@ -98,7 +98,7 @@ def resume_run(
     """
     run = RunDirectory.open(run_dir)
     config = run.read_config()
-    cluster = find_cluster()
+    cluster = _cluster_for(execution)
     # Only the chief writes: the others neither lock nor tidy up.
     with run_lock(run.path) if cluster.is_chief else contextlib.nullcontext():
         if cluster.is_chief:
@@ -113,6 +113,11 @@ def resume_run(
         trainer = _build(config, dataset, execution, distribution)
         start = _restore(trainer, run, distribution)
         _fit(run, config, dataset, trainer, distribution, start=start, profile=profile, interval=interval)
+
+
+def _cluster_for(execution: Execution) -> Cluster:
+    """The workers that train together. Who asks for one or for this machine is alone, whatever started the process."""
+    return find_cluster() if execution.strategy in ("auto", "multi-worker") else Cluster()
 
 
 def _start(execution: Execution, cluster: Cluster) -> Distribution:

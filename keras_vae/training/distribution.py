@@ -99,8 +99,8 @@ def build_distribution(strategy: str, cluster: Cluster) -> Distribution:
     """What `Execution.strategy` names. For several workers it has to be made before TensorFlow does anything else.
 
     Raises:
-        InputError: when several workers are asked for and the environment names none, or the other way round, or when
-            they have unequal numbers of GPUs.
+        InputError: when several workers are asked for and the environment names none, or when they have unequal numbers
+            of GPUs.
     """
     if strategy == "auto":
         several = "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one"
@@ -114,9 +114,6 @@ def build_distribution(strategy: str, cluster: Cluster) -> Distribution:
         if len(found.extended.worker_devices) * cluster.size != found.num_replicas_in_sync:
             raise InputError("--strategy multi-worker: every worker needs equally many GPUs, or none")
         return Distribution(found, cluster)
-    if cluster.size > 1:
-        # Each would train a run of its own, into the same folder.
-        raise InputError(f"{cluster.source} names {cluster.size} workers, and --strategy {strategy} is for one")
     if strategy == "mirrored":
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return Distribution(tf.distribute.MirroredStrategy([device.name for device in devices]))

@@ -32,9 +32,3 @@ def test_one_device_takes_every_description():
 def test_several_workers_that_nothing_names_are_refused():
     with pytest.raises(InputError, match="neither TF_CONFIG nor Slurm"):
         build_distribution("multi-worker", Cluster())
-
-
-@pytest.mark.parametrize("strategy", ["one", "mirrored"])
-def test_one_of_several_workers_does_not_train_alone(strategy):
-    with pytest.raises(InputError, match="TF_CONFIG names 2 workers"):
-        build_distribution(strategy, Cluster(2, 0, "TF_CONFIG"))
