@@ -56,7 +56,7 @@ def test_commands_are_taken(line, tmp_path, monkeypatch, capsys):
         raise AcceptedError
 
     monkeypatch.chdir(tmp_path)
-    for name in main.COMMANDS:
+    for name in (*main.COMMANDS, "training"):
         module = importlib.import_module(f"keras_vae_cli.{name.replace('-', '_')}")
         if hasattr(module, "start_tensorflow"):
             monkeypatch.setattr(module, "start_tensorflow", start_tensorflow)

@@ -87,6 +87,7 @@ def workplace(tmp_path_factory):
             if hasattr(module, "start_tensorflow"):
                 patch.setattr(module, "start_tensorflow", start_tensorflow)
         patch.setattr("keras_vae_cli.runtime.start_tensorflow", start_tensorflow)
+        patch.setattr("keras_vae_cli.training.start_tensorflow", start_tensorflow)
         yield folder
 
 
