@@ -20,7 +20,7 @@ SHARING_ITS_RUN = {"test_cli_bad_input.py", "test_cli_commands.py", "test_cli_ex
 
 
 def pytest_addoption(parser):
-    parser.addoption("--kills", type=int, default=5, help="moments at which the kill tests kill a process  [5]")
+    parser.addoption("--kills", type=int, default=3, help="moments at which the kill tests kill a process  [3]")
 
 
 @pytest.hookimpl(optionalhook=True)

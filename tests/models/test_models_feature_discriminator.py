@@ -55,7 +55,7 @@ def test_maps_are_divided_by_the_running_root_mean_square_of_training():
 
     np.testing.assert_allclose([numpy_of(each) for each in model.mean_squares], expected, rtol=1e-5)
     # Its norms have converged as well, so that what is left is the scale of the input.
-    for _ in range(1000):
+    for _ in range(400):
         model.follow(model.mean_squares_of(features))
         model(features, training=True)
     broken = np.array([np.inf, np.nan], "float32")
