@@ -149,7 +149,9 @@ def print_paper(replicas: int) -> None:
     for name in (*PRESETS, "photos128", "photos256"):
         config = preset(name)
         trainer = build_trainer(config, steps_per_epoch=1000)
-        flops = flops_of(trainer.train_step, tf.zeros((1, *config.model.image_shape)))
+        # Of a batch, of which the perceptual loss sees a share.
+        batch = config.data.batch_size
+        flops = flops_of(trainer.train_step, tf.zeros((batch, *config.model.image_shape))) / batch
         variables = [*trainer.vae.trainable_variables, *trainer.step_losses.discriminator_variables]
         size = sum(4 * int(np.prod(variable.shape)) for variable in variables)
         cells = []
