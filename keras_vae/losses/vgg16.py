@@ -80,15 +80,15 @@ class VGG16Features(keras.layers.Layer):
         self.taps = taps
         self._input_scale, self._input_offset = _input_affine(self.weights_source)
         arrays = read_convolutions(weights, taps)
-        # Made here rather than in build(), which may run inside a traced function. What is never trained is kept as it
-        # is used, and not cast in every step; all but the first kernel, which is first joined to the input's scale.
-        self._convolutions = {}
-        for name, (kernel, bias) in arrays.items():
-            own_dtype = self.variable_dtype if name == "block1_conv1" else self.compute_dtype
-            self._convolutions[name] = (
-                keras.Variable(kernel, dtype=own_dtype, trainable=False, name=f"{name}_kernel"),
-                keras.Variable(bias, dtype=own_dtype, trainable=False, name=f"{name}_bias"),
+        # Made here rather than in build(), which may run inside a traced function. In float32 whatever the policy: a
+        # strategy of several workers cannot hand on bfloat16.
+        self._convolutions = {
+            name: tuple(
+                keras.Variable(array, dtype="float32", trainable=False, name=f"{name}_{part}")
+                for part, array in zip(("kernel", "bias"), both, strict=True)
             )
+            for name, both in read_convolutions(weights, taps).items()
+        }
 
     def __call__(self, images: Tensor) -> list[Tensor]:
         # Checked before Keras takes over, because it would wrap an error from call() in lines of its own.
@@ -131,7 +131,7 @@ class VGG16Features(keras.layers.Layer):
         if images.shape[-1] == 3:
             return self._convolve(images * self._input_scale + self._input_offset, kernel, bias)
         weights = np.stack([self._input_scale, self._input_offset], axis=1)
-        folded = ops.einsum("hwio,ij->hwjo", ops.cast(kernel, "float32"), weights)
+        folded = ops.einsum("hwio,ij->hwjo", kernel, weights)
         return self._convolve(ops.concatenate([images, ops.ones_like(images)], axis=-1), folded, bias)
 
     def _convolve(self, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:

@@ -73,3 +73,11 @@ def test_workers_make_the_step_that_one_makes_of_the_whole_batch(trained, worker
     # Not only alike: they never exchange weights, so they have to stay the same bit for bit.
     for own in several[1:]:
         assert all(np.array_equal(own[name], several[0][name]) for name in own)
+
+
+def test_workers_train_in_bfloat16_with_the_perceptual_loss(trained):
+    settings = ('precision="mixed_bfloat16"', "objective__perceptual_weight=100.0")
+    (one,), (two, _) = trained(*settings), trained(*settings, workers=2)
+
+    np.testing.assert_allclose(two["history/lpips"], one["history/lpips"], rtol=0.02)
+    np.testing.assert_allclose(two["history/loss"], one["history/loss"], rtol=0.02)
