@@ -79,7 +79,6 @@ class VGG16Features(keras.layers.Layer):
         self.weights_source = os.fspath(weights)
         self.taps = taps
         self._input_scale, self._input_offset = _input_affine(self.weights_source)
-        arrays = read_convolutions(weights, taps)
         # Made here rather than in build(), which may run inside a traced function. In float32 whatever the policy: a
         # strategy of several workers cannot hand on bfloat16.
         self._convolutions = {

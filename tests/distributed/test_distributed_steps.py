@@ -5,9 +5,8 @@ import pytest
 
 pytestmark = pytest.mark.distributed
 
-# Sums in another order, or by other threads: float32 rounds them apart, and twenty steps of two players make more of
-# it, up to a hundredth of what the weights have moved by then.
-TOLERANCE = {"rtol": 1e-2, "atol": 1e-4}
+# Sums in another order, or by other threads: float32 rounds them apart, and twenty steps make more of it.
+TOLERANCE = {"rtol": 2e-3, "atol": 2e-5}
 # With either likelihood the scale depends on the batch as a whole; free bits do as well.
 DEFAULTS = ()
 LABELS = ("objective__free_bits=0.2", "model__num_classes=3", 'model__likelihood="laplace"')
@@ -55,7 +54,7 @@ def test_two_devices_may_take_their_parts_in_passes_and_recompute(trained):
 
 
 def test_two_devices_skip_steps_of_float16_that_overflow_together(trained):
-    settings = ('precision="mixed_float16"', "model__num_classes=3")
+    settings = ('precision="mixed_float16"', "model__num_classes=3", "objective__perceptual_weight=500.0")
     (one,), (two,) = trained(*settings), trained("--strategy", "mirrored", *settings)
 
     # The loss scale begins too large and is halved at each; where it ends, rounding decides about one more.
@@ -76,7 +75,7 @@ def test_workers_make_the_step_that_one_makes_of_the_whole_batch(trained, worker
 
 
 def test_workers_train_in_bfloat16_with_the_perceptual_loss(trained):
-    settings = ('precision="mixed_bfloat16"', "objective__perceptual_weight=100.0")
+    settings = ('precision="mixed_bfloat16"',)
     (one,), (two, _) = trained(*settings), trained(*settings, workers=2)
 
     np.testing.assert_allclose(two["history/lpips"], one["history/lpips"], rtol=0.02)
