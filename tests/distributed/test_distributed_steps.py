@@ -6,7 +6,7 @@ import pytest
 pytestmark = pytest.mark.distributed
 
 # Sums in another order, or by other threads: float32 rounds them apart, and twenty steps make more of it.
-TOLERANCE = {"rtol": 2e-3, "atol": 2e-5}
+TOLERANCE = {"rtol": 5e-4, "atol": 5e-6}
 # With either likelihood the scale depends on the batch as a whole; free bits do as well.
 DEFAULTS = ()
 LABELS = ("objective__free_bits=0.2", "model__num_classes=3", 'model__likelihood="laplace"')
@@ -54,7 +54,7 @@ def test_two_devices_may_take_their_parts_in_passes_and_recompute(trained):
 
 
 def test_two_devices_skip_steps_of_float16_that_overflow_together(trained):
-    settings = ('precision="mixed_float16"', "model__num_classes=3", "objective__perceptual_weight=500.0")
+    settings = ('precision="mixed_float16"', "model__num_classes=3")
     (one,), (two,) = trained(*settings), trained("--strategy", "mirrored", *settings)
 
     # The loss scale begins too large and is halved at each; where it ends, rounding decides about one more.
