@@ -17,6 +17,8 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # Tests that share a run or an export that takes long to make: by folder, or where only some of a folder do, by file.
 SHARING = {"callbacks", "examples", "export"}
 SHARING_ITS_RUN = {"test_cli_bad_input.py", "test_cli_commands.py", "test_cli_export.py"}
+# Each test starts processes of its own, which take longer than what a second process of pytest makes twice.
+APART = {"test_distributed_steps.py"}
 
 
 def pytest_addoption(parser):
@@ -25,12 +27,14 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """What shares a fixture goes to one of the processes that pytest-xdist has; the rest goes file by file."""
+    """What shares a fixture goes to one of pytest-xdist's processes, long tests anywhere, the rest file by file."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFixture(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             path = Path(nodeid.partition("::")[0])
+            if path.name in APART:
+                return nodeid
             return path.parent.name if path.parent.name in SHARING or path.name in SHARING_ITS_RUN else str(path)
 
     return ByFixture(config, log)
