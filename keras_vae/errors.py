@@ -1,11 +1,19 @@
 """The exceptions that carry a line for the user, and with which exit code each ends a command."""
 
+import re
+
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
 
 class InputError(ValueError):
     """Bad input: a value out of range, a file that cannot be read, a directory that is taken. Ends a command with 2.
 
     The message is one line that says what was wrong, about what, and what to do.
     """
+
+    def __init__(self, message: str) -> None:
+        # It quotes names of strangers' files and what is in them: line breaks, and codes that a terminal would obey.
+        super().__init__(_CONTROLS.sub(lambda match: ascii(match[0])[1:-1], message))
 
 
 class ExportError(RuntimeError):

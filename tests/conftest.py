@@ -22,7 +22,7 @@ APART = {"test_distributed_steps.py"}
 
 
 def pytest_addoption(parser):
-    parser.addoption("--kills", type=int, default=3, help="moments at which the kill tests kill a process  [3]")
+    parser.addoption("--kills", type=int, default=5, help="how often the test of kills kills a process  [5]")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -5,6 +5,7 @@ after each of its steps.
 """
 
 import csv
+import shutil
 import signal
 import subprocess
 import time
@@ -55,35 +56,41 @@ def outcome(run):
     return rows, arrays
 
 
+def assert_same_outcome(found, expected):
+    (rows, arrays), (expected_rows, expected_arrays) = found, expected
+    assert rows == expected_rows
+    assert arrays.keys() == expected_arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, expected_arrays[name], err_msg=name)
+
+
 def test_a_run_that_was_killed_again_and_again_ends_as_an_unbroken_one(kills, tmp_path):
     (tmp_path / "unbroken").mkdir()
     begin = time.monotonic()
     unbroken = start(tmp_path / "unbroken", *TRAIN)
     assert unbroken.wait() == 0, unbroken.stderr.read()
     seconds = time.monotonic() - begin
+    expected = outcome(tmp_path / "unbroken" / "run")
     random = np.random.default_rng(0)
 
-    arguments = (*TRAIN, *OFTEN)
-    for _ in range(kills):
-        process = start(tmp_path, *arguments)
+    run, arguments, killed = tmp_path / "run", TRAIN, 0
+    while True:
+        process = start(tmp_path, *arguments, *OFTEN)
         try:
-            process.wait(random.uniform(0.2, 1.0) * seconds)
+            process.wait(random.uniform(0.2, 1.0) * seconds if killed < kills else None)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
+            killed += 1
+            # Killed before its first checkpoint, it is no run that could be resumed.
+            has_checkpoint = any((run / "checkpoints").glob("epoch_*"))
+            arguments = ("train", "--resume", "--run-dir", "run") if has_checkpoint else (*TRAIN, "--overwrite")
         else:
             assert process.returncode == 0, process.stderr.read()
-        # Killed before its first checkpoint, it is no run that could be resumed.
-        has_checkpoint = any((tmp_path / "run" / "checkpoints").glob("epoch_*"))
-        again = ("train", "--resume", "--run-dir", "run") if has_checkpoint else (*TRAIN, "--overwrite")
-        arguments = (*again, *OFTEN)
-    last = start(tmp_path, *arguments)
-    assert last.wait() == 0, last.stderr.read()
-
-    rows, arrays = outcome(tmp_path / "run")
-    expected_rows, expected_arrays = outcome(tmp_path / "unbroken" / "run")
-    assert rows == expected_rows
-    assert arrays.keys() == expected_arrays.keys()
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(array, expected_arrays[name], err_msg=name)
-    assert not list((tmp_path / "run").rglob(".*"))
+            assert_same_outcome(outcome(run), expected)
+            assert not list(run.rglob(".*"))
+            if killed == kills:
+                break
+            # The other kills are another run's.
+            shutil.rmtree(run)
+            arguments = TRAIN
