@@ -23,6 +23,7 @@ from keras_vae.beam.batch import BadImage, ImageBatch
 from keras_vae.data.dataset import UInt8Array
 from keras_vae.data.framing import Framing
 from keras_vae.data.image_file import read_image
+from keras_vae.data.tf_example import parse_examples
 from keras_vae.data.tfrecord import IMAGE_KEY, LABEL_KEY
 from keras_vae.data.tfrecord_source import REFUSALS, reason_of
 from keras_vae.errors import InputError
@@ -200,7 +201,7 @@ class RecordDecoder:
             LABEL_KEY: tf.io.FixedLenFeature((), tf.int64, _NO_LABEL),
         }
         try:
-            parsed = tf.io.parse_example(records, features)
+            parsed = parse_examples(records, features)
         except REFUSALS:
             if len(records) == 1:
                 faults[0] = f"is no tf.Example with {IMAGE_KEY} and, if there are labels, {LABEL_KEY}"

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from keras_vae.data.dataset import ArraySplit, ImageDataset, Shard, StreamSplit
 from keras_vae.data.framing import Framing
+from keras_vae.data.tf_example import parse_examples
 from keras_vae.data.tfds_prepare import one_line, prepare
 from keras_vae.errors import InputError
 
@@ -159,7 +160,7 @@ def _stream(builder: Any, split_name: str, image_key: str, label_key: str | None
         stored[label_key] = tf.io.FixedLenFeature((), tf.int64)
 
     def decode(records: tf.Tensor) -> Any:
-        examples = tf.io.parse_example(records, stored)
+        examples = parse_examples(records, stored)
         # decode_png reads JPEG and GIF too.
         images = tf.map_fn(
             lambda encoded: framing.apply(tf.ensure_shape(tf.io.decode_png(encoded, stored_shape[2]), stored_shape)),

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.data.dataset import ArraySplit, ImageDataset, Int32Array, Shard, Split, StreamSplit, UInt8Array
+from keras_vae.data.tf_example import parse_examples
 from keras_vae.data.tfrecord import DESCRIPTION, IMAGE_KEY, LABEL_KEY, read_description
 from keras_vae.errors import InputError
 
@@ -183,7 +184,7 @@ def _decoder(shape: tuple[int, int, int], has_labels: bool) -> Callable[[tf.Tens
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)
     def decode(records: tf.Tensor) -> Any:
-        examples = tf.io.parse_example(records, stored)
+        examples = parse_examples(records, stored)
         # decode_png reads JPEG too.
         to_pixels = functools.partial(tf.io.decode_png, channels=shape[2])
         images = tf.map_fn(to_pixels, examples[IMAGE_KEY], fn_output_signature=tf.uint8)

@@ -12,6 +12,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_vae.errors import InputError
 
+# Reads messages by descriptions of them, which lie in a file unless they are TensorFlow's own, as when none are named.
+_READS_MESSAGES, _OWN_DESCRIPTIONS = "DecodeProtoV2", b"local://"
 # What a SavedModel's own saver is made of.
 _OF_SAVERS = frozenset({"SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename"})
 # Operations that read or write files, talk to other processes, or call Python. Images to images need none of them.
@@ -38,12 +40,17 @@ def check_operations(folder: Path) -> None:
     # Of any other, TensorFlow would run the graph's own saver to load it.
     if len(saved_model.meta_graphs) != 1 or not saved_model.meta_graphs[0].HasField("object_graph_def"):
         raise InputError(f"{folder}: is not loaded: it is no SavedModel of TensorFlow 2; export the model again")
-    for operation in _operations(saved_model.meta_graphs[0]):
-        if _REACHES_OUT.search(operation):
-            raise InputError(f"{folder}: is not loaded: its operation {operation!r:.60} reaches outside of the model")
+    for node in _nodes(saved_model.meta_graphs[0]):
+        if _REACHES_OUT.search(node.op) and not _reads_own_messages(node):
+            raise InputError(f"{folder}: is not loaded: its operation {node.op!r:.60} reaches outside of the model")
 
 
-def _operations(graph: Any) -> Iterator[str]:
+def _reads_own_messages(node: Any) -> bool:
+    source = node.attr.get("descriptor_source")
+    return node.op == _READS_MESSAGES and (source is None or source.s == _OWN_DESCRIPTIONS)
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
     saver = {_node_of(graph.saver_def.save_tensor_name), _node_of(graph.saver_def.restore_op_name)}
     called_by_saver = set(_called(node for node in graph.graph_def.node if node.name in saver))
     library = graph.graph_def.library.function
@@ -54,8 +61,8 @@ def _operations(graph: Any) -> Iterator[str]:
     called = set(_called(others)) | set(graph.object_graph_def.concrete_functions)
     exposed = [*others, *(node for name in called_by_saver & called for node in bodies.get(name, ()))]
     everything = [*graph.graph_def.node, *(node for body in bodies.values() for node in body)]
-    yield from (node.op for node in everything if node.op not in _OF_SAVERS)
-    yield from (node.op for node in exposed)
+    yield from (node for node in everything if node.op not in _OF_SAVERS)
+    yield from exposed
 
 
 def _called(nodes: Iterable[Any]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_vae.data.tf_example import parse_examples
 from keras_vae.data.tfrecord import IMAGE_KEY, LABEL_KEY
 from keras_vae.models import VAE
 
@@ -95,7 +96,7 @@ def _parse(examples: Any, image_shape: tuple[int, int, int], *, has_label: bool)
     features = {IMAGE_KEY: tf.io.FixedLenFeature((), tf.string)}
     if has_label:
         features[LABEL_KEY] = tf.io.FixedLenFeature((), tf.int64)
-    parsed = tf.io.parse_example(examples, features)
+    parsed = parse_examples(examples, features)
     height, width, channels = image_shape
 
     def decode(encoded: Any) -> Any:

@@ -83,8 +83,26 @@ def prints_into_a_file(target):
     return decode
 
 
+def reads_descriptions_from_a_file(target):
+    def decode(z):
+        _, (found,) = tf.io.decode_proto(tf.constant([b""]), "m", ["f"], [tf.string], descriptor_source="/etc/hostname")
+        return {"image": z, "secret": found}
+
+    return decode
+
+
 @pytest.mark.parametrize(
-    "harm", [writes, reads, writes_within_a_branch, calls_python, reads_records, saves, prints_into_a_file]
+    "harm",
+    [
+        writes,
+        reads,
+        writes_within_a_branch,
+        calls_python,
+        reads_records,
+        saves,
+        prints_into_a_file,
+        reads_descriptions_from_a_file,
+    ],
 )
 def test_a_model_that_reaches_outside_is_refused_by_the_name_of_the_operation(harm, target, tmp_path):
     save(tmp_path / "1", harm(target))

@@ -173,12 +173,21 @@ def test_other_kinds_of_images_are_an_error(signatures, kind):
 
 @pytest.mark.parametrize(
     "example",
-    [b"no proto", b"", make_example(b"no image"), make_example(b""), make_example(png(make_images(1)[0])[:60])],
-    ids=["no proto", "no feature", "no image", "empty image", "truncated image"],
+    [b"", make_example(b"no image"), make_example(b""), make_example(png(make_images(1)[0])[:60])],
+    ids=["no feature", "no image", "empty image", "truncated image"],
 )
 def test_a_malformed_example_is_an_error(signatures, example):
     with pytest.raises(tf.errors.InvalidArgumentError):
         signatures["serve_tf_examples"](examples=[make_example(png(make_images(1)[0])), example])
+
+
+@pytest.mark.parametrize("end", [-1, -40])
+def test_what_is_no_example_is_an_error(signatures, end):
+    """TensorFlow's own parser would write beyond what it has set aside for a string that is cut short."""
+    good = make_example(png(make_images(1)[0]))
+    for example in (b"no proto", good[:end]):
+        with pytest.raises(tf.errors.DataLossError):
+            signatures["serve_tf_examples"](examples=[good, example])
 
 
 def test_a_negative_count_is_an_error(signatures):
