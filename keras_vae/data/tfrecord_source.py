@@ -234,17 +234,19 @@ def _batches(split: StreamSplit, file: str) -> Iterator[tuple[UInt8Array, Int32A
     records = iter(split.records_of(file).batch(size).prefetch(1))
     while True:
         try:
-            batch = None if (serialized := next(records, None)) is None else split.decode(serialized)
-        except tf.errors.DataLossError as error:
+            serialized = next(records, None)
+        except tf.errors.OpError as error:
             raise _damaged(file, error) from error
+        if serialized is None:
+            return
+        try:
+            batch = split.decode(serialized)
         except REFUSALS as error:
             label = f" and {LABEL_KEY} (one int64)" if split.has_labels else ""
             raise InputError(
                 f"{file}: has a record that is not as the first one, {IMAGE_KEY} (PNG or JPEG of {split.image_shape})"
                 f"{label}: {reason_of(error)}"
             ) from error
-        if batch is None:
-            return
         images, labels = (array.numpy() for array in batch) if split.has_labels else (batch.numpy(), None)
         if labels is not None and (labels.min() < 0 or labels.max() >= _MOST_CLASSES):
             raise InputError(f"{file}: has a {LABEL_KEY} below 0 or above {_MOST_CLASSES - 1}; classes count from 0")

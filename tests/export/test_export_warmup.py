@@ -68,7 +68,7 @@ def test_the_requests_of_a_conditional_model_carry_labels(copied, conditional_va
         ("decode", {"latent": np.zeros((1, 2), "float32")}, "takes z, got latent"),
         ("decode", {"z": np.zeros((1, 2))}, "z is float32, got float64"),
         ("decode", {"z": np.zeros((1, 3), "float32")}, r"z is of shape \(None, 2\), got \(1, 3\)"),
-        ("serve_tf_examples", {"examples": [b"no example"]}, "Could not parse example"),
+        ("serve_tf_examples", {"examples": [b"no example"]}, "Unable to parse binary protobuf"),
     ],
 )
 def test_a_request_that_fails_is_named(copied, signature, inputs, message):
