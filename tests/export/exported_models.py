@@ -1,7 +1,5 @@
 """Small models, images for them, and what Keras makes of them: what the exported files are compared with."""
 
-import re
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -77,11 +75,26 @@ def assert_answers(found, expected, tolerance=1e-5):
         np.testing.assert_allclose(np.asarray(found[name]), value, rtol=0, atol=tolerance, err_msg=name)
 
 
-def assert_decoding_waits_for_the_check(version):
+def assert_parsing_and_decoding_wait_for_their_checks(version):
     """In a SavedModel's graph, which on a quiet machine checks first even if nothing says so."""
     file = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
-    functions = file.meta_graphs[0].graph_def.library.function
-    decoders = [node for function in functions for node in function.node_def if node.op == "DecodeImage"]
-    assert decoders
-    for node in decoders:
-        assert any(re.match(r"\^.*Assert", name) for name in node.input), list(node.input)
+    waiting = []
+    for function in file.meta_graphs[0].graph_def.library.function:
+        nodes = {node.name: node for node in function.node_def}
+        for node in nodes.values():
+            if node.op in ("ParseExampleV2", "DecodeImage"):
+                before = ancestors(node, nodes)
+                assert any("Assert" in name for name in before), (node.op, before)
+                waiting += [node.op] + [nodes[name].op for name in before]
+    assert {"DecodeProtoV2", "ParseExampleV2", "DecodeImage"} <= set(waiting)
+
+
+def ancestors(node, nodes):
+    """Names of the nodes of a function that run before one of them does."""
+    found, following = set(), [node]
+    while following:
+        names = {name.removeprefix("^").split(":")[0] for name in following.pop().input}
+        new = (names & nodes.keys()) - found
+        found |= new
+        following += [nodes[name] for name in new]
+    return found

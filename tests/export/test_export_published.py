@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exported_models import assert_decoding_waits_for_the_check
+from exported_models import assert_parsing_and_decoding_wait_for_their_checks
 
 from keras_vae.config import PUBLISHED
 from keras_vae.data import load_dataset
@@ -51,6 +51,6 @@ def test_the_published_version_is_whole_keeps_its_promise_and_is_the_same_model(
     np.testing.assert_allclose(served.reconstruct(digits[:8]), vae.reconstruct(digits[:8]), atol=1e-4)
 
 
-def test_the_published_version_checks_images_before_it_decodes_them(name):
+def test_the_published_version_checks_examples_and_images_before_it_decodes_them(name):
     (version,) = (SAVED_MODELS / name).iterdir()
-    assert_decoding_waits_for_the_check(version)
+    assert_parsing_and_decoding_wait_for_their_checks(version)

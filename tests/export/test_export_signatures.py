@@ -14,7 +14,7 @@ import tensorflow as tf
 from exported_models import (
     SHAPE,
     assert_answers,
-    assert_decoding_waits_for_the_check,
+    assert_parsing_and_decoding_wait_for_their_checks,
     make_example,
     make_images,
     make_labels,
@@ -154,8 +154,8 @@ def test_an_image_of_too_many_pixels_is_an_error_before_it_is_decoded(signatures
         signatures["serve_tf_examples"](examples=[make_example(image)])
 
 
-def test_decoding_waits_for_the_check_of_the_pixels(saved_model):
-    assert_decoding_waits_for_the_check(saved_model)
+def test_examples_and_pixels_are_checked_before_they_are_decoded(saved_model):
+    assert_parsing_and_decoding_wait_for_their_checks(saved_model)
 
 
 def test_an_image_of_the_most_pixels_is_taken(signatures):
