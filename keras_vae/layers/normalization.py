@@ -82,8 +82,9 @@ class GroupNorm(keras.layers.GroupNormalization):
             slope = -ops.square(inverse) * mean_of_group(gamma * product_mean)
             slope = ops.where(variance < 0.0, 0.0, slope)
             offset = -mean * slope - inverse * mean_of_group(gamma * dy_mean)
-            slope, offset = (to_positions(ops.repeat(value, each, axis=-1)) for value in (slope, offset))
-            dx = dy * to_positions(scale) + x * slope + offset
+            # Once for each channel of a group; `ops.repeat` would be thirty operations in TensorFlow's graph.
+            each_channel = ops.ones(each, x.dtype)
+            dx = dy * to_positions(scale) + x * to_positions(slope * each_channel) + to_positions(offset * each_channel)
             positions = ops.cast(height * width, x.dtype)
             dgamma, dbeta = (
                 ops.reshape(ops.sum(value, axis=0) * positions, (channels,)) for value in (product_mean, dy_mean)

@@ -59,10 +59,10 @@ class Muon(FusedAdamW):
             for variable in variables
         ]
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    def _update(self, gradient: Any, variable: Any, learning_rate: Any, powers: tuple[Any, Any]) -> None:
         index = self._get_variable_index(variable)
         if self._velocities[index] is not None:
-            super().update_step(gradient, variable, learning_rate)
+            super()._update(gradient, variable, learning_rate, powers)
             return
         columns = variable.shape[-1]
         rows = math.prod(variable.shape[:-1])

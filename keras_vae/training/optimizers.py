@@ -11,11 +11,11 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_vae")
 class FusedAdamW(keras.optimizers.AdamW):
-    """`keras.optimizers.AdamW` with one kernel for each variable's update, and the learning rate computed once a step.
+    """`keras.optimizers.AdamW` with one kernel for each variable's update.
 
-    Same arguments, state and result. Keras writes Adam out in a dozen operations a variable, and evaluates a learning
-    rate schedule anew for every variable that decays; over the 150 variables of these models, that is half of the
-    step's graph and of the time from start to first step.
+    Same arguments, state and result; what all updates have in common is computed once a step. Keras writes Adam out in
+    a dozen operations a variable, and evaluates a learning rate schedule anew for every variable that decays; over the
+    150 variables of these models, that is half of the step's graph and of the time from start to first step.
 
     Reference: Kingma & Ba 2015, "Adam"; Loshchilov & Hutter 2019, "Decoupled Weight Decay Regularization".
     """
@@ -26,29 +26,31 @@ class FusedAdamW(keras.optimizers.AdamW):
             raise ValueError("FusedAdamW: the fused kernel has no amsgrad; use keras.optimizers.AdamW")
 
     def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
+        step = tf.cast(self.iterations + 1, "float32")
+        powers = tf.pow(self.beta_1, step), tf.pow(self.beta_2, step)
         # Keras would sum gradients over the replicas here. They are the whole batch's already, and every replica
         # updates its own copies.
         for gradient, variable in zip(grads, trainable_variables, strict=True):
-            self.update_step(gradient, variable.value, learning_rate)
+            self._update(gradient, variable.value, learning_rate, powers)
 
     def _apply_weight_decay(self, variables: Any) -> None:
-        """Nothing: `update_step` decays, where the learning rate is at hand."""
+        """Nothing: `_update` decays, where the learning rate is at hand."""
 
     def _use_weight_decay(self, variable: Any) -> bool:
         # Decay by zero would still read and write every weight.
         return bool(self.weight_decay) and super()._use_weight_decay(variable)
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    def _update(self, gradient: Any, variable: Any, learning_rate: Any, powers: tuple[Any, Any]) -> None:
+        """Update one variable; ``powers`` are those of β₁ and β₂ to the number of the step."""
         if self._use_weight_decay(variable):
             variable.assign_sub(variable * (learning_rate * self.weight_decay))
         index = self._get_variable_index(variable)
-        step = tf.cast(self.iterations + 1, variable.dtype)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
-            beta1_power=tf.pow(self.beta_1, step),
-            beta2_power=tf.pow(self.beta_2, step),
+            beta1_power=tf.cast(powers[0], variable.dtype),
+            beta2_power=tf.cast(powers[1], variable.dtype),
             lr=tf.cast(learning_rate, variable.dtype),
             beta1=self.beta_1,
             beta2=self.beta_2,

@@ -358,10 +358,10 @@ class VAETrainer(keras.Model):
             return
         # Early on a long memory would hold on to the initial weights (as in tf.train.ExponentialMovingAverage).
         step = ops.cast(self.step, "float32")
-        decay = ops.minimum(self.ema, (1.0 + step) / (10.0 + step))
+        share = 1.0 - ops.minimum(self.ema, (1.0 + step) / (10.0 + step))
         for average, weight in zip(self.ema_vae.weights, self.vae.weights, strict=True):
             if weight.trainable:
-                average.assign_sub((1.0 - decay) * (average - weight))
+                average.assign_sub(share * (average - weight))
             else:
                 average.assign(weight)
 
