@@ -21,9 +21,10 @@ STEPS = TRAINING // BATCH
 CONFIG = RunConfig().replace(
     epochs=EPOCHS,
     model__image_shape=SHAPE,
-    model__widths=(8, 16),
+    model__widths=(8,),
     model__groups=4,
-    discriminator__widths=(8, 8, 8),
+    model__mapping_width=8,
+    discriminator__widths=(8,),
     objective__perceptual_weight=0,
     data__batch_size=BATCH,
 )

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from installed_command import COMMAND, bare_environment
 
-EPOCHS = 3
+EPOCHS = 2
 TRAIN = (
     *("train", "--dataset", "sample", "--latent", "2", "--epochs", str(EPOCHS), "--batch-size", "250"),
     *("--widths", "8", "--groups", "4", "--mapping-width", "16", "--attention-resolution", "0"),
