@@ -122,7 +122,7 @@ def test_encode_writes_a_posterior_for_every_image_and_a_keras_file_serves_as_we
     _, run = trained
     for source in (run, run / "model.keras"):
         out = f"{source.name}.npz"
-        done = run_command("encode", source, "--dataset", "sample", "--out", out, cwd=workplace)
+        done = run_command("encode", source, "sample", "--out", out, cwd=workplace)
         assert done.returncode == 0, done.stderr
     with np.load(workplace / f"{run.name}.npz") as arrays, np.load(workplace / "model.keras.npz") as same:
         assert arrays["mean"].shape == arrays["log_var"].shape == (500, 3)

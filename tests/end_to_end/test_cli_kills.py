@@ -16,7 +16,7 @@ from installed_command import COMMAND, bare_environment
 
 EPOCHS = 2
 TRAIN = (
-    *("train", "--dataset", "sample", "--latent", "2", "--epochs", str(EPOCHS), "--batch-size", "250"),
+    *("train", "--dataset", "sample", "--latent", "2", "--epochs", str(EPOCHS), "--batch-size", "500"),
     *("--widths", "8", "--groups", "4", "--mapping-width", "16", "--attention-resolution", "0"),
     *("--no-generative-skips", "--adversarial-weight", "0", "--perceptual-weight", "0", "--precision", "float32"),
     *("--run-dir", "run"),
