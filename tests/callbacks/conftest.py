@@ -4,14 +4,12 @@ import types
 
 import numpy as np
 import pytest
+from noise_images import BATCH, CLASSES, EPOCHS, SHAPE, TESTS, TRAINING
 
 from keras_vae.callbacks import run_callbacks
 from keras_vae.config import RunConfig
 from keras_vae.data import ArraySplit, ImageDataset, evaluation_batches, training_batches
 from keras_vae.training import RunDirectory, build_trainer
-
-SHAPE, CLASSES = (12, 12, 1), 3
-EPOCHS, BATCH, TRAINING, TESTS = 2, 4, 8, 7
 
 
 def make_split(count, seed):

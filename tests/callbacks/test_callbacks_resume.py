@@ -7,7 +7,7 @@ import signal
 import keras
 import numpy as np
 import pytest
-from conftest import BATCH, EPOCHS, SHAPE, TRAINING
+from noise_images import BATCH, EPOCHS, SHAPE, TRAINING
 
 from keras_vae.callbacks import StopSignals, fit_run
 from keras_vae.callbacks import standard as standard_callbacks

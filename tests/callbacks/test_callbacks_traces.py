@@ -3,7 +3,7 @@
 import keras
 import pytest
 import tensorflow as tf
-from conftest import BATCH, SHAPE, TRAINING
+from noise_images import BATCH, SHAPE, TRAINING
 
 from keras_vae.callbacks import fit_run
 from keras_vae.callbacks import standard as standard_callbacks
