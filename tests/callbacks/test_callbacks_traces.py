@@ -12,7 +12,7 @@ from keras_vae.models import Decoder, Encoder, PatchDiscriminator
 from keras_vae.training import RunDirectory, VAETrainer, build_trainer
 
 CONFIG = RunConfig().replace(
-    epochs=2,
+    epochs=3,
     model__image_shape=SHAPE,
     model__widths=(4, 8),
     model__groups=2,
