@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from typing import Any, TextIO
@@ -11,6 +12,8 @@ from tqdm import tqdm
 
 from keras_vae.callbacks.history import TEST_PREFIX
 
+# Reading the parts waits for the device.
+SECONDS_BETWEEN_DRAWINGS = 0.1
 SHOWN_PARTS = ("nll", "kl", "lpips", "adversarial", "discriminator", "mse")
 SHOWN_TEST_METRICS = ("mse", "psnr", "ssim", "lpips", "kl", "elbo")
 
@@ -31,6 +34,7 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch
         self._begin = time.perf_counter()
+        self._drawn_at = -math.inf
         self._done_before: int | None = None
         self._bar = tqdm(
             total=self.params["steps"] * self.batch_size,
@@ -48,10 +52,15 @@ class Progress(keras.callbacks.Callback):
         done = (batch + 1) * self.batch_size
         if self._done_before is None:
             self._done_before = batch * self.batch_size
-        rate = (done - self._done_before) / (time.perf_counter() - self._begin)
+        now = time.perf_counter()
+        if now - self._drawn_at < SECONDS_BETWEEN_DRAWINGS:
+            return
+        self._drawn_at = now
+        rate = (done - self._done_before) / (now - self._begin)
         steps_left = (self.params["epochs"] - self._epoch) * self.params["steps"] - batch - 1
         left = tqdm.format_interval(steps_left * self.batch_size / rate)
-        self._bar.set_postfix_str(f"{_join(logs or {}, SHOWN_PARTS)} · run ends in {left}", refresh=False)
+        parts = _join(self.model.means_so_far(), SHOWN_PARTS)
+        self._bar.set_postfix_str(f"{parts} · run ends in {left}", refresh=False)
         self._bar.update(done - self._bar.n)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -122,22 +122,25 @@ class TensorBoardSummaries(keras.callbacks.Callback):
         done = int(np.array(self.model.step)) - epoch * steps
         done = done if 0 < done < steps else 0
         self._steps_written = self._last_step = done
-        self._last_logs: dict[str, Any] = {}
         self._totals: dict[str, float] = {}
         if done:
             means = self.model.means_so_far()
             self._totals = {name: value * (1 if name == "skipped_steps" else done) for name, value in means.items()}
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        # Keras's logs of a step have a few of its parts alone.
         if batch + 1 - self._steps_written >= STEPS_PER_POINT:
-            self._write_training(batch + 1, logs or {})
-        self._last_step, self._last_logs = batch + 1, logs or {}
+            self._write_training(batch + 1, self.model.means_so_far())
+        self._last_step = batch + 1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         step = int(np.array(self.model.step))
+        logs = logs or {}
         if self._last_step > self._steps_written:
-            self._write_training(self._last_step, self._last_logs)
-        for name, value in (logs or {}).items():
+            # The trainer's own means are those of the tests by now.
+            stepped = {"lpips": logs["perceptual"]} if "perceptual" in logs else {}
+            self._write_training(self._last_step, {**logs, **stepped})
+        for name, value in logs.items():
             is_test = name.startswith(TEST_PREFIX)
             if is_test or name not in _WRITTEN_BY_STEPS:
                 with (self._test if is_test else self._train).as_default():
@@ -145,7 +148,7 @@ class TensorBoardSummaries(keras.callbacks.Callback):
         with self._test.as_default():
             self._write_latent(step)
             if self.images is not None and self._may_draw(epoch):
-                self._write_images(self.images, epoch, step, logs or {})
+                self._write_images(self.images, epoch, step, logs)
         self._flush()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
