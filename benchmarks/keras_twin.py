@@ -184,10 +184,10 @@ def largest_difference(peer: torch_peer.TorchPeer, twin: VAETrainer, images: Arr
     copy_weights(peer.autoencoder, twin.vae)
     ours = twin.vae.decode(np.moveaxis(z.numpy(), 1, -1))
     pairs = [(posterior, twin.vae.encoder(images)), (reconstructions, ours)]
-    if peer.discriminator is not None:
+    if peer.discriminator is not None and twin.discriminator is not None:
         copy_weights(peer.discriminator, twin.discriminator)
         pairs.append((peer.discriminator(batch), twin.discriminator(images, training=True)))
-    if peer.perceptual_loss is not None:
+    if peer.perceptual_loss is not None and twin.objective.perceptual_loss is not None:
         pairs.append((peer.perceptual(reconstructions, batch), twin.objective.perceptual_loss(images, ours)))
     differences = []
     for theirs, found in pairs:

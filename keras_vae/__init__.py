@@ -3,7 +3,26 @@
 Attributes are loaded on first use, so that ``import keras_vae`` imports neither Keras nor TensorFlow.
 """
 
+from typing import TYPE_CHECKING
+
 from keras_vae.lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from keras_vae.config import RunConfig
+    from keras_vae.errors import InputError
+    from keras_vae.models import VAE, Decoder, Encoder, FeatureDiscriminator, PatchDiscriminator
+    from keras_vae.training import VAETrainer
+
+__all__ = [
+    "VAE",
+    "Decoder",
+    "Encoder",
+    "FeatureDiscriminator",
+    "InputError",
+    "PatchDiscriminator",
+    "RunConfig",
+    "VAETrainer",
+]
 
 _MODULES = {
     "VAE": "keras_vae.models",
@@ -16,5 +35,4 @@ _MODULES = {
     "RunConfig": "keras_vae.config",
 }
 
-__all__ = [*_MODULES]
 __getattr__, __dir__ = lazy_attributes(__name__, _MODULES)

@@ -1,6 +1,7 @@
 """The import graph points down, as the design draws it, and heavy packages are imported where they are needed."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,10 @@ ROOMS_BELOW = {
 }
 TENSORFLOW_ROOMS = {"training", "data", "callbacks", "export", "tfx", "beam", "cli"}
 BEAM = {"apache_beam", "pyarrow"}
+# Packages whose names are loaded on first use.
+LAZY = [
+    path for path in sorted((ROOT / "keras_vae").rglob("__init__.py")) if "lazy_attributes" in path.read_text("utf-8")
+]
 
 
 def modules_of(room: str) -> list[Path]:
@@ -104,6 +109,20 @@ def test_a_light_import_loads_neither_keras_nor_tensorflow(statement):
     program = f"import sys; {statement}; print(sorted({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("package", LAZY, ids=lambda path: str(path.parent.relative_to(ROOT)))
+def test_names_loaded_on_first_use_are_declared_for_type_checkers_and_the_documentation(package):
+    module = importlib.import_module(".".join(package.parent.relative_to(ROOT).parts))
+    declared = {
+        alias.name: node.module
+        for block in ast.parse(package.read_text(encoding="utf-8")).body
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in block.body
+        for alias in node.names
+    }
+    assert declared == module._MODULES
+    assert sorted(declared) == sorted(module.__all__)
 
 
 def test_public_names_are_loaded_on_first_use():

@@ -3,7 +3,24 @@
 Needs the extra ``beam``; nothing of Beam is imported before a job is made.
 """
 
+from typing import TYPE_CHECKING
+
 from keras_vae.lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from keras_vae.beam.encode import encode_images
+    from keras_vae.beam.evaluate import evaluate_images
+    from keras_vae.beam.job import JobOptions
+    from keras_vae.beam.model_handler import ExportedModelHandler
+    from keras_vae.beam.reconstruct import reconstruct_images
+
+__all__ = [
+    "ExportedModelHandler",
+    "JobOptions",
+    "encode_images",
+    "evaluate_images",
+    "reconstruct_images",
+]
 
 _MODULES = {
     "ExportedModelHandler": "keras_vae.beam.model_handler",
@@ -13,5 +30,4 @@ _MODULES = {
     "reconstruct_images": "keras_vae.beam.reconstruct",
 }
 
-__all__ = [*_MODULES]
 __getattr__, __dir__ = lazy_attributes(__name__, _MODULES)

@@ -3,7 +3,25 @@
 Attributes are loaded on first use: checking and publishing versions needs no TensorFlow.
 """
 
+from typing import TYPE_CHECKING
+
 from keras_vae.lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from keras_vae.export.export import export_saved_model
+    from keras_vae.export.loading import ExportedVAE, load_exported
+    from keras_vae.export.manifest import Manifest, check_manifest, read_manifest
+    from keras_vae.export.publish import publish
+
+__all__ = [
+    "ExportedVAE",
+    "Manifest",
+    "check_manifest",
+    "export_saved_model",
+    "load_exported",
+    "publish",
+    "read_manifest",
+]
 
 _MODULES = {
     "ExportedVAE": "keras_vae.export.loading",
@@ -15,5 +33,4 @@ _MODULES = {
     "read_manifest": "keras_vae.export.manifest",
 }
 
-__all__ = [*_MODULES]
 __getattr__, __dir__ = lazy_attributes(__name__, _MODULES)

@@ -3,7 +3,25 @@
 Only files are read: no module here imports Keras or TensorFlow. Attributes are loaded on first use.
 """
 
+from typing import TYPE_CHECKING
+
 from keras_vae.lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from keras_vae.reports.comparison import Comparison, compare
+    from keras_vae.reports.folder import check_folder
+    from keras_vae.reports.report import write_comparison
+    from keras_vae.reports.runs import Run, check_runs, read_runs
+
+__all__ = [
+    "Comparison",
+    "Run",
+    "check_folder",
+    "check_runs",
+    "compare",
+    "read_runs",
+    "write_comparison",
+]
 
 _MODULES = {
     "Comparison": "keras_vae.reports.comparison",
@@ -15,5 +33,4 @@ _MODULES = {
     "write_comparison": "keras_vae.reports.report",
 }
 
-__all__ = [*_MODULES]
 __getattr__, __dir__ = lazy_attributes(__name__, _MODULES)

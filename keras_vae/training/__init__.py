@@ -3,7 +3,28 @@
 Attributes are loaded on first use: the run directory needs no TensorFlow.
 """
 
+from typing import TYPE_CHECKING
+
 from keras_vae.lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from keras_vae.training.build import build_trainer
+    from keras_vae.training.execution import Execution
+    from keras_vae.training.muon import Muon
+    from keras_vae.training.objective import Objective
+    from keras_vae.training.optimizers import FusedAdamW
+    from keras_vae.training.run_directory import RunDirectory
+    from keras_vae.training.trainer import VAETrainer
+
+__all__ = [
+    "Execution",
+    "FusedAdamW",
+    "Muon",
+    "Objective",
+    "RunDirectory",
+    "VAETrainer",
+    "build_trainer",
+]
 
 _MODULES = {
     "Execution": "keras_vae.training.execution",
@@ -15,5 +36,4 @@ _MODULES = {
     "build_trainer": "keras_vae.training.build",
 }
 
-__all__ = [*_MODULES]
 __getattr__, __dir__ = lazy_attributes(__name__, _MODULES)

@@ -8,24 +8,28 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").r
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+def texts():
+    """(path, text) of every document."""
+    return [(path, path.read_text(encoding="utf-8")) for path in DOCUMENTS]
+
+
 def languages():
-    """Those of all code blocks."""
-    return {match[1] for path in DOCUMENTS for match in _BLOCK.finditer(path.read_text(encoding="utf-8"))}
+    """The languages of all code blocks."""
+    return {match[1] for _, text in texts() for match in _BLOCK.finditer(text)}
 
 
 def blocks(*languages):
-    """(name, text) of every code block in one of the languages."""
+    """(name, text) of every code block in one of these languages."""
     return [
         (f"{path.relative_to(ROOT)}:{text.count(chr(10), 0, match.start()) + 2}", match[2])
-        for path in DOCUMENTS
-        for text in [path.read_text(encoding="utf-8")]
+        for path, text in texts()
         for match in _BLOCK.finditer(text)
         if match[1] in languages
     ]
 
 
 def commands(path):
-    """Every command of a document's shell blocks in order, continued lines joined and comments left out."""
+    """Every command in a document's shell blocks, in order, with continued lines joined and comments removed."""
     return [
         command.strip()
         for name, text in blocks("bash", "sh")
