@@ -9,6 +9,9 @@ from documents import DOCUMENTS, commands
 # What begins so is not executed, and why.
 NOT_EXECUTED = {
     "pip install": "installs from a package index; .ci/run does it in an environment of its own",
+    "git clone": "needs the address of the repository",
+    "cd keras-vae": "follows it",
+    "mkdocs serve": "serves until it is stopped; .ci/run builds the documentation",
     "pytest": "is what executes the documents",
     "KERAS_BACKEND=jax pytest": "is another run of the tests, which .ci/run makes",
     "tensorboard": "serves until it is stopped; tests/callbacks/test_callbacks_tensorboard_server.py asks one",

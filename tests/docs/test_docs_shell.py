@@ -85,11 +85,11 @@ def execute(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def begun(execute, tmp_path_factory):
-    """What a reader has who did what several documents start from, with images of their own and the examples."""
+    """A reader's checkout after the commands that several documents start from, with a folder of their own images."""
     folder = tmp_path_factory.mktemp("begun")
     write_photos(folder / "photos", 100)
-    Image.fromarray(np.full((28, 28), 200, np.uint8)).save(folder / "digit.png")
-    (folder / "examples").symlink_to(ROOT / "examples")
+    for name in ("docs", "examples"):
+        (folder / name).symlink_to(ROOT / name)
     execute(shell.SHARED, folder)
     return folder
 
