@@ -1,4 +1,4 @@
-"""A hook of MkDocs: puts the table of a run's settings, made from the dataclasses, into its page."""
+"""A hook of MkDocs that fills the settings page with tables made from the configuration dataclasses."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ MARK = "<!-- settings -->"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Replace the mark by the tables."""
+    """Replace the mark with the tables."""
     return markdown.replace(MARK, _tables()) if MARK in markdown else markdown
 
 
 def _tables() -> str:
     hints = typing.get_type_hints(RunConfig)
-    sections = {"the run itself": RunConfig}
+    sections = {"run": RunConfig}
     sections |= {name: kind for name, kind in hints.items() if dataclasses.is_dataclass(kind)}
     return "\n\n".join(_table(name, kind) for name, kind in sections.items())
 
 
 def _table(section: str, kind: type[Any]) -> str:
-    lines = [f"## {section}", "", (kind.__doc__ or "").strip(), "", "| setting | default | bounds | what it is |"]
+    lines = [f"## {section}", "", (kind.__doc__ or "").strip(), "", "| setting | default | bounds | meaning |"]
     lines.append("| --- | --- | --- | --- |")
     for field in dataclasses.fields(kind):
         if "help" in field.metadata:
