@@ -45,9 +45,9 @@ def write_images(folder: Path, count: int) -> None:
 def measure(way: tuple[str, ...] | None, model: Path, data: Path, place: Path) -> tuple[float, int]:
     """Seconds and peak bytes of one run."""
     out = place / ("latents.npz" if way is None else "latents")
-    command = [str(COMMAND), "encode", str(model), f"tfrecord:{data}", "--out", str(out)]
+    command = [str(COMMAND), "encode", str(model), f"tfrecord:{data}", "--out", str(out), "--overwrite"]
     if way is not None:
-        command += ["--beam", "--overwrite", "--", *way]
+        command += ["--beam", "--", *way]
     begin = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     # With the processes that it waited for.

@@ -13,17 +13,19 @@ from click.core import ParameterSource
 
 from keras_vae.errors import InputError
 
+from .grouped_help import GroupedCommand, grouped_option
+from .options import Choice
 from .runtime import exported_version, say, start_tensorflow, stderr_held_back
 
 if TYPE_CHECKING:
     from keras_vae.beam import JobOptions
 
-# Options of every batch job.
-_OF_BEAM = ("runner", "overwrite")
+BATCH_JOBS = "Batch jobs"
+"""The heading of options that go with ``--beam`` alone."""
 _PIPELINE_OPTIONS = "keras_vae_cli.pipeline_options"
 
 
-class BatchCommand(click.Command):
+class BatchCommand(GroupedCommand):
     """With ``--beam``, what follows ``--`` are options of Apache Beam and no arguments of the command."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
@@ -36,35 +38,32 @@ class BatchCommand(click.Command):
 
 
 def batch_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--beam``, ``--runner`` and ``--overwrite``."""
-    options = (
-        click.option("--beam", is_flag=True, help="As a batch job on Apache Beam (extra beam)."),
-        click.option(
-            "--runner",
-            type=click.Choice(("DirectRunner", "FlinkRunner", "DataflowRunner")),
-            default="DirectRunner",
-            show_default=True,
-            help="With --beam: what runs the job. Its own options follow after --.",
-        ),
-        click.option("--overwrite", is_flag=True, help="With --beam: replace what another job left in --out."),
+    """Add ``--beam`` and ``--runner``."""
+    command = grouped_option(
+        "--runner",
+        type=Choice(("DirectRunner", "FlinkRunner", "DataflowRunner")),
+        default="DirectRunner",
+        show_default=True,
+        group=BATCH_JOBS,
+        help="With --beam: what runs the job. Its own options follow after --.",
+    )(command)
+    return grouped_option("--beam", is_flag=True, group=BATCH_JOBS, help="As a batch job on Apache Beam (extra beam).")(
+        command
     )
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 def check_plain(context: click.Context, others: Iterable[str] = ()) -> None:
-    """Whether no option was given that only batch jobs have: those of all and ``others``, by parameter names.
+    """Check that no option of batch jobs alone was given: ``--runner`` and ``others``, by parameter names.
 
     Raises:
         InputError: naming the one that was given.
     """
-    for option in _given(context, (*_OF_BEAM, *others)):
+    for option in _given(context, ("runner", *others)):
         raise InputError(f"{option} goes with --beam")
 
 
 def check_batch(context: click.Context, others: Iterable[str]) -> None:
-    """Whether Beam is installed, and no option was given that batch jobs do not have: ``others``, by parameter names.
+    """Check that Beam is installed, and that none of ``others`` was given, which batch jobs do not have.
 
     Raises:
         InputError: naming what is missing, or was given.

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .batch import BatchCommand, batch_options, check_batch, check_plain, job_options, job_output
-from .options import FilePath, batch_size_option, run_argument
-from .runtime import open_dataset, open_model, writing
+from .batch import BATCH_JOBS, BatchCommand, batch_options, check_batch, check_plain, job_options, job_output
+from .grouped_help import grouped_option
+from .options import Choice, FilePath, batch_size_option, overwrite_option, run_argument
+from .outputs import check_output, writing
+from .runtime import open_dataset, open_model
 
 if TYPE_CHECKING:
     from keras_vae.beam import JobOptions
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 @run_argument
 @click.argument("dataset", required=False)
 @click.option("--data-dir", help="TFDS's data_dir (also the environment's TFDS_DATA_DIR).")
-@click.option("--split", type=click.Choice(("train", "test")), default="test", show_default=True, help="Which images.")
+@click.option("--split", type=Choice(("train", "test")), default="test", show_default=True, help="Which images.")
 @batch_size_option
 @click.option(
     "--out",
@@ -27,13 +29,15 @@ if TYPE_CHECKING:
     help="NumPy file with the arrays mean and log_var, float32 (N, L), and labels, int32 (N,), if there are any; with "
     "--beam the folder of the shards.",
 )
+@overwrite_option
 @batch_options
-@click.option(
+@grouped_option(
     "--format",
     "latent_format",
-    type=click.Choice(("parquet", "tfrecord")),
+    type=Choice(("parquet", "tfrecord")),
     default="parquet",
     show_default=True,
+    group=BATCH_JOBS,
     help="With --beam: of the shards.",
 )
 @click.pass_context
@@ -45,9 +49,9 @@ def command(
     split: str,
     batch_size: int | None,
     out: str | None,
+    overwrite: bool,
     beam: bool,
     runner: str,
-    overwrite: bool,
     latent_format: str,
 ) -> None:
     """Encode DATASET (by default the one that RUN was trained on) and write the posteriors.
@@ -80,7 +84,9 @@ def command(
         )
     else:
         check_plain(context, ["latent_format"])
-        _encode(run, dataset, data_dir, split, batch_size, FilePath().convert(out or "latents.npz", None, context))
+        place = FilePath().convert(out or "latents.npz", None, context)
+        check_output(place, overwrite=overwrite)
+        _encode(run, dataset, data_dir, split, batch_size, place)
 
 
 def _encode_in_a_job(options: JobOptions, latent_format: str) -> None:

@@ -11,7 +11,8 @@ import click
 
 from keras_vae.training.run_directory import RunDirectory
 
-from .batch import BatchCommand, batch_options, check_batch, check_plain, job_options, job_output
+from .batch import BATCH_JOBS, BatchCommand, batch_options, check_batch, check_plain, job_options, job_output
+from .grouped_help import grouped_option
 from .options import batch_size_option, json_option, run_argument, with_data_options
 from .runtime import open_dataset, open_model, say
 
@@ -46,7 +47,16 @@ DIMENSIONS_SHOWN = 8
 )
 @json_option
 @batch_options
-@click.option("--out", default="evaluation", show_default=True, help="With --beam: the folder of the figures.")
+@grouped_option(
+    "--out",
+    default="evaluation",
+    show_default=True,
+    group=BATCH_JOBS,
+    help="With --beam: the folder of the figures.",
+)
+@grouped_option(
+    "--overwrite", is_flag=True, group=BATCH_JOBS, help="With --beam: replace what another job left in --out."
+)
 @click.pass_context
 def command(
     context: click.Context,
@@ -60,8 +70,8 @@ def command(
     as_json: bool,
     beam: bool,
     runner: str,
-    overwrite: bool,
     out: str,
+    overwrite: bool,
 ) -> None:
     """Measure RUN (a run directory, a .keras file or an exported model) on the whole test set.
 
@@ -89,7 +99,7 @@ def command(
             summary = evaluate_images(options, say=say_beside)
         click.echo(json.dumps(summary, indent=2) if as_json else "\n".join(_batch_table(summary)))
         return
-    check_plain(context, ["out"])
+    check_plain(context, ["out", "overwrite"])
     report = evaluate_run(
         run,
         importance_samples=importance_samples,

@@ -22,7 +22,8 @@ from keras_vae.training.run_directory import RunDirectory
 from .compare import compare_runs
 from .evaluate import evaluate_run
 from .export import export_run
-from .options import FilePath, Numbers, preset_option, setting_options
+from .grouped_help import GroupedCommand, grouped_option
+from .options import RUN, START, FilePath, Numbers, setting_options, start_options
 from .runtime import say
 from .train import describe_run
 from .training import resume_run, start_run
@@ -30,15 +31,25 @@ from .training import resume_run, start_run
 DESCRIPTION = "experiment.json"
 
 
-@click.command("experiment", short_help="Compare latent sizes: train to report.")
-@click.option("--latents", type=Numbers(), help="Latent sizes to compare.  [default: 2,4,16]")
-@preset_option
-@click.option("--config", "config_path", type=FilePath(), help="Run what a config.json describes.")
-@click.option("--run-dir", type=FilePath(), help="Where to write; default runs/PRESET-experiment.")
-@click.option("--resume", is_flag=True, help="Go on with the experiment in --run-dir; what is done stays as it is.")
-@click.option("--overwrite", is_flag=True, help="Delete the experiment in --run-dir and start again.")
-@click.option("--export/--no-export", default=True, show_default=True, help="Export each model to saved_models there.")
+@click.command("experiment", cls=GroupedCommand, short_help="Compare latent sizes: train to report.")
+@grouped_option("--latents", type=Numbers(), group=START, help="Latent sizes to compare.  [default: 2,4,16]")
+@start_options
 @setting_options
+@grouped_option("--run-dir", type=FilePath(), group=RUN, help="Where to write.  [default: runs/PRESET-experiment]")
+@grouped_option(
+    "--resume",
+    is_flag=True,
+    group=RUN,
+    help="Go on with the experiment in --run-dir; what is done stays as it is.",
+)
+@grouped_option("--overwrite", is_flag=True, group=RUN, help="Delete the experiment in --run-dir and start again.")
+@grouped_option(
+    "--export/--no-export",
+    default=True,
+    show_default=True,
+    group=RUN,
+    help="Export each model to the folder exports there.",
+)
 def command(
     latents: tuple[int, ...] | None,
     preset: str,
@@ -77,6 +88,12 @@ def command(
     run_dir = run_dir or Path("runs") / f"{config.preset}-experiment"
     with _new_experiment(run_dir, latents, config, overwrite=overwrite):
         _carry_out(run_dir, latents, config, export=export)
+
+
+# Still parsed, so that a line can say what to give instead.
+for option in command.params:
+    if isinstance(option, click.Option) and "--latent" in option.opts:
+        option.hidden = True
 
 
 def _carry_out(folder: Path, latents: tuple[int, ...], config: RunConfig, *, export: bool) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from .options import picture_option, run_argument, seed_option, with_data_options
-from .runtime import open_dataset, open_model, write_picture
+from .outputs import check_output, write_picture
+from .runtime import open_dataset, open_model
 
 CANDIDATES = 1000
 
@@ -19,7 +20,16 @@ CANDIDATES = 1000
 @click.option("--steps", type=click.IntRange(2, 100), default=11, show_default=True, help="Images in a walk.")
 @seed_option
 @picture_option("interpolation.png")
-def command(run: Path, dataset: str | None, data_dir: str | None, pairs: int, steps: int, seed: int, out: Path) -> None:
+def command(
+    run: Path,
+    dataset: str | None,
+    data_dir: str | None,
+    pairs: int,
+    steps: int,
+    seed: int,
+    out: Path | None,
+    overwrite: bool,
+) -> None:
     """Draw spherical walks between the posterior means of random pairs of test images with RUN.
 
     \b
@@ -27,6 +37,8 @@ def command(run: Path, dataset: str | None, data_dir: str | None, pairs: int, st
       keras-vae interpolate runs/mnist-latent2
       keras-vae interpolate runs/mnist-latent2 --pairs 5 --steps 15 --seed 3 --out walks.png
     """
+    out = out or Path("interpolation.png")
+    check_output(out, overwrite=overwrite, suffix=".png")
     vae, config = open_model(run)
     images, labels = open_dataset(config, dataset, data_dir, vae).test.first(CANDIDATES)
     import numpy as np

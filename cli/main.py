@@ -13,6 +13,8 @@ from typing import NoReturn
 
 import click
 
+from keras_vae.errors import nearest
+
 from .huge_pages import start_again_with_huge_pages
 
 COMMANDS = (
@@ -43,6 +45,17 @@ class _CommandGroup(click.Group):
             return None
         command: click.Command = importlib.import_module(f".{name.replace('-', '_')}", __package__).command
         return command
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As Click does; an unknown name is answered with the nearest one."""
+        name = args[0]
+        if not name.startswith("-") and name not in COMMANDS:
+            near = nearest(name, COMMANDS)
+            hint = f"Did you mean {near}?" if near else f"Commands are {', '.join(COMMANDS)}."
+            raise click.UsageError(f"No such command {name!r:.60}. {hint}")
+        return super().resolve_command(context, args)
 
 
 @click.group(cls=_CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -77,11 +90,14 @@ def _run(debug: bool) -> int:
     from keras_vae.errors import BatchJobError, ExportError, InputError, TrainingError, TrainingStoppedError
 
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="keras-vae", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 2
+    except click.MissingParameter as error:
+        hint = f" See {error.ctx.command_path} --help." if error.ctx else ""
+        return _fail(error.format_message() + hint, 2)
     except click.ClickException as error:
         return _fail(error.format_message(), 2)
     except InputError as error:
@@ -105,7 +121,3 @@ def _run(debug: bool) -> int:
 def _fail(message: str, code: int) -> int:
     print(f"keras-vae: {' '.join(message.split())}", file=sys.stderr)
     return code
-
-
-if __name__ == "__main__":
-    main()

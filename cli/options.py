@@ -7,15 +7,17 @@ import functools
 import os
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from keras_vae.config import PRESETS, RunConfig
-from keras_vae.errors import InputError
+from keras_vae.errors import InputError, nearest
 from keras_vae.training.checkpoint_interval import CheckpointInterval
+
+from .grouped_help import grouped_option
 
 # Settings that data or preset decide.
 _HIDDEN = {"preset", "model__image_shape", "model__num_classes", "model__latent_shape"}
@@ -23,6 +25,10 @@ _NAMES = {
     "model__latent_dim": "--latent|--latent-dim|--latent-shape",
     "discriminator__widths": "--discriminator-widths",
 }
+# Headings of options that belong to no section of the run's description.
+START = "What to train"
+RUN = "Run"
+_ORDER = ("data", "model", "discriminator", "objective", "optimizer", RUN.lower())
 # Settings of the data that are about reading them, whatever is done with them then.
 _READING = {
     f"data__{name}"
@@ -90,6 +96,17 @@ class Latent(click.ParamType):  # type: ignore[type-arg]  # as above
         return height, width, channels
 
 
+class Choice(click.Choice):  # type: ignore[type-arg]  # as above
+    """One of several words; another is answered with the nearest of them."""
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, context)
+        except click.BadParameter as error:
+            near = nearest(str(value), self.choices)
+            self.fail(f"{error.message} Did you mean {near}?" if near else error.message, param, context)
+
+
 class FilePath(click.ParamType):  # type: ignore[type-arg]  # as above
     """A path, whether or not there is something; refused where that cannot even be looked up."""
 
@@ -149,7 +166,9 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
             given |= {} if is_spatial else {"model__latent_dim": latent}
         return command(changes=given, **arguments)
 
-    return _with_options(functools.update_wrapper(with_changes, command), _settings())
+    # What is trained on comes first, as it is what people choose first; the run's own settings come last.
+    found = sorted(_settings().items(), key=lambda item: _ORDER.index(_section_of(item[0])))
+    return _with_options(functools.update_wrapper(with_changes, command), dict(found))
 
 
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -160,13 +179,19 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(reading=reading, **arguments)
 
     chosen = {key: setting for key, setting in _settings().items() if key in _READING}
-    return _with_options(functools.update_wrapper(with_reading, command), chosen)
+    return _with_options(functools.update_wrapper(with_reading, command), chosen, are_common=True)
 
 
 def _with_options(
-    command: Callable[..., Any], settings: dict[str, tuple[dataclasses.Field[Any], Any]]
+    command: Callable[..., Any],
+    settings: dict[str, tuple[dataclasses.Field[Any], Any]],
+    *,
+    are_common: bool = False,
 ) -> Callable[..., Any]:
-    """Add an option for each of the settings; ``command`` gets those given first, then the other arguments."""
+    """Add an option for each of the settings; ``command`` gets those given first, then the other arguments.
+
+    Each is in the group of its section. ``are_common`` has ``--help`` show all of them, not only the common ones.
+    """
 
     @functools.wraps(command)
     def with_given(**arguments: Any) -> Any:
@@ -176,21 +201,38 @@ def _with_options(
 
     for key, (field, hint) in reversed(settings.items()):
         name = _NAMES.get(key, f"--{field.name.replace('_', '-')}")
+        add = functools.partial(
+            grouped_option,
+            group=_section_of(key).capitalize(),
+            is_common=are_common or field.metadata.get("is_common", False),
+        )
         if hint is bool:
-            option = click.option(f"{name}/--no-{name[2:]}", key, default=None, help=_sentence(field))
+            option = add(f"{name}/--no-{name[2:]}", key, default=None, help=_sentence(field))
         elif hint == tuple[str, ...]:
-            option = click.option(name, key, multiple=True, help=f"{_sentence(field)} May be repeated.")
+            option = add(name, key, multiple=True, help=f"{_sentence(field)} May be repeated.")
         else:
             kind = Latent() if key == "model__latent_dim" else _click_type(field, hint)
-            option = click.option(*name.split("|"), key, type=kind, help=_sentence(field))
+            option = add(*name.split("|"), key, type=kind, metavar=_metavar(field, kind), help=_sentence(field))
         with_given = option(with_given)
     return with_given
 
 
-def preset_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--preset``."""
-    return click.option(
-        "--preset", default="mnist", show_default=True, help=f"Settings to start from: {', '.join(PRESETS)}."
+def start_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--preset`` and ``--config``."""
+    command = grouped_option(
+        "--config",
+        "config_path",
+        type=FilePath(),
+        group=START,
+        is_common=False,
+        help="Run what a config.json describes.",
+    )(command)
+    return grouped_option(
+        "--preset",
+        default="mnist",
+        show_default=True,
+        group=START,
+        help=f"Settings to start from: {', '.join(PRESETS)}.",
     )(command)
 
 
@@ -204,9 +246,17 @@ seed_option = click.option(
 )
 
 
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what is at --out.")
+
+
 def picture_option(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add ``--out``, the PNG to write."""
-    return click.option("--out", type=FilePath(), default=Path(default), show_default=True, help="PNG file to write.")
+    """Add ``--out``, the PNG to write, and ``--overwrite``."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        out = click.option("--out", type=FilePath(), help=f"PNG file to write.  [default: {default}]")
+        return out(overwrite_option(command))
+
+    return add
 
 
 def with_data_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -229,13 +279,34 @@ def _settings() -> dict[str, tuple[dataclasses.Field[Any], Any]]:
     return {key: value for key, value in found.items() if key not in _HIDDEN}
 
 
+def _section_of(key: str) -> str:
+    return key.partition("__")[0] if "__" in key else RUN.lower()
+
+
 def _sentence(field: dataclasses.Field[Any]) -> str:
-    """The field's help with its default, unless that is said in words."""
+    """The field's help with its bounds, and its default unless that is said in words."""
     text = f"{field.metadata['help'][0].upper()}{field.metadata['help'][1:]}."
-    if field.default in (None, ()) or isinstance(field.default, bool):
-        return text
-    default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
-    return f"{text}  [default: {default}]"
+    said = []
+    if field.default not in (None, ()) and not isinstance(field.default, bool):
+        default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+        said.append(f"default: {default}")
+    said += filter(None, [_range(field.metadata)])
+    return f"{text}  [{'; '.join(said)}]" if said else text
+
+
+def _range(bounds: Mapping[str, Any]) -> str:
+    """The bounds as Click writes them: ``x>=1``, ``0<x<=1``; empty where there are none."""
+    low = [(bounds[name], sign) for name, sign in (("minimum", "="), ("above", "")) if name in bounds]
+    high = [f"<{sign}{bounds[name]}" for name, sign in (("maximum", "="), ("below", "")) if name in bounds]
+    if not low or not high:
+        return "".join(["x", *(f">{sign}{number}" for number, sign in low), *high]) if low or high else ""
+    number, sign = low[0]
+    return f"{number}<{sign}x{high[0]}"
+
+
+def _metavar(field: dataclasses.Field[Any], kind: Any) -> str | None:
+    """The choices of a number, which Click's own type of choices does not have."""
+    return f"[{'|'.join(map(str, field.metadata['choices']))}]" if kind is int and "choices" in field.metadata else None
 
 
 def _click_type(field: dataclasses.Field[Any], hint: Any) -> Any:
@@ -244,5 +315,5 @@ def _click_type(field: dataclasses.Field[Any], hint: Any) -> Any:
     if typing.get_origin(hint) is tuple:
         return Size() if typing.get_args(hint) == (int, int) else Numbers()
     if "choices" in field.metadata and hint is str:
-        return click.Choice(field.metadata["choices"])
+        return Choice(field.metadata["choices"])
     return hint

@@ -10,8 +10,9 @@ import click
 from keras_vae.errors import InputError
 
 from .batch import BatchCommand, batch_options, check_batch, check_plain, job_options, job_output
-from .options import FilePath, run_argument
-from .runtime import check_label, open_model, read_image, write_picture
+from .options import FilePath, overwrite_option, run_argument
+from .outputs import check_output, write_picture
+from .runtime import check_label, open_model, read_image
 
 if TYPE_CHECKING:
     from keras_vae.beam import JobOptions
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     show_default="reconstructions.png, or with --beam reconstructions",
     help="PNG file to write; with --beam the folder of the shards.",
 )
+@overwrite_option
 @batch_options
 @click.pass_context
 def command(
@@ -34,9 +36,9 @@ def command(
     images: tuple[str, ...],
     label: int | None,
     out: str | None,
+    overwrite: bool,
     beam: bool,
     runner: str,
-    overwrite: bool,
 ) -> None:
     """Reconstruct image files with RUN (a run directory, a .keras file or an exported model) and draw them under
     the originals.
@@ -61,7 +63,9 @@ def command(
     else:
         check_plain(context)
         paths = tuple(FilePath().convert(image, None, context) for image in images)
-        _draw(run, paths, label, FilePath().convert(out or "reconstructions.png", None, context))
+        place = FilePath().convert(out or "reconstructions.png", None, context)
+        check_output(place, overwrite=overwrite, suffix=".png")
+        _draw(run, paths, label, place)
 
 
 def _reconstruct_in_a_job(options: JobOptions) -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, cast
 from keras_vae.config import DataConfig
 from keras_vae.errors import BatchJobError, ExportError, InputError
 from keras_vae.export.publish import list_versions
-from keras_vae.files import written_beside
 from keras_vae.training.run_directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from keras_vae.data import ImageDataset
     from keras_vae.models import VAE
-    from keras_vae.visualize.style import Picture
 
 
 def start_tensorflow() -> None:
@@ -174,33 +172,6 @@ def check_label(vae: VAE, run: Path, label: int | None) -> None:
         raise InputError(f"{run}: is not conditional, so it has no label {label}; train with --conditional")
     if label >= vae.num_classes:
         raise InputError(f"{run}: has the labels 0 to {vae.num_classes - 1}, got --label {label}")
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """A name beside ``path``, renamed to it when the block is done.
-
-    Raises:
-        InputError: when the place cannot be written.
-    """
-    try:
-        with written_beside(path) as beside:
-            yield beside
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
-
-
-def write_picture(path: Path, picture: Picture) -> None:
-    """Write a PNG and say so.
-
-    Raises:
-        InputError: when the place cannot be written.
-    """
-    from keras_vae.visualize import write_png
-
-    with writing(path) as beside:
-        write_png(beside, picture)
-    print(f"wrote {path}")
 
 
 def say(line: str) -> None:

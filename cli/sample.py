@@ -8,8 +8,9 @@ import click
 
 from keras_vae.errors import InputError
 
-from .options import picture_option, run_argument, seed_option, with_data_options
-from .runtime import check_label, open_dataset, open_model, write_picture
+from .options import Choice, picture_option, run_argument, seed_option, with_data_options
+from .outputs import check_output, write_picture
+from .runtime import check_label, open_dataset, open_model
 
 COMPONENTS = 10
 
@@ -19,7 +20,7 @@ COMPONENTS = 10
 @click.option("--count", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many images.")
 @click.option(
     "--sampler",
-    type=click.Choice(("prior", "gmm")),
+    type=Choice(("prior", "gmm")),
     default="prior",
     show_default=True,
     help="Where z is drawn from: N(0, I), or a Gaussian mixture fitted to the training images' latents.",
@@ -28,7 +29,7 @@ COMPONENTS = 10
 @click.option("--components", type=click.IntRange(min=1), help=f"Components of the mixture.  [default: {COMPONENTS}]")
 @with_data_options
 @seed_option
-@picture_option("samples.png")
+@picture_option("samples.png, or samples_gmm.png of a mixture")
 def command(
     run: Path,
     count: int,
@@ -38,7 +39,8 @@ def command(
     dataset: str | None,
     data_dir: str | None,
     seed: int,
-    out: Path,
+    out: Path | None,
+    overwrite: bool,
 ) -> None:
     """Decode draws of the prior with RUN (a run directory, a .keras file or an exported model) into one picture.
 
@@ -56,6 +58,8 @@ def command(
     given = [name for name, value in fitting.items() if value is not None]
     if sampler == "prior" and given:
         raise InputError(f"{' and '.join(given)}: the prior is fitted to nothing; choose --sampler gmm")
+    out = out or Path("samples.png" if sampler == "prior" else "samples_gmm.png")
+    check_output(out, overwrite=overwrite, suffix=".png")
     vae, config = open_model(run)
     check_label(vae, run, label)
     from keras_vae.callbacks.model_pictures import samples_picture

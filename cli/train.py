@@ -13,47 +13,61 @@ from keras_vae.training.checkpoint_interval import CheckpointInterval
 from keras_vae.training.execution import STRATEGIES, Execution
 from keras_vae.training.run_directory import read_config
 
-from .options import FilePath, Interval, StepWindow, preset_option, setting_options
+from .grouped_help import GroupedCommand, grouped_option
+from .options import RUN, Choice, FilePath, Interval, StepWindow, setting_options, start_options
 from .training import resume_run, start_run
 
 
-@click.command("train", short_help="Train a VAE into a run directory.")
-@preset_option
-@click.option("--config", "config_path", type=FilePath(), help="Run what a config.json describes.")
-@click.option("--run-dir", type=FilePath(), help="Where to write; default runs/PRESET-latentN.")
-@click.option("--resume", is_flag=True, help="Go on with the run in --run-dir from its last checkpoint.")
-@click.option("--overwrite", is_flag=True, help="Delete the run in --run-dir and start again.")
-@click.option(
+@click.command("train", cls=GroupedCommand, short_help="Train a VAE into a run directory.")
+@start_options
+@setting_options
+@grouped_option("--run-dir", type=FilePath(), group=RUN, help="Where to write.  [default: runs/PRESET-latentN]")
+@grouped_option("--resume", is_flag=True, group=RUN, help="Go on with the run in --run-dir from its last checkpoint.")
+@grouped_option("--overwrite", is_flag=True, group=RUN, help="Delete the run in --run-dir and start again.")
+@grouped_option(
     "--checkpoint-every",
     "interval",
     type=Interval(),
     metavar="N|Nmin",
+    group=RUN,
+    is_common=False,
     help="Epochs (5) or minutes (30min) between checkpoints.  [default: an epoch, and 10min within longer ones]",
 )
-@click.option(
+@grouped_option(
     "--profile",
     type=StepWindow(),
     is_flag=False,
     flag_value="10:20",
     metavar="[FIRST:LAST]",
+    group=RUN,
+    is_common=False,
     help="Trace these training steps (10:20 when not given) for TensorBoard's profile dashboard.",
 )
-@click.option(
+@grouped_option(
     "--strategy",
-    type=click.Choice(STRATEGIES),
+    type=Choice(STRATEGIES),
     default="auto",
     show_default=True,
+    group=RUN,
+    is_common=False,
     help="Train on one device, on all of this machine (mirrored), or on the workers that TF_CONFIG or Slurm names.",
 )
-@click.option(
+@grouped_option(
     "--accumulate",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Passes that a batch is dealt to, for the step that all of it gives: less memory, the same result.",
+    group=RUN,
+    is_common=False,
+    help="Split each batch into so many passes and update once: less memory, the same result.",
 )
-@click.option("--recompute", is_flag=True, help="Compute blocks a second time for the gradient: less memory.")
-@setting_options
+@grouped_option(
+    "--recompute",
+    is_flag=True,
+    group=RUN,
+    is_common=False,
+    help="Compute blocks a second time for the gradient: less memory.",
+)
 def command(
     preset: str,
     config_path: Path | None,

@@ -11,7 +11,7 @@ import json
 import math
 from typing import Any
 
-from keras_vae.errors import InputError
+from keras_vae.errors import InputError, nearest
 from keras_vae.sections import Section
 
 FITS = ("crop", "pad", "stretch")
@@ -19,9 +19,12 @@ LIKELIHOODS = ("gaussian", "laplace", "bernoulli", "discretized_logistic")
 OPTIMIZERS = ("muon", "adamw")
 
 
-def _setting(default: Any, help: str, **bounds: Any) -> Any:
-    """A field with its help text and its ``minimum``, ``above``, ``maximum``, ``below`` or ``choices``."""
-    return dataclasses.field(default=default, metadata={"help": help, **bounds})
+def _setting(default: Any, help: str, *, is_common: bool = False, **bounds: Any) -> Any:
+    """A field with its help text and its ``minimum``, ``above``, ``maximum``, ``below`` or ``choices``.
+
+    A command's short help shows the options of settings that are common.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, "is_common": is_common, **bounds})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +32,7 @@ class ModelConfig(Section):
     """The arguments of `keras_vae.models.VAE`, where each is explained."""
 
     image_shape: tuple[int, int, int] = _setting((28, 28, 1), "height, width and channels of the images", minimum=1)
-    latent_dim: int = _setting(2, "size of the latent vector", minimum=1, maximum=65536)
+    latent_dim: int = _setting(2, "size of the latent vector", minimum=1, maximum=65536, is_common=True)
     latent_shape: tuple[int, int, int] | None = _setting(
         None, "height, width and channels of a spatial latent, in place of the vector", minimum=1
     )
@@ -85,20 +88,20 @@ class ObjectiveConfig(Section):
     NLL and KL are in nats an image. Shares are of the run's steps; a weight of 0 leaves its part out altogether.
     """
 
-    beta: float = _setting(1.0, "weight of the KL divergence", minimum=0)
+    beta: float = _setting(1.0, "weight of the KL divergence", minimum=0, is_common=True)
     beta_start: float = _setting(4.0, "weight of the KL divergence at the start of each cycle", minimum=0)
     beta_warmup: float = _setting(
         0.4, "share of each cycle in which beta goes from beta-start to its value", minimum=0, maximum=1
     )
     beta_cycles: int = _setting(1, "cycles of beta over the run", minimum=1)
     free_bits: float = _setting(0.0, "nats of each latent dimension that the KL does not punish", minimum=0)
-    perceptual_weight: float = _setting(500.0, "weight of the VGG16 perceptual loss", minimum=0)
+    perceptual_weight: float = _setting(500.0, "weight of the VGG16 perceptual loss", minimum=0, is_common=True)
     perceptual_weights: str = _setting("bundled", "VGG16 weights: bundled, imagenet or the path of an .npz file")
     perceptual_taps: int = _setting(3, "VGG16 blocks that are compared", minimum=1, maximum=5)
     perceptual_fraction: float = _setting(
         0.125, "share of each batch that the perceptual loss is computed on", above=0, maximum=1
     )
-    adversarial_weight: float = _setting(4.0, "weight of the PatchGAN's loss", minimum=0)
+    adversarial_weight: float = _setting(4.0, "weight of the PatchGAN's loss", minimum=0, is_common=True)
     feature_weight: float = _setting(
         1.0,
         "weight of a second discriminator, of VGG16's features, beside the PatchGAN of pixels; 0: pixels alone",
@@ -118,7 +121,7 @@ class OptimizerConfig(Section):
     """Muon (or AdamW) for the autoencoder, AdamW for the discriminator: linear warm-up, then a cosine down to zero."""
 
     optimizer: str = _setting("muon", "optimizer of the autoencoder", choices=OPTIMIZERS)
-    learning_rate: float = _setting(2e-3, "peak learning rate of the autoencoder", above=0)
+    learning_rate: float = _setting(2e-3, "peak learning rate of the autoencoder", above=0, is_common=True)
     discriminator_learning_rate: float = _setting(5e-4, "peak learning rate of the discriminator", above=0)
     weight_decay: float = _setting(1e-4, "decoupled weight decay", minimum=0)
     learning_rate_warmup: float = _setting(
@@ -137,7 +140,9 @@ class DataConfig(Section):
     """Which images, and how many at a time."""
 
     dataset: str = _setting(
-        "auto", "images to train on: auto, sample, idx:DIR, folder:DIR, tfrecord:DIR or the name of a TFDS data set"
+        "auto",
+        "images to train on: auto, sample, idx:DIR, folder:DIR, tfrecord:DIR or the name of a TFDS data set",
+        is_common=True,
     )
     data_dir: str | None = _setting(None, "TFDS's data_dir (also the environment's TFDS_DATA_DIR)")
     train_split: str | None = _setting(None, "TFDS split to train on, such as 'train[:90%]'; train when not given")
@@ -147,6 +152,7 @@ class DataConfig(Section):
         "height and width to resize images to; when not given, files get the preset's and others keep theirs",
         minimum=1,
         maximum=16384,
+        is_common=True,
     )
     channels: int | None = _setting(
         None, "1 for grey, 3 for RGB; when not given, files get the preset's and others keep theirs", choices=(1, 3)
@@ -159,11 +165,11 @@ class DataConfig(Section):
     max_pixels: int = _setting(40_000_000, "an image file of more is refused", minimum=1)
     strict: bool = _setting(False, "stop at the first image file that cannot be read")
     cache_dir: str | None = _setting(None, "where to keep the decoded pixels of image files for later epochs and runs")
-    conditional: bool = _setting(False, "tell encoder and decoder each image's label")
+    conditional: bool = _setting(False, "tell encoder and decoder each image's label", is_common=True)
     augment: tuple[str, ...] = _setting(
         (), "Keras layer that changes training images at random, such as RandomTranslation or 'RandomRotation(0.05)'"
     )
-    batch_size: int = _setting(128, "images in a training step", minimum=1)
+    batch_size: int = _setting(128, "images in a training step", minimum=1, is_common=True)
     memory_limit: int = _setting(2 << 30, "bytes of pixels up to which a data set is kept in memory", minimum=0)
 
 
@@ -172,8 +178,10 @@ class RunConfig(Section):
     """Everything that decides what a run does. The same config, machine and software give the same weights."""
 
     preset: str = _setting("mnist", "name of the preset that the run started from")
-    seed: int = _setting(0, "seed of initialisation, shuffling and sampling", minimum=0, maximum=2**31 - 1)
-    epochs: int = _setting(10, "passes over the training images", minimum=1)
+    seed: int = _setting(
+        0, "seed of initialisation, shuffling and sampling", minimum=0, maximum=2**31 - 1, is_common=True
+    )
+    epochs: int = _setting(10, "passes over the training images", minimum=1, is_common=True)
     precision: str = _setting(
         "auto", "what layers compute in", choices=("auto", "float32", "mixed_bfloat16", "mixed_float16")
     )
@@ -296,5 +304,7 @@ def preset(name: str) -> RunConfig:
         InputError: when there is none of that name.
     """
     if name not in PRESETS:
-        raise InputError(f"no preset is named {name!r}; there are: {', '.join(PRESETS)}")
+        near = nearest(name, PRESETS)
+        hint = f"did you mean {near}? All are: " if near else "there are: "
+        raise InputError(f"no preset is named {name!r:.60}; {hint}{', '.join(PRESETS)}")
     return PRESETS[name][1]

@@ -1,8 +1,17 @@
-"""The exceptions that carry a line for the user, and with which exit code each ends a command."""
+"""The exceptions that carry a line for the user, the exit code of each, and the name that a line suggests."""
 
+import difflib
 import re
+from collections.abc import Iterable
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like ``name``, whatever its case; None when none is."""
+    by_lower_case = {each.lower(): each for each in known}
+    found = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
+    return by_lower_case[found[0]] if found else None
 
 
 class InputError(ValueError):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from keras_vae.errors import InputError
+from keras_vae.errors import InputError, nearest
 
 T = TypeVar("T", bound="Section")
 
@@ -68,8 +67,8 @@ class Section:
         known = [field.name for field in dataclasses.fields(cls)]
         for name in names:
             if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}"
+                near = nearest(str(name), known)
+                hint = f"did you mean {near}?" if near else f"known are: {', '.join(known)}"
                 raise InputError(f"unknown setting {name!r:.60} of {cls.__name__}; {hint}")
 
 
@@ -114,5 +113,7 @@ def _check_bounds(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
         if "below" in bounds and item >= bounds["below"]:
             raise InputError(f"{_option(name)} must be below {bounds['below']}, got {item}")
         if "choices" in bounds and item not in bounds["choices"]:
-            allowed = ", ".join(map(str, bounds["choices"]))
-            raise InputError(f"{_option(name)} must be one of {allowed}, got {item!r:.60}")
+            choices = [str(choice) for choice in bounds["choices"]]
+            near = nearest(item, choices) if isinstance(item, str) else None
+            hint = f"; did you mean {near}?" if near else ""
+            raise InputError(f"{_option(name)} must be one of {', '.join(choices)}, got {item!r:.60}{hint}")

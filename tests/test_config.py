@@ -233,6 +233,16 @@ def test_an_unknown_preset_is_refused_with_the_known_ones():
     assert refusal(lambda: preset("imagenet")) == "no preset is named 'imagenet'; there are: " + ", ".join(PRESETS)
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("mnits", "mnist"), ("MNIST", "mnist"), ("face64", "faces64")])
+def test_a_mistyped_preset_is_answered_with_the_nearest(typed, meant):
+    assert f"did you mean {meant}? All are: mnist, " in refusal(lambda: preset(typed))
+
+
+def test_a_mistyped_choice_is_answered_with_the_nearest():
+    message = refusal(lambda: RunConfig().replace(model__likelihood="gausian"))
+    assert message.endswith("got 'gausian'; did you mean gaussian?")
+
+
 def test_a_runs_name_is_its_preset_and_latent_size_said_once():
     assert preset("mnist").name == "mnist-latent2"
     assert preset("mnist").replace(model__latent_dim=4).name == "mnist-latent4"

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from keras_vae.errors import InputError
+from keras_vae.errors import InputError, nearest
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,10 @@ def test_what_would_break_the_line_or_steer_a_terminal_is_shown_escaped(quoted, 
     assert str(error) == f"file: {shown} is no number"
     assert len(str(error).splitlines()) == 1
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("trian", "train"), ("TRAIN", "train"), ("eval", "Evaluate"), ("zzz", None), ("", None)]
+)
+def test_the_nearest_name_is_found_whatever_its_case(name, found):
+    assert nearest(name, ("train", "Evaluate")) == found

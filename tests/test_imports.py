@@ -67,7 +67,7 @@ def imported_names(path: Path) -> set[str]:
 def test_every_room_of_the_package_has_its_place_in_the_graph():
     rooms = {path.name for path in (ROOT / "keras_vae").iterdir() if (path / "__init__.py").exists()}
     assert rooms == ROOMS_BELOW.keys() - {"cli"}
-    assert {path.stem for path in (ROOT / "keras_vae").glob("*.py")} == COMMON | {"__init__"}
+    assert {path.stem for path in (ROOT / "keras_vae").glob("*.py")} == COMMON | {"__init__", "__main__"}
 
 
 @pytest.mark.parametrize("room", ROOMS_BELOW)
@@ -101,6 +101,7 @@ def test_one_room_alone_needs_the_extra_beam(room):
     [
         "import keras_vae, keras_vae.beam",
         "import keras_vae.config",
+        "import keras_vae_cli.train, keras_vae_cli.sample, keras_vae_cli.export, keras_vae_cli.experiment",
         "from keras_vae_cli import main, train, evaluate, encode, doctor",
     ],
 )
@@ -123,6 +124,15 @@ def test_names_loaded_on_first_use_are_declared_for_type_checkers_and_the_docume
     }
     assert declared == module._MODULES
     assert sorted(declared) == sorted(module.__all__)
+
+
+def test_the_library_does_not_import_the_command_line():
+    program = "import sys, keras_vae, keras_vae.config, keras_vae.reports; print('keras_vae_cli' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+    for path in (ROOT / "keras_vae").rglob("*.py"):
+        names = {name.split(".")[0] for name in imported_names(path)}
+        assert "keras_vae_cli" not in names or path.name == "__main__.py", path
 
 
 def test_public_names_are_loaded_on_first_use():

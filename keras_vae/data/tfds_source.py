@@ -17,7 +17,7 @@ from keras_vae.data.dataset import ArraySplit, ImageDataset, Shard, StreamSplit
 from keras_vae.data.framing import Framing
 from keras_vae.data.tf_example import parse_examples
 from keras_vae.data.tfds_prepare import one_line, prepare
-from keras_vae.errors import InputError
+from keras_vae.errors import InputError, nearest
 
 # name[/configuration][:version]; what else TFDS takes (community name spaces) would reach the network.
 _NAME = re.compile(r"[A-Za-z]\w*(/[\w.+-]+)?(:\d+\.\d+\.\d+)?", re.ASCII)
@@ -79,9 +79,11 @@ def find_prepared(name: str, data_dir: str | os.PathLike[str] | None) -> tuple[b
 
 def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
     if not _NAME.fullmatch(name):
+        kind, _, place = name.partition(":")
+        near = nearest(kind, ("idx", "folder", "tfrecord")) if place else None
+        hint = f"did you mean {near}:{place}?" if near else "a TFDS name looks like mnist or cifar10"
         raise InputError(
-            f"{name!r} names no data set; give auto, sample, idx:DIR, folder:DIR, tfrecord:DIR or a TFDS name such as "
-            "mnist"
+            f"{name!r} names no data set; give auto, sample, idx:DIR, folder:DIR, tfrecord:DIR or a TFDS name; {hint}"
         )
     try:
         import tensorflow_datasets as tfds  # deferred: only TFDS data sets need it
@@ -99,8 +101,9 @@ def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
     try:
         return tfds.builder(name, data_dir=folder)
     except DatasetNotFoundError:
-        near = difflib.get_close_matches(name.lower(), tfds.list_builders(with_community_datasets=False))
-        hint = f"did you mean {' or '.join(near)}?" if near else "the TFDS catalogue lists all names"
+        names = ["auto", "sample", *tfds.list_builders(with_community_datasets=False)]
+        found = difflib.get_close_matches(name.lower(), names)
+        hint = f"did you mean {' or '.join(found)}?" if found else "the TFDS catalogue lists all names"
         where = f" and none is prepared in {folder}" if folder else ""
         raise InputError(f"{name}: TFDS has no data set of this name{where}; {hint}") from None
     except Exception as error:  # TFDS runs the data set's own code: anything may come

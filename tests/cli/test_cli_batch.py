@@ -42,7 +42,7 @@ def records(tmp_path_factory):
     [
         (("encode", MODEL, "--runner", "DirectRunner"), "--runner goes with --beam"),
         (("encode", MODEL, "--format", "tfrecord"), "--format goes with --beam"),
-        (("reconstruct", MODEL, "a.png", "--overwrite"), "--overwrite goes with --beam"),
+        (("evaluate", MODEL, "--overwrite"), "--overwrite goes with --beam"),
         (("evaluate", MODEL, "--out", "figures"), "--out goes with --beam"),
         (("encode", MODEL, "sample", "--beam", "--data-dir", "data"), "--data-dir does not go with --beam"),
         (("evaluate", MODEL, "--beam", "--importance-samples", "0"), "--importance-samples does not go with --beam"),

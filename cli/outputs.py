@@ -1,0 +1,65 @@
+"""Files that commands write: checked before any work, written beside their place, and renamed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_vae.errors import InputError
+from keras_vae.files import written_beside
+
+if TYPE_CHECKING:
+    from keras_vae.visualize.style import Picture
+
+
+def check_output(path: Path, *, overwrite: bool, suffix: str | None = None) -> None:
+    """Check, changing nothing, that a file can be written to ``path``.
+
+    Args:
+        path: the value of ``--out``.
+        overwrite: whether a file that is there may be replaced.
+        suffix: the only ending that the file may have, such as ``.png``; None allows any.
+
+    Raises:
+        InputError: when a file is there already, a folder is, the name ends otherwise, or the place cannot be written.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file in it with --out")
+    if suffix and path.suffix.lower() != suffix:
+        raise InputError(f"{path}: the name must end in {suffix}; choose another --out")
+    if os.path.lexists(path) and not overwrite:
+        raise InputError(f"{path}: exists already; replace it with --overwrite, or choose another --out")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}; make it, or choose another --out")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: the folder {path.parent} cannot be written; choose another --out")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """A name beside ``path``, renamed to it when the block is done.
+
+    Raises:
+        InputError: when the place cannot be written.
+    """
+    try:
+        with written_beside(path) as beside:
+            yield beside
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def write_picture(path: Path, picture: Picture) -> None:
+    """Write a PNG and say so.
+
+    Raises:
+        InputError: when the place cannot be written.
+    """
+    from keras_vae.visualize import write_png  # deferred: Matplotlib comes with it
+
+    with writing(path) as beside:
+        write_png(beside, picture)
+    print(f"wrote {path}")

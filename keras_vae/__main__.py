@@ -1,0 +1,5 @@
+"""``python -m keras_vae``: the command ``keras-vae``."""
+
+from keras_vae_cli.main import main
+
+main()
