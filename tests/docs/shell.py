@@ -14,6 +14,8 @@ NOT_EXECUTED = {
     "mkdocs serve": "serves until it is stopped; .ci/run builds the documentation",
     "pytest": "is what executes the documents",
     "KERAS_BACKEND=jax pytest": "is another run of the tests, which .ci/run makes",
+    "GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python benchmarks/": "takes minutes, and PyTorch",
+    "python benchmarks/": "takes minutes, and PyTorch",
     "tensorboard": "serves until it is stopped; tests/callbacks/test_callbacks_tensorboard_server.py asks one",
     "docker run": "needs Docker and an image from a registry",
     "curl": "asks TensorFlow Serving; tests/examples/test_examples_rest.py asks a stand-in",
