@@ -30,7 +30,7 @@ def command(path: Path, as_json: bool) -> None:
     """
     folders = [path] if (path / NAME).exists() else [path / str(version) for version in list_versions(path)]
     if not folders:
-        raise InputError(f"{path}: is no exported version (there is no {NAME} in it) and has none in it")
+        raise InputError(f"{path}: is not an exported version (it has no {NAME}) and contains none")
     problems = {folder: _problem(folder) for folder in folders}
     if as_json:
         versions = [{"path": str(folder), "problem": problem} for folder, problem in problems.items()]

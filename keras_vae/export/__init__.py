@@ -1,4 +1,4 @@
-"""Export: a trained model as a version that TensorFlow Serving, LiteRT and ONNX Runtime run.
+"""Export a trained model for TensorFlow Serving, LiteRT and ONNX Runtime.
 
 Attributes are loaded on first use: checking and publishing versions needs no TensorFlow.
 """

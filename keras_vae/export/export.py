@@ -1,4 +1,4 @@
-"""From a trained model to a published version: written, measured against the model, described, checked, renamed."""
+"""Publish a trained model: write the files, compare them with the model, describe and check them, rename the folder."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from keras_vae.training.environment import git_revision
 from keras_vae.training.requirements import package_versions
 
 SIGNATURE_BOUND = 1e-4
-"""Largest absolute difference of any output of the SavedModel from the Keras model's; rounding is below 1e-5."""
+"""Largest absolute difference allowed between SavedModel and Keras model; rounding is below 1e-5."""
 COMPARED = 32
-"""Images that every signature is compared on."""
+"""Number of images on which every signature is compared."""
 LARGEST = "largest absolute difference"
 
 Images = npt.NDArray[np.uint8]
@@ -57,29 +57,29 @@ def export_saved_model(
     """Publish a model as ``root/<version>``: SavedModel, warm-up requests, TFLite files, model card and manifest.
 
     Every signature and every TFLite file is compared with the Keras model before anything is published. All of them
-    compute in float32, which any machine does well, whatever the model was trained in.
+    compute in float32, which is fast on any machine, whatever precision the model was trained in.
 
     Args:
         vae: the model.
         root: ``saved_models/<name>``; see `model_root`.
-        images: real images, uint8 (N, H, W, C), like those that the model was trained on; 400 serve well: half of them
-            calibrate the TFLite files, and everything is compared on the others.
-        labels: theirs, int32 (N,), for a conditional model.
+        images: real images, uint8 (N, H, W, C), like those that the model was trained on. Half of them calibrate the
+            TFLite files and the other half measures the differences; 400 are enough.
+        labels: labels of the images, int32 (N,), for a conditional model.
         version: a number from 1, or None for the UTC time in whole seconds.
-        data: what was recorded of the training data.
-        evaluation: what evaluation.json holds, or None for a model that was not measured.
-        training: how it was trained, for the card.
+        data: the run's record of the training data.
+        evaluation: the contents of evaluation.json, or None if the model was not measured.
+        training: how the model was trained, for the card.
         tflite: whether to write the TFLite files.
         onnx: whether to write ONNX files; needs the extra ``onnx``.
-        float_io: whether the int8 TFLite files take and give float32.
-        say: is told, in a line, what is being done.
+        float_io: whether the inputs and outputs of the int8 TFLite files are float32.
+        say: called with one line before each stage.
 
     Returns:
         The version's folder.
 
     Raises:
-        InputError: when the images do not fit the model, its prior is another than N(0, I), or as `publish`.
-        ExportError: when an output differs from the Keras model's by more than its bound.
+        InputError: if the images do not fit the model, if its prior is not N(0, I), or as in `publish`.
+        ExportError: if an output differs from the Keras model's by more than its bound.
     """
     if images.dtype != np.uint8 or images.shape[1:] != tuple(vae.image_shape) or len(images) == 0:
         raise InputError(f"images must be uint8 {('N', *vae.image_shape)}, got {images.dtype} {images.shape}")
@@ -90,7 +90,7 @@ def export_saved_model(
     if vae.num_classes is not None and labels is None:
         raise InputError(f"the model is conditional on {vae.num_classes} classes; give labels with the images")
     if vae.compute_dtype != "float32":
-        # In bfloat16 the graph's fused kernels and Keras's own round apart by 2e-2: no bound would show a mistake.
+        # In bfloat16, fused kernels and Keras's own differ by 2e-2 through rounding alone, which would hide a mistake.
         vae = float32_copy(vae)
     labels = labels if vae.num_classes is not None else None
     pixels = images.astype(np.float32) / np.float32(255)
@@ -137,15 +137,15 @@ def signature_differences(
 
     Args:
         vae: the model.
-        folder: of the SavedModel.
+        folder: folder of the SavedModel.
         images: uint8 (N, H, W, C).
-        labels: int32 (N,) or more, of a conditional model.
+        labels: at least N labels, int32, for a conditional model.
 
     Returns:
-        signature → its largest absolute ``difference`` and the ``bound``.
+        for each signature its largest absolute ``difference`` and the ``bound``.
 
     Raises:
-        ExportError: when a difference is above the bound.
+        ExportError: if a difference is above the bound.
     """
     model = tf.saved_model.load(str(folder))
     pixels = tf.constant(images, tf.float32) / 255
@@ -184,7 +184,7 @@ def _difference(signature: str, found: Mapping[str, Any], expected: Mapping[str,
     difference = max(
         float(np.abs(keras.ops.convert_to_numpy(expected[name]) - found[name].numpy()).max()) for name in expected
     )
-    # Written so that a difference that is no number fails too.
+    # Written so that NaN fails too.
     if not difference <= SIGNATURE_BOUND:
         raise ExportError(
             f"{signature} of the SavedModel differs from the Keras model by {difference:.1e}, "
@@ -194,7 +194,7 @@ def _difference(signature: str, found: Mapping[str, Any], expected: Mapping[str,
 
 
 def _tflite_record(variant: TFLiteVariant, folder: Path) -> dict[str, Any]:
-    """What the manifest says of a TFLite file."""
+    """The manifest's entry for a TFLite file."""
     is_mean = variant.precision == "int8"
     return {
         **dataclasses.asdict(variant),
@@ -204,7 +204,7 @@ def _tflite_record(variant: TFLiteVariant, folder: Path) -> dict[str, Any]:
 
 
 def _onnx_record(path: Path, folder: Path, difference: float) -> dict[str, Any]:
-    """What the manifest says of an ONNX file."""
+    """The manifest's entry for an ONNX file."""
     return {
         "path": path.relative_to(folder).as_posix(),
         "size": path.stat().st_size,

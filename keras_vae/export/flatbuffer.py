@@ -1,23 +1,23 @@
-"""What LiteRT's file format tells of a model, and how to write it smaller."""
+"""Inspect a model in LiteRT's file format, and write it smaller."""
 
 from __future__ import annotations
 
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
-# An integer model may turn its inputs from float and its outputs into it.
+# An integer model may convert its inputs from float and its outputs to float.
 EDGES = {"QUANTIZE", "DEQUANTIZE"}
 _OPERATORS = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 
 
 def foreign_operators(model: bytes) -> list[str]:
-    """Names of the operators that are not LiteRT's own: TensorFlow's ("Flex…") and custom ones."""
+    """Names of operators that are not LiteRT's own: TensorFlow's ("Flex…") and custom ones."""
     codes = _read(model).operatorCodes
     return sorted({code.customCode.decode() for code in codes if code.customCode})
 
 
 def float_operators(model: bytes) -> list[str]:
-    """Names of the operators that compute in floating point, `EDGES` left out."""
+    """Names of operators that compute in floating point, except `EDGES`."""
     read = _read(model)
     found = set()
     for graph in read.subgraphs:
@@ -29,9 +29,9 @@ def float_operators(model: bytes) -> list[str]:
 
 
 def slimmed(model: bytes) -> bytes:
-    """The same model without the names of inner tensors, and with one empty buffer for all that hold no constant.
+    """The same model without names of inner tensors, and with one empty buffer shared by all tensors without constants.
 
-    Signatures find their tensors by number, so that nothing is lost but debugging by name.
+    Signatures refer to their tensors by number, so only debugging by name is lost.
     """
     read = _read(model)
     for graph in read.subgraphs:

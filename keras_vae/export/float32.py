@@ -1,4 +1,4 @@
-"""A copy of the model that computes in float32, for formats that hold one precision (LiteRT, ONNX), and its answers."""
+"""A copy of a model that computes in float32, for formats with a single precision (LiteRT, ONNX), and its outputs."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from keras_vae.models import VAE
 
 
 def float32_copy(vae: VAE, *, integer: bool = False) -> VAE:
-    """The same weights under the policy float32; under a mixed policy they are kept in float32 already.
+    """Copy a model under the policy float32. Mixed policies store weights in float32 already, so nothing is rounded.
 
     Args:
-        vae: the model, which stays as it is.
-        integer: write the group normalisations in operators that LiteRT computes in int8.
+        vae: the model, which is not changed.
+        integer: express group normalisation in operators that LiteRT computes in int8.
     """
     copy = type(vae).from_config({**vae.get_config(), "dtype": "float32"})
     copy.set_weights(vae.get_weights())
     if integer:
         for layer in copy._flatten_layers():
-            # A subclass may compute something else.
+            # Not subclasses, which may compute something else.
             if type(layer) is GroupNorm:
                 layer.call = functools.partial(_integer_group_norm, layer)  # type: ignore[method-assign]
     return copy
 
 
 def answer(vae: VAE, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
-    """What the model makes of named inputs: tensors of tensors, or NumPy arrays of arrays.
+    """The model's outputs for named inputs: tensors for tensors, NumPy arrays for arrays.
 
     Args:
         vae: the model.
         signature: "encode" (``image`` → ``mean``, ``log_var``) or "decode" (``z`` → ``image``).
-        inputs: the above, and ``label`` where the model is conditional.
+        inputs: the inputs above, and ``label`` for a conditional model.
     """
     label = inputs.get("label")
     if signature == "decode":
@@ -47,10 +47,10 @@ def answer(vae: VAE, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _integer_group_norm(norm: GroupNorm, inputs: Any) -> Any:
-    """`GroupNorm.call` in half of the operators, without NEG and SQUARE, which LiteRT leaves in float amid int8.
+    """`GroupNorm.call` in half as many operators, without NEG and SQUARE, which stay in float in int8 files.
 
-    Each operator costs a few hundred bytes of a file, with its tensors. The variance stays E[x²] - E[x]²: with one
-    more quantised map, x - E[x], the int8 encoder was half as far off again.
+    Each operator takes a few hundred bytes of the file, with its tensors. The variance is E[x²] - E[x]²: with one more
+    quantised map, x - E[x], the error of the int8 encoder was 1.5 times as large.
     """
     _, height, width, channels = inputs.shape
     shape = (1, 1, norm.groups, channels // norm.groups)

@@ -1,4 +1,4 @@
-"""Using a published version as if it were the model that it was made of."""
+"""Use a published version like the Keras model that it was exported from."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SIGNATURES = ("serving_default", "encode", "decode", "sample", "serve_tf_example
 
 
 class ExportedVAE:
-    """A SavedModel with the names of `keras_vae.models.VAE`; TensorFlow alone runs it.
+    """A SavedModel with the methods of `keras_vae.models.VAE`. It needs TensorFlow alone.
 
     Args:
-        model: what `tf.saved_model.load` gives.
-        manifest: what was written of it.
+        model: the result of `tf.saved_model.load`.
+        manifest: its manifest.
 
     Example:
         ```python
@@ -32,7 +32,7 @@ class ExportedVAE:
     """
 
     def __init__(self, model: Any, manifest: Manifest) -> None:
-        self._model = model  # the signatures do not keep its variables alive
+        self._model = model  # kept, because the signatures do not keep its variables alive
         self.manifest = manifest
         self.image_shape = manifest.image_shape
         self.latent_dim, self.latent_shape = manifest.latent_dim, manifest.latent_shape
@@ -41,31 +41,31 @@ class ExportedVAE:
         self.likelihood = manifest.likelihood
         self.likelihood_scale = manifest.likelihood_scale
         self.scaling_factor = manifest.scaling_factor
-        self.prior = StandardNormal(self.latent_shape)  # of another, nothing is exported
+        self.prior = StandardNormal(self.latent_shape)  # models with another prior are not exported
 
     def encode(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
-        """The posterior's ``(mean, log_var)``, each float32 (N, *latent_shape), of float32 images in [0, 1]."""
+        """The posterior's ``(mean, log_var)`` for float32 images in [0, 1], each float32 (N, *latent_shape)."""
         found = self._call("encode", labels, image=tf.convert_to_tensor(images, tf.float32))
         return found["mean"], found["log_var"]
 
     def encode_flat(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
-        """`encode`, each (N, latent_dim) whatever the latent's shape; `decode` takes such vectors too."""
+        """As `encode`, flattened to (N, latent_dim); `decode` takes such vectors too."""
         mean, log_var = (tf.reshape(part, (-1, self.latent_dim)) for part in self.encode(images, labels))
         return mean, log_var
 
     def decode(self, z: Any, labels: Any = None) -> Any:
-        """Images (N, H, W, C), float32 in [0, 1], of latents (N, *latent_shape) or (N, latent_dim)."""
+        """Decode latents (N, *latent_shape) or (N, latent_dim) to images (N, H, W, C), float32 in [0, 1]."""
         z = tf.reshape(tf.convert_to_tensor(z, tf.float32), (-1, *self.latent_shape))
         return self._call("decode", labels, z=z)["image"]
 
     def reconstruct(self, images: Any, labels: Any = None) -> Any:
-        """Decode the posterior mean; deterministic."""
+        """Encode, and decode the posterior mean. Deterministic."""
         found = self._call("serving_default", labels, image=tf.convert_to_tensor(images, tf.float32))
         return found["reconstruction"]
 
     def sample(self, count: int, seed: int | None = None, labels: Any = None) -> Any:
-        """Decode ``count`` draws of the prior N(0, I): images (count, H, W, C), the same for the same seed."""
-        # Two numbers, as Keras makes them of a seed: the draws are those of `VAE.sample`.
+        """Decode ``count`` draws from the prior N(0, I) to images (count, H, W, C), the same for the same seed."""
+        # Keras makes two numbers from a seed in this way, so the draws equal those of `VAE.sample`.
         seeds = tf.constant([secrets.randbits(31) if seed is None else seed, 0], tf.int32)
         return self._call("sample", labels, count=tf.constant(count, tf.int32), seed=seeds)["image"]
 
@@ -78,25 +78,27 @@ class ExportedVAE:
 
 
 def load_exported(folder: Path) -> ExportedVAE:
-    """Load a published version, if it is as it was published.
+    """Load a published version after checking that it is unchanged.
 
-    A SavedModel is a program, and its manifest is not signed: one whose graph reaches for files, the network or Python
-    is refused, but load only what comes from people you trust all the same.
+    A SavedModel is a program, and its manifest is not signed. A graph that accesses files, the network or Python is
+    refused; nevertheless load models only from people you trust.
 
     Raises:
-        InputError: when a file is missing, was changed or added, the SavedModel does not fit its manifest, or reaches
-            outside of itself.
+        InputError: if a file is missing, was changed or was added, if the SavedModel does not fit its manifest, or if
+            its graph accesses anything outside the model.
     """
     manifest = check_manifest(folder)
     check_operations(folder)
     try:
         model = tf.saved_model.load(str(folder))
-    except Exception as error:  # whatever a damaged SavedModel makes TensorFlow raise
+    except Exception as error:  # a damaged SavedModel makes TensorFlow raise anything
         raise InputError(f"{folder}: cannot be loaded ({first_line(error)})") from error
     if not set(SIGNATURES) <= set(model.signatures):
-        raise InputError(f"{folder}: is no exported VAE; its signatures are {', '.join(model.signatures) or 'none'}")
+        raise InputError(
+            f"{folder}: is not an exported VAE; its signatures are {', '.join(model.signatures) or 'none'}"
+        )
     _, inputs = model.signatures["decode"].structured_input_signature
     shapes = [inputs["z"].shape[1:], model.signatures["decode"].structured_outputs["image"].shape[1:]]
     if shapes != [manifest.latent_shape, manifest.image_shape] or ("label" in inputs) != bool(manifest.num_classes):
-        raise InputError(f"{folder}: its manifest.json is of another model")
+        raise InputError(f"{folder}: its manifest.json belongs to another model")
     return ExportedVAE(model, manifest)

@@ -1,6 +1,6 @@
-"""``manifest.json``: what a published version is, and the SHA-256 of each of its files.
+"""``manifest.json`` describes a published version and lists the SHA-256 of each of its files.
 
-It tells a damaged or half-copied version from a whole one. It is not signed: who can write the files can write it too.
+It detects damaged and incomplete copies. It is not signed: whoever can write the files can also write the manifest.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from keras_vae.files import sha256_of, write_text
 
 NAME = "manifest.json"
 FORMAT = 1
-# Far above any real one; a larger file is no manifest, and is not read into memory.
+# Far above any real manifest; a larger file is refused without reading it into memory.
 _MOST_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What ``manifest.json`` says of a version.
+    """The contents of ``manifest.json``.
 
     Args:
-        name: the model's, under which it is served.
-        version: its number.
+        name: name of the model, under which it is served.
+        version: version number.
         created: UTC, ISO 8601.
         image_shape: (H, W, C).
-        latent_shape: (L,) of a latent vector, (h, w, c) of a spatial latent.
+        latent_shape: (L,) for a latent vector, (h, w, c) for a spatial latent.
         num_classes: number of labels of a conditional model, else None.
         variational: False for a plain autoencoder.
         likelihood: distribution of a pixel given z.
-        likelihood_scale: its standard deviation or scale.
-        scaling_factor: what a spatial latent is multiplied by to have variance 1, else None.
-        parameters: number of weights of ``encoder``, ``decoder`` and in ``total``.
-        software: package → version, of what exported it.
-        git_revision: commit of the checkout that exported it.
-        data: what the run recorded of the data that it was trained on, with SHA-256 of the pixels.
-        evaluation: what was measured of the model: ``model data settings metrics``; None when it was not.
-        signatures: each of the SavedModel's → largest absolute ``difference`` from the Keras model, and its ``bound``.
-        tflite: of each TFLite file its ``path``, ``size`` in bytes, ``difference`` from the Keras model, the
-            ``measure`` that it is in, its ``bound``, and what else is known of it.
-        onnx: the same of each ONNX file.
-        files: path in the version's folder → ``sha256`` and ``size``, of every file but the manifest.
+        likelihood_scale: standard deviation or scale of the likelihood.
+        scaling_factor: factor that scales a spatial latent to variance 1, else None.
+        parameters: number of weights in ``encoder``, in ``decoder`` and in ``total``.
+        software: package → version, on the exporting machine.
+        git_revision: commit of the checkout that exported the model.
+        data: the run's record of its training data, with the SHA-256 of the pixels.
+        evaluation: the model's evaluation (``model data settings metrics``), or None if it was not measured.
+        signatures: signature → largest absolute ``difference`` from the Keras model, and its ``bound``.
+        tflite: for each TFLite file its ``path``, ``size`` in bytes, ``difference`` from the Keras model, the
+            ``measure`` of that difference, its ``bound``, and further details.
+        onnx: the same for each ONNX file.
+        files: path in the version's folder → ``sha256`` and ``size``, for every file except the manifest.
     """
 
     name: str
@@ -74,19 +74,19 @@ class Manifest:
 
     @property
     def latent_dim(self) -> int:
-        """How many numbers a latent is."""
+        """How many numbers a latent has."""
         return math.prod(self.latent_shape)
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """As a dictionary for JSON."""
         return {"format": FORMAT, **dataclasses.asdict(self)}
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
-    """Write ``manifest.json`` with the SHA-256 of every file that is in the folder; returns what was written.
+    """Write ``manifest.json`` with the SHA-256 of every file in the folder; returns the manifest that was written.
 
     Raises:
-        InputError: when there is something in the folder that is no plain file, or what is to be written is no JSON.
+        InputError: if something in the folder is not a plain file, or if a value cannot be written as JSON.
     """
     files = {
         name: {"sha256": sha256_of(folder / name), "size": (folder / name).stat().st_size} for name in _files_in(folder)
@@ -95,26 +95,26 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
     try:
         text = json.dumps(whole.as_dict(), indent=2, allow_nan=False)
     except ValueError as error:
-        raise InputError(f"the run's records hold a number that is none ({error})") from error
+        raise InputError(f"the run's records hold a value that is not a number ({error})") from error
     write_text(folder / NAME, text + "\n")
     return whole
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a version; its fields are checked, its files are not.
+    """Read the manifest of a version, and check its fields but not its files.
 
     Raises:
-        InputError: when there is none, or it is damaged.
+        InputError: if there is no manifest, or if it is damaged.
     """
     path = folder / NAME
     try:
-        # Not through a link, and not from a pipe that never ends.
+        # Neither follow a link nor read from a pipe, which may never end.
         status = path.lstat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
-            raise InputError(f"{path}: is no manifest")
+            raise InputError(f"{path}: is not a manifest")
         values = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except FileNotFoundError as error:
-        raise InputError(f"{folder}: is no exported version (there is no {NAME} in it)") from error
+        raise InputError(f"{folder}: is not an exported version (it has no {NAME})") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except InputError:
@@ -125,10 +125,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def check_manifest(folder: Path) -> Manifest:
-    """Check that a version's folder holds the files of its manifest, unchanged, and nothing else.
+    """Check that a version's folder holds exactly the files of its manifest, unchanged.
 
     Raises:
-        InputError: naming the first file that is missing, was changed or was added; or as `read_manifest`.
+        InputError: naming the first file that is missing, was changed or was added; or as in `read_manifest`.
     """
     manifest = read_manifest(folder)
     try:
@@ -147,7 +147,7 @@ def check_manifest(folder: Path) -> Manifest:
 
 
 def _files_in(folder: Path) -> Iterator[str]:
-    """The path of every file but the manifest, relative to the folder, with ``/`` between its parts."""
+    """The relative path, with ``/`` as separator, of every file except the manifest."""
     for directory, folders, names in os.walk(folder, onerror=_raise):
         for name in sorted([*folders, *names]):
             path = Path(directory, name)
@@ -157,7 +157,7 @@ def _files_in(folder: Path) -> Iterator[str]:
                 if relative != NAME:
                     yield relative
             elif not stat.S_ISDIR(mode):
-                raise InputError(f"{folder}: {_shown(relative)} is a link or no plain file")
+                raise InputError(f"{folder}: {_shown(relative)} is a link or not a plain file")
 
 
 def _raise(error: OSError) -> None:
@@ -165,12 +165,12 @@ def _raise(error: OSError) -> None:
 
 
 def _shown(name: str) -> str:
-    """A file's name in one line, whatever it holds."""
+    """A file's name in one printable line."""
     return ascii(name)[1:-1][:200]
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _parse(path: Path, values: Any) -> Manifest:
@@ -240,7 +240,7 @@ def _is_file_list(value: Any) -> bool:
 
 
 def _is_inner_path(name: str) -> bool:
-    """Whether a path stays in the folder."""
+    """Whether a path stays inside the folder."""
     return "\\" not in name and "\0" not in name and not {"", ".", ".."} & set(name.split("/"))
 
 

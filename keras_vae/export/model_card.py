@@ -1,4 +1,4 @@
-"""``MODEL_CARD.md``: what a published model is, how well it does, how to call it, and what it cannot do.
+"""``MODEL_CARD.md`` says what a published model is, how good it is, how to call it, and what its limits are.
 
 Mitchell et al. 2019, "Model Cards for Model Reporting".
 """
@@ -21,7 +21,7 @@ from keras_vae.files import write_text
 from keras_vae.training.command_line import training_command
 
 NAME = "MODEL_CARD.md"
-# The names under which MNIST's own digits are loaded.
+# Names of data sets that hold MNIST's digits.
 _MNIST = ("mnist", "mnist-sample")
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|#~&$])")
 
@@ -31,11 +31,11 @@ class Training:
     """How a model was trained, as far as it was recorded.
 
     Args:
-        path: the run's directory.
-        config: what was run.
-        environment: what was recorded of software and machine.
-        epochs: how many were trained.
-        seconds: wall-clock time of all of them; None where it was not recorded.
+        path: the run directory.
+        config: the run's settings.
+        environment: the run's record of software and machine.
+        epochs: number of epochs.
+        seconds: total wall-clock time, or None if it was not recorded.
     """
 
     path: Path
@@ -51,7 +51,7 @@ def write_model_card(folder: Path, manifest: Manifest, training: Training | None
 
 
 def model_card(manifest: Manifest, training: Training | None = None) -> str:
-    """The card, in Markdown; whatever a name or a path holds, it is shown as text."""
+    """The card in Markdown. Markup in names and paths is escaped."""
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_as_text, autoescape=False
     )
@@ -78,14 +78,14 @@ class _Markdown(str):
 
 
 def _as_text(value: Any) -> str:
-    """A value as Markdown that shows it: in one line, no sign of it taken for markup."""
+    """A value as one line of Markdown, with markup escaped."""
     if isinstance(value, _Markdown):
         return value
     return _MARKUP.sub(r"\\\1", _one_line(value))
 
 
 def _code(value: Any) -> _Markdown:
-    """A value as a code span; the fence is longer than any row of backticks in it."""
+    """A value as a code span, with a fence longer than any run of backticks in it."""
     text = _one_line(value)
     fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
     space = " " if "`" in text else ""
@@ -107,7 +107,7 @@ def _section(values: Mapping[str, Any] | None, name: str) -> Mapping[str, Any]:
 
 
 def _described(data: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a run recorded of its data, with a value for everything that the card says."""
+    """The run's record of its data, with a value for every field of the card."""
     counts, digests = _section(data, "counts"), _section(data, "sha256")
     return {
         **{name: (data or {}).get(name) or "not recorded" for name in ("name", "source")},
@@ -119,20 +119,20 @@ def _described(data: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _metric_rows(manifest: Manifest) -> list[tuple[str, str, str]]:
-    """What was measured: name, value with its unit, and how."""
+    """Rows of the metrics table: name, value with unit, and how it was measured."""
     metrics, settings = (_section(manifest.evaluation, name) for name in ("metrics", "settings"))
 
     def setting(name: str) -> str:
         return _count(settings.get(name))
 
-    likelihood = f"{manifest.likelihood} likelihood of scale {manifest.likelihood_scale:.4g}"
+    likelihood = f"{manifest.likelihood} likelihood with scale {manifest.likelihood_scale:.4g}"
     frechet = f"VGG16 features (relu3_3), {setting('frechet_images')} images each; not comparable with published FID"
     rows = (
         ("mse", "MSE", ".5f", "", "mean over pixels in [0, 1], reconstruction through the posterior mean"),
-        ("psnr", "PSNR", ".2f", " dB", "of the same reconstruction, peak 1"),
+        ("psnr", "PSNR", ".2f", " dB", "same reconstruction, peak 1"),
         ("ssim", "SSIM", ".4f", "", "Wang et al. 2004, Gaussian window of 11 pixels"),
         ("lpips", "LPIPS", ".4f", "", "VGG16, three taps, Zhang et al. 2018"),
-        ("elbo", "ELBO", ".2f", " nats", f"per image, one z each; {likelihood}"),
+        ("elbo", "ELBO", ".2f", " nats", f"per image, one z per image; {likelihood}"),
         ("nll", "NLL given z", ".2f", " nats", f"per image; {likelihood}"),
         ("kl", "KL from the prior", ".2f", " nats", "per image"),
         (
@@ -140,7 +140,7 @@ def _metric_rows(manifest: Manifest) -> list[tuple[str, str, str]]:
             "−log p(x)",
             ".2f",
             " nats",
-            f"per image, importance sampling: {setting('importance_samples')} draws for each of "
+            f"per image, importance sampling with {setting('importance_samples')} draws for each of "
             f"{setting('importance_images')} images",
         ),
         ("active_units", "Active units", ".0f", f" of {manifest.latent_dim}", "variance of the posterior mean > 0.01"),
@@ -152,10 +152,10 @@ def _metric_rows(manifest: Manifest) -> list[tuple[str, str, str]]:
             f"{setting('neighbours')} nearest of {setting('training_posteriors')} training images, by posterior mean",
         ),
         ("frechet_reconstructions", "Fréchet distance, reconstructions", ".2f", "", frechet),
-        ("frechet_prior", "Fréchet distance, samples of the prior", ".2f", "", frechet),
+        ("frechet_prior", "Fréchet distance, samples from the prior", ".2f", "", frechet),
         (
             "frechet_gmm",
-            "Fréchet distance, samples of a Gaussian mixture",
+            "Fréchet distance, samples from a Gaussian mixture",
             ".2f",
             "",
             f"{setting('components')} components, fitted to training latents; as above",
@@ -185,15 +185,15 @@ def _duration(seconds: float) -> str:
 
 
 def _commands(manifest: Manifest, training: Training | None) -> list[_Markdown]:
-    """The commands that make this version again, for a code block."""
+    """The commands that reproduce this version, for a code block."""
     if training is None:
         return []
-    # A card is read on other machines, which have no such folder as the run was in.
+    # The run's folder does not exist on the machines where the card is read.
     run = Path("runs", training.path.resolve().name)
     commands = [
         training_command(run, training.config),
         shlex.join(["keras-vae", "evaluate", str(run)]),
         shlex.join(["keras-vae", "export", str(run), "--name", manifest.name]),
     ]
-    # No path may end the block.
+    # No path may close the code block.
     return [_Markdown(_one_line(command).replace("```", "'''")) for command in commands]

@@ -1,4 +1,4 @@
-"""ONNX files of encoder and decoder, through Keras's exporter, each checked in ONNX Runtime."""
+"""ONNX files of the encoder and the decoder, written by Keras's exporter and checked in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from keras_vae.errors import ExportError, InputError
 from keras_vae.export.float32 import answer, float32_copy
 from keras_vae.models import VAE
 
-# Largest absolute difference of any output from the Keras model's.
+# Largest absolute difference allowed between any output and the Keras model's.
 BOUND = 1e-4
-# Random inputs that it is measured on.
+# Number of random inputs on which it is measured.
 _CASES = 8
 
 
 def write_onnx(vae: VAE, folder: Path) -> dict[str, float]:
     """Write ``onnx/encoder.onnx`` and ``onnx/decoder.onnx``; returns each file's largest difference from Keras.
 
-    Inputs and outputs are named as in the SavedModel's ``encode`` and ``decode``, for any batch size. Under a mixed
-    policy the files hold, and are compared with, what the model computes in float32.
+    Inputs and outputs have the names of the SavedModel's ``encode`` and ``decode``, and any batch size. Under a mixed
+    policy the files compute in float32, and are compared with a float32 copy of the model.
 
     Raises:
-        InputError: when the packages of the extra ``onnx`` are not installed.
-        ExportError: when a file differs by more than `BOUND`.
+        InputError: if the packages of the extra ``onnx`` are not installed.
+        ExportError: if a file differs by more than `BOUND`.
     """
     try:
-        # Here, since they are an extra's.
+        # Imported here, since they belong to an extra.
         import onnxruntime
         import tf2onnx  # noqa: F401
     except ImportError as error:
@@ -58,7 +58,7 @@ def write_onnx(vae: VAE, folder: Path) -> dict[str, float]:
         found = dict(zip(names, session.run(None, {**cases, **label}), strict=True))
         expected = answer(copy, signature, {**cases, **label})
         difference = max(float(np.abs(found[key] - value).max()) for key, value in expected.items())
-        # Written so that a difference of NaN fails too.
+        # Written so that NaN fails too.
         if not difference <= BOUND:
             raise ExportError(f"{path.name}: largest difference from the Keras model {difference:.2g}, bound {BOUND:g}")
         differences[path.name] = difference
@@ -66,9 +66,9 @@ def write_onnx(vae: VAE, folder: Path) -> dict[str, float]:
 
 
 def _export(vae: VAE, signature: str, inputs: dict[str, Any], path: Path) -> None:
-    """One endpoint as a functional model, whose inputs and outputs keep their names."""
-    # A Lambda hides encoder and decoder: Keras's exporter calls every model inside of a model with one input, also
-    # those that need a label.
+    """Export one endpoint as a functional model, whose inputs and outputs keep their names."""
+    # A Lambda hides encoder and decoder, because Keras's exporter calls nested models with one input, even those that
+    # need a label.
     outputs = keras.layers.Lambda(lambda tensors: answer(vae, signature, tensors))(inputs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras patches tf2onnx for NumPy 2

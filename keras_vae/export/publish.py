@@ -1,4 +1,4 @@
-"""Publishing a version of a model, as TFX's Pusher does: ``saved_models/<name>/<version>``, whole or not at all."""
+"""Publish a version as ``saved_models/<name>/<version>``, as TFX's Pusher does: completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ MOST_VERSION = 2**63 - 1
 """TensorFlow Serving keeps versions in an int64."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _VERSION = re.compile(r"[1-9][0-9]{0,18}")
-# TensorFlow Serving reads only folders whose names are integers, and so passes over these.
+# TensorFlow Serving ignores these, because it reads only folders whose names are integers.
 _UNFINISHED = re.compile(r"\.[1-9][0-9]{0,18}\.publishing")
 
 
 def model_root(folder: Path, name: str) -> Path:
-    """``folder/name``, under which the versions of that model lie.
+    """``folder/name``, which holds the versions of that model.
 
     Raises:
-        InputError: when the name is not one for a folder and for TensorFlow Serving's addresses.
+        InputError: if the name does not suit a folder or TensorFlow Serving's URLs.
     """
     if not _NAME.fullmatch(name):
         raise InputError(
-            f"{name!r:.120} cannot name a model: begin with a letter or digit, go on with letters, digits, "
-            "'.', '_', '-' (at most 100); choose --name"
+            f"{name!r:.120} cannot name a model: use a letter or digit, then letters, digits, '.', '_' or '-' "
+            "(at most 100); choose --name"
         )
     return folder / name
 
 
 def list_versions(root: Path) -> list[int]:
-    """The versions that are published under ``root``, ascending.
+    """The published versions under ``root``, in ascending order.
 
     Raises:
-        InputError: when the folder cannot be read.
+        InputError: if the folder cannot be read.
     """
     try:
         return sorted(int(path.name) for path in root.iterdir() if _VERSION.fullmatch(path.name) and path.is_dir())
@@ -47,10 +47,10 @@ def list_versions(root: Path) -> list[int]:
 
 
 def check_target(root: Path, version: int | None = None) -> None:
-    """Check, changing nothing, that a version can be published under ``root``.
+    """Check that a version can be published under ``root``, without changing anything.
 
     Raises:
-        InputError: when the version is out of range or taken, or the place cannot be written.
+        InputError: if the version is out of range or exists, or if the folder cannot be written.
     """
     if version is not None and not 1 <= version <= MOST_VERSION:
         raise InputError(f"version must be from 1 to {MOST_VERSION}, got {version}")
@@ -64,23 +64,23 @@ def check_target(root: Path, version: int | None = None) -> None:
 def publish(
     root: Path, version: int | None, write: Callable[[Path, int], None], verify: Callable[[Path], None]
 ) -> Path:
-    """Write a version beside the published ones, verify it there, and rename it into its place.
+    """Write a version beside the published ones, verify it, and rename it to its final name.
 
-    Killed at any moment, it leaves the versions that were there or these and the new one; the next publisher sweeps
-    away what it had begun. Publishers at once get a version each.
+    If it is killed, the folder holds either the old versions alone or the old versions and the complete new one, and
+    the next publisher removes the leftovers. Several publishers at the same time get a version each.
 
     Args:
-        root: ``saved_models/<name>``; made where it is missing.
-        version: a number from 1, or None for the UTC time in whole seconds (the next free number where that is taken).
-        write: is given an empty folder and the version, and writes the files.
-        verify: is given the folder when everything is on disk; raises when it is not fit to be served.
+        root: ``saved_models/<name>``; created if it is missing.
+        version: a number from 1, or None for the UTC time in whole seconds (or the next free number).
+        write: called with an empty folder and the version; writes the files.
+        verify: called with the folder when all files are written; raises if it must not be served.
 
     Returns:
         ``root/<version>``.
 
     Raises:
-        InputError: when the version is out of range or taken, or the place cannot be written or locked.
-        Exception: whatever ``write`` and ``verify`` raise; then nothing is published and nothing left behind.
+        InputError: if the version is out of range or exists, or if the folder cannot be written or locked.
+        Exception: whatever ``write`` and ``verify`` raise; nothing is then published or left behind.
     """
     check_target(root, version)
     missing = [folder for folder in (root, *root.parents) if not folder.exists()]
@@ -92,7 +92,7 @@ def publish(
             _sync_tree(folder)
             target = root / str(number)
             with _locked(root):
-                # Renamed onto an empty folder, a folder would replace it.
+                # rename() would silently replace an empty folder.
                 if os.path.lexists(target):
                     raise InputError(f"{target}: appeared while this version was written; nothing was published")
                 folder.rename(target)
@@ -109,10 +109,10 @@ def publish(
 
 @contextmanager
 def _begun(root: Path, version: int | None) -> Iterator[Path]:
-    """A hidden folder that reserves the version and is locked while its publisher lives; removed if it is still there.
+    """A hidden folder that reserves the version and stays locked while its publisher runs; removed at the end.
 
     Raises:
-        InputError: when the version is taken, or being published by someone else.
+        InputError: if the version exists, or if another process is publishing it.
     """
     with _locked(root):
         _sweep(root)
@@ -123,7 +123,7 @@ def _begun(root: Path, version: int | None) -> Iterator[Path]:
             number += 1
         folder = root / f".{number}.publishing"
         folder.mkdir()
-        # Locked before another publisher may sweep.
+        # Locked before another publisher can sweep.
         descriptor = _lock(folder)
     try:
         yield folder
@@ -137,13 +137,13 @@ def _is_free(root: Path, version: int) -> bool:
 
 
 def _sweep(root: Path) -> None:
-    """Remove what killed publishers left: their locks went with them."""
+    """Remove the leftovers of killed publishers, whose locks are gone."""
     for path in root.iterdir():
         if not _UNFINISHED.fullmatch(path.name) or path.is_symlink():
             continue
         try:
             descriptor = _lock(path, wait=False)
-        except (OSError, InputError):  # of a live publisher, or of another user
+        except (OSError, InputError):  # it belongs to a running publisher or to another user
             continue
         shutil.rmtree(path, ignore_errors=True)
         os.close(descriptor)
@@ -151,7 +151,7 @@ def _sweep(root: Path) -> None:
 
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """``root``, made where it is missing, for one publisher alone; others wait the moment that it takes."""
+    """Create ``root`` if it is missing and lock it; other publishers wait for the short time that this takes."""
     descriptor = None
     while descriptor is None:
         root.mkdir(parents=True, exist_ok=True)
@@ -163,7 +163,7 @@ def _locked(root: Path) -> Iterator[None]:
 
 
 def _lock_if_there(root: Path) -> int | None:
-    """A locked descriptor, or None when a publisher that failed has just removed the folder."""
+    """A locked descriptor, or None if a failing publisher has just removed the folder."""
     try:
         descriptor = _lock(root)
     except FileNotFoundError:
@@ -196,16 +196,16 @@ def _lock(folder: Path, *, wait: bool = True) -> int:
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:
-    """Remove what was made for a version that was not published, the deepest first."""
+    """Remove folders created for a version that was not published, the deepest first."""
     if not folders:
         return
-    with suppress(OSError, InputError), _locked(folders[0]):  # one that holds another's version stays
+    with suppress(OSError, InputError), _locked(folders[0]):  # rmdir keeps a folder that holds another version
         for folder in folders:
             folder.rmdir()
 
 
 def _sync_tree(folder: Path) -> None:
-    """Have the disk hold every file before the name says that they are there."""
+    """Flush every file to disk before the rename makes them visible."""
     for directory, _, names in os.walk(folder):
         for name in names:
             _sync(Path(directory, name))

@@ -1,4 +1,4 @@
-"""The SavedModel: five signatures with named tensors, which TensorFlow alone loads and serves."""
+"""The SavedModel: five signatures with named tensors, which need TensorFlow alone."""
 
 from __future__ import annotations
 
@@ -11,30 +11,29 @@ from keras_vae.data.tf_example import parse_examples
 from keras_vae.data.tfrecord import IMAGE_KEY, LABEL_KEY
 from keras_vae.models import VAE
 
-# 4096×4096: a few hundred kilobytes of PNG can announce, and be, thousands of times that.
+# 4096×4096. A PNG of a few hundred kilobytes can hold thousands of times as many pixels.
 MOST_PIXELS = 1 << 24
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def write_saved_model(vae: VAE, folder: Path) -> None:
-    """Write a SavedModel of ``vae`` into ``folder``; loading it needs none of our code, nor Keras.
+    """Write a SavedModel of ``vae`` into ``folder``; loading it needs neither this library nor Keras.
 
-    Every signature takes any batch size N, computes in the model's own precision and gives float32. A conditional
+    Every signature takes any batch size N, computes in the model's own precision and returns float32. A conditional
     model's ``serving_default``, ``encode``, ``decode`` and ``sample`` also take ``label``, int32 (N,), for `sample`
     (count,).
 
     - ``serving_default``: ``image`` float32 (N, H, W, C) in [0, 1] → ``reconstruction`` (N, H, W, C) through the
-      posterior mean, ``mean`` and ``log_var`` (N, L), of a spatial latent (N, h, w, c)
+      posterior mean, ``mean`` and ``log_var`` (N, L), or (N, h, w, c) for a spatial latent
     - ``encode``: ``image`` → ``mean``, ``log_var``
     - ``decode``: ``z`` float32 as ``mean`` → ``image``
     - ``sample``: ``count`` int32 (), ``seed`` int32 (2,) → ``image`` (count, H, W, C), ``z``; the same for
       the same seed
-    - ``serve_tf_examples``: ``examples`` string (N,), serialised tf.Example of ``image/encoded`` (PNG or JPEG, at most
-      ``MOST_PIXELS``; resized to H×W where it is of another size) and for a conditional model ``label`` int64 → as
-      ``serving_default``
+    - ``serve_tf_examples``: ``examples`` string (N,), serialised tf.Example with ``image/encoded`` (PNG or JPEG of at
+      most ``MOST_PIXELS``, resized to H×W) and for a conditional model ``label`` int64 → as ``serving_default``
     """
     module = tf.Module()
-    # The weights alone: the model itself would leave a Keras object in the file, which wants Keras to load.
+    # The weights alone: the model itself would put a Keras object into the file, which needs Keras to load.
     module.weights = [variable.value for variable in (*vae.encoder.variables, *vae.decoder.variables)]
     tf.saved_model.save(module, str(folder), signatures=_signatures(vae))
 
@@ -44,7 +43,7 @@ def _signatures(vae: VAE) -> dict[str, Any]:
     z = {"z": tf.TensorSpec((None, *vae.latent_shape), tf.float32, "z")}
     label = {} if vae.num_classes is None else {"label": tf.TensorSpec((None,), tf.int32, "label")}
 
-    # Encoder and decoder are one graph each, which the signatures call: the file holds them once.
+    # The signatures call one graph each for encoder and decoder, so that the file holds them once.
     def call_encoder(image: Any, label: Any = None) -> dict[str, Any]:
         rows = tf.shape(image)[0]
         mean, log_var = vae.encode(_at_least_one(image), _labels(label, rows))
@@ -81,18 +80,18 @@ def _signatures(vae: VAE) -> dict[str, Any]:
 
 
 def _at_least_one(batch: Any) -> Any:
-    """An empty batch with a row of zeros: TensorFlow's convolutions give an empty batch the wrong shape on CPU."""
+    """Pad an empty batch to one row: TensorFlow's convolutions on CPU give an empty batch the wrong shape."""
     missing = tf.maximum(1 - tf.shape(batch)[0], 0)
     return tf.pad(batch, [[0, missing], *[[0, 0]] * (batch.shape.rank - 1)])
 
 
 def _labels(label: Any, rows: Any) -> Any:
-    """The labels, an InvalidArgument error where they are not one for each row; a single one would be broadcast."""
+    """The labels, or an InvalidArgument error if there is not one per row. A single label would be broadcast."""
     return None if label is None else _at_least_one(tf.reshape(label, [rows]))
 
 
 def _parse(examples: Any, image_shape: tuple[int, int, int], *, has_label: bool) -> dict[str, Any]:
-    """Serialised tf.Examples (N,) → ``image`` float32 (N, H, W, C) in [0, 1], and if asked for ``label`` int32 (N,)."""
+    """Serialised tf.Examples (N,) → ``image`` float32 (N, H, W, C) in [0, 1], and on request ``label`` int32 (N,)."""
     features = {IMAGE_KEY: tf.io.FixedLenFeature((), tf.string)}
     if has_label:
         features[LABEL_KEY] = tf.io.FixedLenFeature((), tf.int64)
@@ -100,7 +99,7 @@ def _parse(examples: Any, image_shape: tuple[int, int, int], *, has_label: bool)
     height, width, channels = image_shape
 
     def decode(encoded: Any) -> Any:
-        # Decoding does not change anything, so that nothing else makes it wait for the check.
+        # Decoding has no side effects, so only this makes it wait for the check.
         with tf.control_dependencies([_check_pixels(encoded)]):
             pixels = tf.io.decode_image(encoded, channels, expand_animations=False)
         pixels.set_shape((None, None, channels))
@@ -112,16 +111,16 @@ def _parse(examples: Any, image_shape: tuple[int, int, int], *, has_label: bool)
 
 
 def _check_pixels(encoded: Any) -> tf.Operation:
-    """An InvalidArgument error where a file is no PNG or JPEG, or announces too many pixels."""
+    """Raise InvalidArgument if a file is neither PNG nor JPEG, or claims too many pixels."""
     is_png = tf.strings.substr(encoded, 0, len(_PNG)) == _PNG
 
     def in_png() -> Any:
-        # Width and height, four bytes each, largest first.
+        # Width and height, four bytes each, big-endian.
         sides = tf.reshape(tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.uint8), (2, 4))
         worth = tf.constant([2.0**24, 2.0**16, 2.0**8, 1.0], tf.float64)
         return tf.reduce_prod(tf.linalg.matvec(tf.cast(sides, tf.float64), worth))
 
-    # An error for every other kind of file.
+    # Raises for every other kind of file.
     def in_jpeg() -> Any:
         return tf.reduce_prod(tf.cast(tf.io.extract_jpeg_shape(encoded)[:2], tf.float64))
 

@@ -1,4 +1,4 @@
-"""LiteRT (TFLite) files of encoder and decoder: float32, float16 and full-integer int8, each measured against Keras."""
+"""LiteRT (TFLite) files of encoder and decoder in float32, float16 and full-integer int8, each compared with Keras."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from keras_vae.training.saving import first_line
 
 Array = npt.NDArray[Any]
 
-# Largest difference from the Keras model. fp32 and fp16: the largest absolute one, of the encoder's mean and log_var or
-# of the decoder's pixels. int8: the mean absolute one of decoded pixels.
+# Bounds on the difference from the Keras model. fp32 and fp16: the largest absolute difference, in the encoder's mean
+# and log_var or in the decoder's pixels. int8: the mean absolute difference of decoded pixels.
 BOUNDS = {"fp32": 1e-4, "fp16": 5e-3, "int8": 0.02}
-# Images that calibrate the activations' ranges, and images that the differences are measured on.
+# How many images calibrate the ranges of activations, and how many measure the differences.
 CALIBRATION_IMAGES = 200
 TEST_IMAGES = 200
 
@@ -36,11 +36,11 @@ class TFLiteVariant:
     Args:
         part: "encoder" or "decoder".
         precision: "fp32", "fp16" or "int8".
-        path: of the file.
-        size: in bytes.
-        parameters: of the part; ``size / parameters`` is 4 in float32, without overhead.
-        difference: from the Keras model in float32, as `BOUNDS` explains.
-        bound: that the difference is below.
+        path: path of the file.
+        size: size in bytes.
+        parameters: number of weights of the part; without overhead ``size / parameters`` is 4 in float32.
+        difference: difference from the Keras model in float32, as explained at `BOUNDS`.
+        bound: upper bound on the difference.
     """
 
     part: str
@@ -54,15 +54,15 @@ class TFLiteVariant:
 
 @dataclass(frozen=True)
 class _Part:
-    """What is converted, and the inputs and results that it is measured by.
+    """A part to convert, with the inputs and outputs that measure it.
 
     Args:
         name: "encoder" or "decoder".
         signature: "encode" or "decode".
-        specs: of the inputs, batch 1, by name.
+        specs: input specifications with batch size 1, by name.
         calibration: inputs by name, each (M, ...).
         test: inputs by name, each (K, ...).
-        expected: what Keras makes of ``test``, by name, each (K, ...).
+        expected: Keras's outputs for ``test``, by name, each (K, ...).
     """
 
     name: str
@@ -79,22 +79,22 @@ def write_tflite(
     """Write ``{encoder,decoder}_{fp32,fp16,int8}.tflite`` into ``folder``, and measure each.
 
     The signatures are ``encode`` (``image`` → ``mean``, ``log_var``) and ``decode`` (``z`` → ``image``), both for one
-    image at a time: with the batch left open, decoding one image took a fifth longer and int8 files were 5 % larger.
+    image at a time: with a variable batch size, decoding one image took a fifth longer and int8 files were 5 % larger.
     A conditional model also takes ``label``, int32 (1,).
 
     Args:
-        vae: the model. Under a mixed policy the files hold, and are compared with, what it computes in float32.
-        folder: made where it is missing.
-        images: real ones, float32 (N, H, W, C) in [0, 1], N of at least 2. Every second one calibrates the int8 files
-            (at most 200), the others are measured on (at most 200).
-        labels: int32 (N,), of a conditional model.
-        float_io: let the int8 files take and give float32. By default they take and give int8, and the caller
-            scales by each tensor's ``quantization``; the results are the same.
+        vae: the model. Under a mixed policy the files compute in float32, and are compared with a float32 copy.
+        folder: created if it is missing.
+        images: real images, float32 (N, H, W, C) in [0, 1], N ≥ 2. Every second one calibrates the int8 files (at most
+            200), the others measure the differences (at most 200).
+        labels: labels int32 (N,) for a conditional model.
+        float_io: whether the inputs and outputs of the int8 files are float32. By default they are int8, and the
+            caller scales them by each tensor's ``quantization``; the results are the same.
 
     Raises:
-        InputError: when images or labels are missing or of another shape.
-        ExportError: when a file is beyond its bound of `BOUNDS`, needs operators that LiteRT does not have, or
-            computes in float where it should be integer.
+        InputError: if images or labels are missing or have another shape.
+        ExportError: if a file exceeds its bound in `BOUNDS`, needs operators that LiteRT does not have, or computes in
+            float where it should compute in integers.
     """
     _check(vae, images, labels)
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def write_tflite(
             path.write_bytes(model)
             found = _run(model, part.signature, part.test)
             difference = _difference(plain, part, found, precision)
-            # Written so that a difference of NaN fails too.
+            # Written so that NaN fails too.
             if not difference <= bound:
                 kind = "mean" if precision == "int8" else "largest"
                 raise ExportError(
@@ -130,7 +130,7 @@ def _check(vae: VAE, images: Array, labels: Array | None) -> None:
 
 
 def _parts(vae: VAE, images: Array, labels: Array | None) -> tuple[_Part, _Part]:
-    """Encoder and decoder, with calibration inputs and test cases from the images."""
+    """Encoder and decoder, with calibration inputs and test inputs made from the images."""
     calibration = _take(images, labels if vae.num_classes is not None else None, slice(0, None, 2), CALIBRATION_IMAGES)
     test = _take(images, labels if vae.num_classes is not None else None, slice(1, None, 2), TEST_IMAGES)
     label_spec = {} if vae.num_classes is None else {"label": tf.TensorSpec((1,), tf.int32, "label")}
@@ -161,14 +161,14 @@ def _take(images: Array, labels: Array | None, every: slice, limit: int) -> dict
 
 
 def _with(inputs: dict[str, Array], *, z: Array) -> dict[str, Array]:
-    """The decoder's inputs: ``z`` in the image's place."""
+    """The decoder's inputs: ``z`` instead of the image."""
     return {"z": z, **{name: value for name, value in inputs.items() if name != "image"}}
 
 
 def _latents(vae: VAE, inputs: dict[str, Array]) -> dict[str, Array]:
-    """What the decoder will meet: posterior draws of the images and as many draws of the prior.
+    """Latents as the decoder will see them: draws from the images' posteriors, and as many draws from the prior.
 
-    A plain autoencoder has neither, so its codes alone.
+    A plain autoencoder has neither, so these are its codes.
     """
     posterior = answer(vae, "encode", inputs)
     mean = posterior["mean"]
@@ -180,10 +180,10 @@ def _latents(vae: VAE, inputs: dict[str, Array]) -> dict[str, Array]:
 
 
 def _convert(vae: VAE, part: _Part, precision: str, float_io: bool, file: str) -> bytes:
-    """The part as a TFLite model.
+    """Convert the part to a TFLite model.
 
     Raises:
-        ExportError: when the conversion fails or does not hold to built-in or integer operators.
+        ExportError: if the conversion fails, or needs operators that are not built in or not integer.
     """
     module = tf.Module()
     module.weights = [variable.value for variable in getattr(vae, part.name).variables]
@@ -198,14 +198,14 @@ def _convert(vae: VAE, part: _Part, precision: str, float_io: bool, file: str) -
         if precision == "int8":
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.representative_dataset = lambda: _calibration_inputs(part)
-            # One scale a Dense layer: a scale, a zero point and a bias scale for each of its units made the decoder
-            # of 0.4 M parameters 20 % larger and no more accurate.
+            # One scale per Dense layer. With a scale, a zero point and a bias scale per unit, a decoder of 0.4 M
+            # parameters was 20 % larger and no more accurate.
             converter._experimental_disable_per_channel_quantization_for_dense_layers = True
             if not float_io:
                 converter.inference_input_type = converter.inference_output_type = tf.int8
         try:
             model = slimmed(converter.convert())
-        except Exception as error:  # the converter raises its own, and whatever MLIR's diagnostics become
+        except Exception as error:  # the converter raises its own kinds, and MLIR's diagnostics become any kind
             raise ExportError(f"{file}: TensorFlow cannot convert the {part.name} ({first_line(error)})") from error
     if foreign := foreign_operators(model):
         raise ExportError(f"{file}: needs operators that are not LiteRT's own: {', '.join(foreign)}")
@@ -225,7 +225,7 @@ def _one_by_one(inputs: dict[str, Array]) -> Iterator[dict[str, Array]]:
 
 
 def _run(model: bytes, signature: str, inputs: dict[str, Array]) -> dict[str, Array]:
-    """LiteRT's answer to inputs (K, ...), by name and in float32 (K, ...)."""
+    """LiteRT's outputs for inputs (K, ...), by name, in float32 (K, ...)."""
     runner = Interpreter(model_content=model).get_signature_runner(signature)
     takes, gives = runner.get_input_details(), runner.get_output_details()
     answers = [
@@ -249,7 +249,7 @@ def _real(value: Array, details: dict[str, Any]) -> Array:
 
 
 def _difference(vae: VAE, part: _Part, found: dict[str, Array], precision: str) -> float:
-    """As `BOUNDS` explains; an int8 encoder is judged by what Keras decodes from its means."""
+    """The difference as explained at `BOUNDS`. An int8 encoder is judged by Keras's decoding of its means."""
     if precision != "int8":
         return max(float(np.abs(found[name] - value).max()) for name, value in part.expected.items())
     if part.name == "decoder":

@@ -1,4 +1,4 @@
-"""Warm-up requests: TF Serving runs them when it loads a version, so that the first client does not wait.
+"""Warm-up requests, which TF Serving runs when it loads a version, so that the first client does not wait.
 
 Format: https://www.tensorflow.org/tfx/serving/saved_model_warmup
 """
@@ -19,25 +19,25 @@ from keras_vae.errors import ExportError, InputError
 from keras_vae.models import VAE
 
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
-# Graphs are specialised to none, but kernels and memory are chosen by size: a single image and a small batch. Two
-# requests a signature stay far below the 1000 records that TF Serving accepts.
+# A single image and a small batch: graphs are not specialised to a size, but kernels and memory are chosen by it. Two
+# requests per signature stay far below the 1000 records that TF Serving accepts.
 BATCH_SIZES = (1, 8)
 
 
 def write_warmup_requests(
     folder: Path, vae: VAE, *, model_name: str, version: int | None, images: npt.NDArray[np.float32]
 ) -> int:
-    """Write requests for every signature of the SavedModel in ``folder``; returns how many.
+    """Write requests for every signature of the SavedModel in ``folder``; returns their number.
 
     Args:
-        folder: of the SavedModel; the requests go to ``assets.extra/tf_serving_warmup_requests``.
-        vae: the model that was exported.
-        model_name: by which TF Serving knows it.
-        version: that the requests name; None leaves it to the server.
-        images: float32 (N, H, W, C) in [0, 1], N of at least 1; the first few are used.
+        folder: folder of the SavedModel; the requests go to ``assets.extra/tf_serving_warmup_requests``.
+        vae: the exported model.
+        model_name: name of the model in TF Serving.
+        version: version that the requests name; None leaves the choice to the server.
+        images: float32 (N, H, W, C) in [0, 1], N ≥ 1; the first few are used.
 
     Raises:
-        InputError: when there are no images or they are of another type or shape.
+        InputError: if there are no images, or if they have another type or shape.
     """
     if images.dtype != np.float32 or images.shape[1:] != vae.image_shape or not len(images):
         wanted = ", ".join(map(str, vae.image_shape))
@@ -55,10 +55,10 @@ def write_warmup_requests(
 
 
 def replay_warmup_requests(folder: Path) -> int:
-    """Run every request on the SavedModel in ``folder`` as a server would; returns how many there were.
+    """Run every request on the SavedModel in ``folder`` as a server would; returns their number.
 
     Raises:
-        ExportError: when a request asks for a signature or an input that is not there, or cannot be run.
+        ExportError: if a request names a signature or an input that does not exist, or fails.
     """
     signatures = tf.saved_model.load(str(folder)).signatures
     count = 0
@@ -68,14 +68,14 @@ def replay_warmup_requests(folder: Path) -> int:
         try:
             _run(signatures, name, {key: tf.make_ndarray(proto) for key, proto in request.inputs.items()})
         except (TypeError, ValueError, tf.errors.OpError) as error:
-            reason = " ".join(str(error).split())  # TensorFlow's first line says nothing yet
+            reason = " ".join(str(error).split())  # the first line of TensorFlow's message does not say enough
             raise ExportError(f"{WARMUP_FILE}: request {count} ({name}) fails: {reason}") from error
         count += 1
     return count
 
 
 def _run(signatures: Mapping[str, Any], name: str, inputs: dict[str, npt.NDArray[Any]]) -> None:
-    """Call a signature with inputs of its own names, dtypes and shapes; a server converts nothing."""
+    """Call a signature, requiring its exact names, dtypes and shapes, since a server converts nothing."""
     if name not in signatures:
         raise ValueError(f"the signatures are {', '.join(sorted(signatures))}")
     specs = signatures[name].structured_input_signature[1]
@@ -91,7 +91,7 @@ def _run(signatures: Mapping[str, Any], name: str, inputs: dict[str, npt.NDArray
 
 
 def _inputs(vae: VAE, images: npt.NDArray[np.float32]) -> dict[str, dict[str, Any]]:
-    """Inputs by signature and name, of a batch of ``images``; labels run through the classes."""
+    """Inputs for a batch of ``images``, by signature and name; labels cycle through the classes."""
     count = len(images)
     labels = None if vae.num_classes is None else np.arange(count, dtype="int32") % vae.num_classes
     label = {} if labels is None else {"label": labels}
@@ -106,7 +106,7 @@ def _inputs(vae: VAE, images: npt.NDArray[np.float32]) -> dict[str, dict[str, An
 
 
 def _examples(images: npt.NDArray[np.float32], labels: npt.NDArray[np.int32] | None) -> Iterator[bytes]:
-    """A serialised tf.Example for each image, as a PNG, and its label."""
+    """A serialised tf.Example per image, with the image as a PNG and its label."""
     for index, png in enumerate(tf.io.encode_png(np.round(255 * images).astype("uint8")).numpy()):
         yield tf_example(png, None if labels is None else labels[index])
 

@@ -28,7 +28,7 @@ def test_images_that_are_not_there_are_refused(model, tmp_path, dataset, words):
 
 
 def test_a_folder_that_is_no_exported_model_is_refused(tmp_path):
-    with pytest.raises(InputError, match="is no exported version"):
+    with pytest.raises(InputError, match="is not an exported version"):
         encode_images(options_for(tmp_path, "tfrecord:nothing", tmp_path / "out"))
 
 

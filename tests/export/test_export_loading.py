@@ -100,7 +100,7 @@ def test_a_model_that_was_tampered_with_is_not_loaded(published, tmp_path):
 def test_a_manifest_of_another_model_is_refused(published, tmp_path, facts):
     copy = shutil.copytree(published / "10", tmp_path / "10")
     write_manifest(copy, make_manifest(**{"latent_shape": (3,), **facts}))
-    with pytest.raises(InputError, match=r"its manifest\.json is of another model"):
+    with pytest.raises(InputError, match=r"its manifest\.json belongs to another model"):
         load_exported(copy)
 
 

@@ -52,7 +52,7 @@ def test_what_is_read_is_what_was_written(tmp_path):
         (lambda folder: (folder / "variables" / "more").write_bytes(b""), "variables/more was added"),
         (lambda folder: (folder / ".hidden").write_bytes(b""), r"\.hidden was added"),
         (lambda folder: (folder / "a\nb").write_bytes(b""), r"a\\nb was added"),
-        (lambda folder: (folder / "manifest.json").unlink(), "is no exported version"),
+        (lambda folder: (folder / "manifest.json").unlink(), "is not an exported version"),
     ],
 )
 def test_a_file_that_was_changed_removed_or_added_is_named(version, tamper, words):
@@ -77,7 +77,7 @@ def test_a_linked_folder_and_a_pipe_are_refused(version, tmp_path):
         check_manifest(version)
     (version / "variables").unlink()
     os.mkfifo(version / "variables")
-    with pytest.raises(InputError, match="variables is a link or no plain file"):
+    with pytest.raises(InputError, match="variables is a link or not a plain file"):
         check_manifest(version)
 
 
@@ -85,11 +85,11 @@ def test_a_manifest_behind_a_link_or_a_pipe_is_not_read(version, tmp_path):
     path = version / "manifest.json"
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(InputError, match="is no manifest"):
+    with pytest.raises(InputError, match="is not a manifest"):
         check_manifest(version)
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(InputError, match="is no manifest"):
+    with pytest.raises(InputError, match="is not a manifest"):
         check_manifest(version)
 
 

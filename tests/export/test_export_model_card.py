@@ -28,7 +28,7 @@ def test_figures_have_their_units_and_how_they_were_measured(tmp_path):
     metrics = section(model_card(make_manifest()), "Metrics")
     assert "10,000 test images of mnist" in metrics
     assert "| PSNR | 15.34 dB |" in metrics
-    assert "| ELBO | 191.70 nats | per image, one z each; gaussian likelihood of scale 0.187 |" in metrics
+    assert "| ELBO | 191.70 nats | per image, one z per image; gaussian likelihood with scale 0.187 |" in metrics
     assert "| Class by nearest neighbours | 81.23% | 5 nearest of 60,000 training images" in metrics
     assert "100 draws for each of 1,000 images" in metrics
     assert "| Active units | 2 of 2 |" in metrics

@@ -106,7 +106,7 @@ def reads_descriptions_from_a_file(target):
 )
 def test_a_model_that_reaches_outside_is_refused_by_the_name_of_the_operation(harm, target, tmp_path):
     save(tmp_path / "1", harm(target))
-    with pytest.raises(InputError, match=r"its operation '\w+' reaches outside of the model"):
+    with pytest.raises(InputError, match=r"its operation '\w+' reaches outside the model"):
         load_exported(tmp_path / "1")
     assert not list(tmp_path.glob("harmed*"))
 
@@ -171,7 +171,7 @@ def test_a_node_that_claims_to_be_the_saver_is_none(tmp_path):
 def test_models_that_are_loaded_by_running_their_saver_are_refused(change, tmp_path):
     save(tmp_path / "1", lambda z: {"image": z})
     change_graph(tmp_path / "1", change)
-    with pytest.raises(InputError, match="no SavedModel of TensorFlow 2"):
+    with pytest.raises(InputError, match="not a SavedModel of TensorFlow 2"):
         check_operations(tmp_path / "1")
 
 
