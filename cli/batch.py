@@ -15,6 +15,7 @@ from keras_vae.errors import InputError
 
 from .grouped_help import GroupedCommand, grouped_option
 from .options import Choice
+from .published import published_name
 from .runtime import exported_version, say, start_tensorflow, stderr_held_back
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def job_options(context: click.Context, run: Path, dataset: str | None, out: str
     """
     version = exported_version(run)
     if version is None:
-        if not run.exists():
+        if published_name(run) is None and not run.exists():
             raise InputError(f"{run}: no such exported model")
         raise InputError(f"{run}: is no exported model, which --beam takes; make one: keras-vae export {run}")
     if dataset is None:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import click
 
+from keras_vae.errors import InputError
 from keras_vae.training.run_directory import RunDirectory
 
 from .options import FilePath, json_option
+from .published import no_model, published_name
 from .runtime import say
 
 
@@ -21,10 +23,11 @@ from .runtime import say
     type=FilePath(),
     default=Path("comparison"),
     show_default=True,
-    help="Folder to write; a comparison that is there is replaced.",
+    help="Folder to write.",
 )
+@click.option("--overwrite", is_flag=True, help="Replace the comparison at --to.")
 @json_option
-def command(runs: tuple[Path, ...], to: Path, as_json: bool) -> None:
+def command(runs: tuple[Path, ...], to: Path, overwrite: bool, as_json: bool) -> None:
     """Set finished runs side by side: a table, curves, pictures, GIFs, and report.html, one file that holds all.
 
     A run that has not been evaluated is evaluated first.
@@ -34,14 +37,15 @@ def command(runs: tuple[Path, ...], to: Path, as_json: bool) -> None:
       keras-vae compare runs/mnist-latent2 runs/mnist-latent4 runs/mnist-latent16
       keras-vae compare runs/* --to docs/comparison --json
     """
-    compare_runs(runs, to, as_json=as_json)
+    compare_runs(runs, to, overwrite=overwrite, as_json=as_json)
 
 
-def compare_runs(runs: Sequence[Path], to: Path, *, as_json: bool = False) -> None:
+def compare_runs(runs: Sequence[Path], to: Path, *, overwrite: bool = False, as_json: bool = False) -> None:
     """Evaluate the runs that have not been, write their comparison to the folder ``to``, and print its table.
 
     Raises:
-        InputError: when a run is none, is not finished, is damaged or given twice, or ``to`` cannot be written.
+        InputError: when a run is not finished, is damaged or given twice, or is no run at all; when ``to`` holds a
+            comparison (and ``overwrite`` is not set) or something else, or cannot be written.
     """
     # Deferred, as Matplotlib comes with it: help needs none of it.
     from keras_vae.reports.folder import check_folder
@@ -50,8 +54,13 @@ def compare_runs(runs: Sequence[Path], to: Path, *, as_json: bool = False) -> No
     from keras_vae.reports.table import as_text
 
     # Before minutes of evaluation.
+    for run in runs:
+        if published_name(run):
+            raise InputError(f"{run}: is a published model; compare takes the run directories that train writes")
+        if not run.exists():
+            raise no_model(run)
     check_runs(runs)
-    check_folder(to)
+    check_folder(to, overwrite=overwrite)
     evaluations = {}
     for run in runs:
         if RunDirectory(run).read_evaluation() is None:

@@ -63,8 +63,8 @@ def command(
     Examples:
       keras-vae encode runs/mnist-latent2
       keras-vae encode runs/mnist-latent2 sample --split train --out latents.npz
-      keras-vae encode saved_models/mnist-latent2 tfrecord:data/mnist --beam --out latents
-      keras-vae encode saved_models/mnist-latent2 'images:digits/**/*.png' --beam -- --direct_num_workers 2 \\
+      keras-vae encode exports/mnist-latent2 tfrecord:data/mnist --beam --out latents
+      keras-vae encode exports/mnist-latent2 'images:digits/**/*.png' --beam -- --direct_num_workers 2 \\
         --direct_running_mode multi_processing
     """
     if beam:

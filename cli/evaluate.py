@@ -88,7 +88,7 @@ def command(
       keras-vae evaluate runs/mnist-latent2
       keras-vae evaluate runs/mnist-latent2 --importance-samples 0
       keras-vae evaluate runs/mnist-latent2 --dataset sample --json
-      keras-vae evaluate saved_models/mnist-latent2 --dataset tfrecord:data/mnist --beam
+      keras-vae evaluate exports/mnist-latent2 --dataset tfrecord:data/mnist --beam
     """
     if beam:
         check_batch(context, ["data_dir", "importance_samples", "importance_images", "components"])

@@ -62,7 +62,7 @@ def command(
 ) -> None:
     """Train, evaluate, export and compare one run at several latent sizes.
 
-    Each run is latentN in --run-dir, its exported model saved_models/PRESET-latentN there, and comparison/report.html
+    Each run is latentN in --run-dir, its exported model exports/PRESET-latentN there, and comparison/report.html
     shows them side by side. All other options are those of train, and hold for every run.
 
     \b
@@ -100,8 +100,8 @@ def _carry_out(folder: Path, latents: tuple[int, ...], config: RunConfig, *, exp
     """Do what is not done yet: train, evaluate and export each run, and compare them."""
     runs = [RunDirectory(folder / f"latent{latent}") for latent in latents]
     try:
-        _make_runs(runs, latents, config, folder / "saved_models" if export else None)
-        compare_runs([run.path for run in runs], folder / "comparison")
+        _make_runs(runs, latents, config, folder / "exports" if export else None)
+        compare_runs([run.path for run in runs], folder / "comparison", overwrite=True)
     except BaseException as error:
         go_on = f"go on with: keras-vae experiment --resume --run-dir {folder}"
         if isinstance(error, TrainingEndedError):
@@ -111,9 +111,7 @@ def _carry_out(folder: Path, latents: tuple[int, ...], config: RunConfig, *, exp
         raise
 
 
-def _make_runs(
-    runs: list[RunDirectory], latents: tuple[int, ...], config: RunConfig, saved_models: Path | None
-) -> None:
+def _make_runs(runs: list[RunDirectory], latents: tuple[int, ...], config: RunConfig, exports: Path | None) -> None:
     for number, (latent, run) in enumerate(zip(latents, runs, strict=True), start=1):
         click.echo(f"latent {latent} ({number} of {len(runs)})")
         described = config.replace(model__latent_dim=latent, model__latent_shape=None)
@@ -121,8 +119,8 @@ def _make_runs(
         if run.read_evaluation() is None:
             click.echo(f"evaluating {run.path}")
             evaluate_run(run.path)
-        if saved_models:
-            _export(run, saved_models, described.name)
+        if exports:
+            _export(run, exports, described.name)
         # The first run decides what "auto" is for all of them.
         config = config.replace(data__dataset=run.read_config().data.dataset)
         _free_memory()
@@ -137,11 +135,11 @@ def _train(run: RunDirectory, config: RunConfig) -> None:
         start_run(config, run.path, overwrite=run.is_run())
 
 
-def _export(run: RunDirectory, saved_models: Path, name: str) -> None:
-    root = model_root(saved_models, name)
+def _export(run: RunDirectory, exports: Path, name: str) -> None:
+    root = model_root(exports, name)
     if not root.is_dir() or not list_versions(root):
         click.echo(f"exporting {run.path}")
-        export_run(run.path, saved_models, name=name)
+        export_run(run.path, exports, name=name)
 
 
 def _free_memory() -> None:

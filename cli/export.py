@@ -11,6 +11,7 @@ import click
 
 from keras_vae.errors import InputError
 from keras_vae.export.manifest import Manifest, read_manifest
+from keras_vae.export.onnx_packages import check_onnx_packages
 from keras_vae.export.publish import MOST_VERSION, check_target, model_root
 from keras_vae.training.run_directory import RunDirectory
 
@@ -33,9 +34,9 @@ IMAGES = 400
 @click.option(
     "--to",
     type=FilePath(),
-    default=Path("saved_models"),
+    default=Path("exports"),
     show_default=True,
-    help="Folder of the models; the version goes to NAME/VERSION in it.",
+    help="Folder of the exported models; the version goes to NAME/VERSION in it.",
 )
 @click.option("--name", help="The model's name.  [default: the run's]")
 @click.option("--version", type=click.IntRange(1, MOST_VERSION), help="Its number.  [default: UTC time in seconds]")
@@ -59,7 +60,7 @@ def command(
     """Publish RUN (a run directory or a .keras file) for TensorFlow Serving, LiteRT and ONNX Runtime.
 
     Everything is written beside the versions that are there, compared with the Keras model on real images, and only
-    then renamed to saved_models/NAME/VERSION. A run that has not been evaluated is evaluated first, for the model card.
+    then renamed to exports/NAME/VERSION. A run that has not been evaluated is evaluated first, for the model card.
 
     \b
     Examples:
@@ -108,7 +109,9 @@ def export_run(
     """
     if exported_version(path):
         raise InputError(f"{path}: is exported already; name the run directory or the .keras file")
-    # Before minutes of work.
+    # All of this before minutes of work.
+    if onnx:
+        check_onnx_packages()
     place = path.resolve()
     root = model_root(to, name or (place.stem if path.is_file() else place.name))
     check_target(root, version)
@@ -126,7 +129,7 @@ def export_run(
         training = _training(run)
     vae, config = open_model(path)
     if training is None:
-        say(f"{path} is no run directory: the model card will say nothing of training and metrics")
+        say(f"{path} is not a run directory, so the model card will say nothing about training and metrics")
     images, labels = _real_images(open_dataset(config, dataset, data_dir, vae).train)
     # The converter, its interpreter and the loader of SavedModels write lines that are not for users.
     with stderr_held_back() as say_beside:

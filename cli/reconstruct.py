@@ -52,7 +52,7 @@ def command(
       keras-vae reconstruct runs/mnist-latent2 digit.png
       keras-vae reconstruct runs/mnist-latent2 photos/*.png --out reconstructions.png
       keras-vae reconstruct runs/conditional seven.png --label 7
-      keras-vae reconstruct saved_models/mnist-latent2 tfrecord:data/mnist --beam --out reconstructions
+      keras-vae reconstruct exports/mnist-latent2 tfrecord:data/mnist --beam --out reconstructions
     """
     if beam:
         check_batch(context, ["label"])

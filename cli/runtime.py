@@ -15,6 +15,8 @@ from keras_vae.errors import BatchJobError, ExportError, InputError
 from keras_vae.export.publish import list_versions
 from keras_vae.training.run_directory import RunDirectory
 
+from .published import no_model, own_run, published_data, published_name
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -67,9 +69,10 @@ def _write_line(descriptor: int, line: str) -> None:
 
 
 def open_model(path: Path) -> tuple[VAE, DataConfig | None]:
-    """The model in a run directory, a ``.keras`` file or an exported version, and its training data if they are known.
+    """The model in a run directory, a ``.keras`` file or an exported version, or the published one of that name.
 
-    Of ``saved_models/<name>`` it is the newest version.
+    The folder of an exported model stands for its newest version. The second value is the data set that the model was
+    trained on, None where that is not known.
 
     Raises:
         InputError: when there is none, or it cannot be loaded.
@@ -86,11 +89,22 @@ def open_model(path: Path) -> tuple[VAE, DataConfig | None]:
                 f"{path}: has no model yet; finish the run with: keras-vae train --resume --run-dir {path}"
             )
     elif not path.exists():
-        raise InputError(f"{path}: no such run directory or .keras file")
+        if name := published_name(path):
+            return _open_published(name)
+        raise no_model(path)
     start_tensorflow()
     from keras_vae.training.saving import load_model
 
     return load_model(model_path), config
+
+
+def _open_published(name: str) -> tuple[VAE, DataConfig]:
+    if own := own_run(name):
+        say(f"{name} is the published model; your own run is {own}")
+    start_tensorflow()
+    from keras_vae.models import VAE
+
+    return VAE.from_preset(name), published_data(name)
 
 
 def exported_version(path: Path) -> Path | None:
@@ -130,7 +144,14 @@ def open_dataset(config: DataConfig | None, dataset: str | None, data_dir: str |
         found = found.replace(dataset=dataset, train_split=None, test_split=None)
     if data_dir:
         found = found.replace(data_dir=data_dir)
-    loaded = load_dataset(framed_as(found, vae.image_shape), say=say)
+    from keras_vae.data.tfds_prepare import SourceUnavailableError
+
+    try:
+        loaded = load_dataset(framed_as(found, vae.image_shape), say=say)
+    except SourceUnavailableError as error:
+        if found.dataset != "mnist":
+            raise
+        raise InputError(f"{error}, or use the 5,000 MNIST digits that are installed: --dataset sample") from error
     if loaded.image_shape != tuple(vae.image_shape):
         raise InputError(
             f"{loaded.name}: its images are {loaded.image_shape}, the model takes {vae.image_shape}; choose --dataset"

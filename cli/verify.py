@@ -25,9 +25,11 @@ def command(path: Path, as_json: bool) -> None:
 
     \b
     Examples:
-      keras-vae verify saved_models/mnist-latent2
-      keras-vae verify saved_models/mnist-latent2/1763800000 --json
+      keras-vae verify exports/mnist-latent2
+      keras-vae verify exports/mnist-latent2/1763800000 --json
     """
+    if not path.exists():
+        raise InputError(f"{path}: no such folder; verify takes an exported model, such as exports/mnist-latent2")
     folders = [path] if (path / NAME).exists() else [path / str(version) for version in list_versions(path)]
     if not folders:
         raise InputError(f"{path}: is not an exported version (it has no {NAME}) and contains none")

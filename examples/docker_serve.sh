@@ -1,13 +1,13 @@
 #!/bin/sh
 # Serve an exported model with TensorFlow Serving: REST on port 8501, gRPC on 8500.
 #
-#     examples/docker_serve.sh saved_models/mnist-latent2
+#     examples/docker_serve.sh exports/mnist-latent2
 #
 # The server takes the highest version in the folder, and a new one as soon as it appears there. For requests that were
 # recorded as warm-up (assets.extra/tf_serving_warmup_requests) it waits before it answers the first.
 set -eu
 
-model=${1:?"usage: $0 saved_models/NAME [options of tensorflow_model_server]"}
+model=${1:?"usage: $0 exports/NAME [options of tensorflow_model_server]"}
 shift
 folder=$(cd "$model" && pwd)
 name=$(basename "$folder")

@@ -1,7 +1,7 @@
 """Run the exported .tflite files with LiteRT: encode an image, decode its latent.
 
     pip install ai-edge-litert
-    cd saved_models/mnist-latent2/VERSION/tflite
+    cd exports/mnist-latent2/VERSION/tflite
     python .../examples/litert_decode.py encoder_int8.tflite decoder_int8.tflite digit.png reconstruction.png
 
 Needs NumPy and Pillow besides; neither TensorFlow nor keras-vae. Works for the fp32, fp16 and int8 files alike.

@@ -1,6 +1,6 @@
 """Ask TensorFlow Serving over gRPC, which sends tensors as bytes: faster than REST where images are many.
 
-Start a server (examples/docker_serve.sh saved_models/mnist-latent2), then
+Start a server (examples/docker_serve.sh exports/mnist-latent2), then
 
     pip install tensorflow-serving-api
     python examples/serving_grpc.py localhost:8500 mnist-latent2 digit.png

@@ -1,6 +1,6 @@
 """Ask TensorFlow Serving over REST: reconstruct and encode images, decode their latents, draw samples.
 
-Start a server (examples/docker_serve.sh saved_models/mnist-latent2), then
+Start a server (examples/docker_serve.sh exports/mnist-latent2), then
 
     python examples/serving_rest.py http://localhost:8501/v1/models/mnist-latent2 digit.png
 

@@ -20,6 +20,7 @@ from keras_vae.export.manifest import Manifest, check_manifest, write_manifest
 from keras_vae.export.model_card import Training, write_model_card
 from keras_vae.export.onnx import BOUND as ONNX_BOUND
 from keras_vae.export.onnx import write_onnx
+from keras_vae.export.onnx_packages import check_onnx_packages
 from keras_vae.export.publish import publish
 from keras_vae.export.signatures import write_saved_model
 from keras_vae.export.tflite import TFLiteVariant, write_tflite
@@ -61,7 +62,7 @@ def export_saved_model(
 
     Args:
         vae: the model.
-        root: ``saved_models/<name>``; see `model_root`.
+        root: ``exports/<name>``; see `model_root`.
         images: real images, uint8 (N, H, W, C), like those that the model was trained on. Half of them calibrate the
             TFLite files and the other half measures the differences; 400 are enough.
         labels: labels of the images, int32 (N,), for a conditional model.
@@ -78,9 +79,12 @@ def export_saved_model(
         The version's folder.
 
     Raises:
-        InputError: if the images do not fit the model, if its prior is not N(0, I), or as in `publish`.
+        InputError: if the images do not fit the model, if its prior is not N(0, I), if ``onnx`` is set without the extra, or as
+            in `publish`.
         ExportError: if an output differs from the Keras model's by more than its bound.
     """
+    if onnx:
+        check_onnx_packages()
     if images.dtype != np.uint8 or images.shape[1:] != tuple(vae.image_shape) or len(images) == 0:
         raise InputError(f"images must be uint8 {('N', *vae.image_shape)}, got {images.dtype} {images.shape}")
     if not isinstance(vae.prior, StandardNormal):

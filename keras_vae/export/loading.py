@@ -26,7 +26,7 @@ class ExportedVAE:
 
     Example:
         ```python
-        vae = load_exported(Path("saved_models/mnist-latent2/1763800000"))
+        vae = load_exported(Path("exports/mnist-latent2/1763800000"))
         mean, log_var = vae.encode(images)
         ```
     """

@@ -9,8 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_vae.errors import ExportError, InputError
+from keras_vae.errors import ExportError
 from keras_vae.export.float32 import answer, float32_copy
+from keras_vae.export.onnx_packages import check_onnx_packages
 from keras_vae.models import VAE
 
 # Largest absolute difference allowed between any output and the Keras model's.
@@ -29,12 +30,9 @@ def write_onnx(vae: VAE, folder: Path) -> dict[str, float]:
         InputError: if the packages of the extra ``onnx`` are not installed.
         ExportError: if a file differs by more than `BOUND`.
     """
-    try:
-        # Imported here, since they belong to an extra.
-        import onnxruntime
-        import tf2onnx  # noqa: F401
-    except ImportError as error:
-        raise InputError(f'ONNX export needs {error.name}: pip install "keras-vae[onnx]"') from error
+    check_onnx_packages()
+    import onnxruntime  # deferred: it belongs to an extra
+
     copy = float32_copy(vae)
     folder = folder / "onnx"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Publish a version as ``saved_models/<name>/<version>``, as TFX's Pusher does: completely or not at all."""
+"""Publish a version as ``exports/<name>/<version>``, as TFX's Pusher does: completely or not at all."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def publish(
     the next publisher removes the leftovers. Several publishers at the same time get a version each.
 
     Args:
-        root: ``saved_models/<name>``; created if it is missing.
+        root: ``exports/<name>``; created if it is missing.
         version: a number from 1, or None for the UTC time in whole seconds (or the next free number).
         write: called with an empty folder and the version; writes the files.
         verify: called with the folder when all files are written; raises if it must not be served.

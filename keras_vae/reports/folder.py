@@ -29,11 +29,12 @@ FILES = (
 """Every file that a comparison may hold."""
 
 
-def check_folder(path: Path) -> None:
+def check_folder(path: Path, *, overwrite: bool = True) -> None:
     """Check, changing nothing, that a comparison can be written to ``path``.
 
     Raises:
-        InputError: when something else is there, or the place cannot be written.
+        InputError: when a comparison is there and ``overwrite`` is False, something else is there, or the place cannot
+            be written.
     """
     target = _real(path)
     try:
@@ -48,6 +49,8 @@ def check_folder(path: Path) -> None:
     others = [name for name in found or () if name not in FILES]
     if others:
         raise InputError(f"{path}: holds more than a comparison ({others[0]}); move that away or choose another --to")
+    if found and not overwrite:
+        raise InputError(f"{path}: holds a comparison already; replace it with --overwrite, or choose another --to")
     nearest = next(folder for folder in target.parents if os.path.lexists(folder))
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(f"{path}: {nearest} is no directory that can be written; choose another --to")

@@ -1,4 +1,4 @@
-"""A TFX pipeline: TFRecords → statistics → schema → trained VAE → ``saved_models/<name>/<version>/``."""
+"""A TFX pipeline: TFRecords → statistics → schema → trained VAE → ``exports/<name>/<version>/``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def create_pipeline(
         pipeline_name: by which TFX finds earlier runs.
         pipeline_root: local folder of everything that the components write.
         data_root: what ``keras-vae to-tfrecord`` wrote: folders ``train`` and ``test``.
-        serving_model_dir: ``saved_models/<name>``; the Pusher adds a version, the time in seconds.
+        serving_model_dir: ``exports/<name>``; the Pusher adds a version, the time in seconds.
         metadata_path: SQLite file of ML Metadata.
         train_steps: batches to train on.
         eval_steps: batches to evaluate on after each epoch.
@@ -46,7 +46,7 @@ def create_pipeline(
     Example:
         ```python
         pipeline = create_pipeline(
-            "mnist", "tfx/root", "data/mnist", "saved_models/mnist-latent2", "tfx/metadata.db",
+            "mnist", "tfx/root", "data/mnist", "exports/mnist-latent2", "tfx/metadata.db",
             train_steps=4680, eval_steps=79, custom_config={"model": {"latent_dim": 2}},
         )
         ```

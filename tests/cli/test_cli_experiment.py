@@ -41,7 +41,7 @@ def done(monkeypatch):
         (to / name / "1").mkdir(parents=True)
 
     monkeypatch.setattr(experiment, "export_run", export_run)
-    monkeypatch.setattr(experiment, "compare_runs", lambda runs, to: calls.append(("compare", len(runs), to.name)))
+    monkeypatch.setattr(experiment, "compare_runs", lambda runs, to, **_: calls.append(("compare", len(runs), to.name)))
     return calls
 
 
@@ -69,10 +69,10 @@ def test_models_are_exported_unless_that_is_not_wanted(done, tmp_path):
     folder = tmp_path / "sizes"
     run_experiment("--latents", "2", "--run-dir", folder, "--no-export")
     assert [call[0] for call in done] == ["train", "evaluate", "compare"]
-    assert not (folder / "saved_models").exists()
+    assert not (folder / "exports").exists()
     run_experiment("--resume", "--run-dir", folder)
     assert done[3:] == [("export", "latent2", "mnist-latent2"), ("compare", 1, "comparison")]
-    assert (folder / "saved_models" / "mnist-latent2" / "1").is_dir()
+    assert (folder / "exports" / "mnist-latent2" / "1").is_dir()
 
 
 def test_three_sizes_are_compared_unless_others_are_named(done, tmp_path):
@@ -89,7 +89,7 @@ def test_resuming_does_what_is_left_and_nothing_again(done, tmp_path):
     for latent in (4, 5):
         runs[latent].evaluation.unlink()
         runs[latent].model.unlink()
-        shutil.rmtree(folder / "saved_models" / f"mnist-latent{latent}")
+        shutil.rmtree(folder / "exports" / f"mnist-latent{latent}")
     (runs[4].checkpoints / "epoch_0001_step_00000").mkdir()  # killed in its second epoch, the other in its first
 
     run_experiment("--resume", "--run-dir", folder)
@@ -134,7 +134,7 @@ def test_an_experiment_is_not_overwritten_unless_asked(done, tmp_path):
     run_experiment("--latents", "3", "--run-dir", folder, "--overwrite")
 
     assert done[0] == ("train", "latent3", 3, "auto", False)
-    assert sorted(path.name for path in folder.iterdir()) == ["experiment.json", "latent3", "saved_models"]
+    assert sorted(path.name for path in folder.iterdir()) == ["experiment.json", "exports", "latent3"]
     assert [path.name for path in tmp_path.iterdir()] == ["sizes"]
 
 

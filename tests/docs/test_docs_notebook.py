@@ -33,7 +33,7 @@ def test_every_cell_runs(notebook, tmp_path):
     run_notebook.execute(notebook, tmp_path)
     run_notebook.clean(notebook, tmp_path)
 
-    assert (tmp_path / "saved_models" / "mnist-latent2" / "1" / "saved_model.pb").is_file()
+    assert (tmp_path / "exports" / "mnist-latent2" / "1" / "saved_model.pb").is_file()
     assert "epoch 1/1 · train nll" in str(outputs(notebook))
     assert str(tmp_path) not in str(notebook)
 

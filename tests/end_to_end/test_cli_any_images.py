@@ -85,7 +85,7 @@ def test_a_conditional_model_is_evaluated_exported_and_loaded_back(shapes_run):
     assert json.loads(done.stdout)["metrics"]["mse"] < 0.2
     done = run_command("export", "run", "--name", "shapes", "--version", 1, "--no-tflite", cwd=place)
     assert done.returncode == 0, done.stderr
-    vae = load_exported(place / "saved_models" / "shapes" / "1")
+    vae = load_exported(place / "exports" / "shapes" / "1")
     assert vae.num_classes == 2
     assert vae.sample(3, seed=0, labels=[0, 1, 1]).shape == (3, 26, 20, 3)
 
@@ -116,7 +116,7 @@ def test_idx_files_of_other_things_than_digits_train_and_come_back_from_an_expor
     assert "garments: 480 training and 60 test images, 28×28×1" in done.stdout
     done = run_command("export", "run", "--name", "garments", "--version", 1, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    version = tmp_path / "saved_models" / "garments" / "1"
+    version = tmp_path / "exports" / "garments" / "1"
     assert (version / "tflite" / "decoder_int8.tflite").is_file()
 
     served, trained = load_exported(version), load_model(tmp_path / "run" / "model.keras")
@@ -145,7 +145,7 @@ def test_a_spatial_latent_trains_and_serves_with_its_shape(tmp_path):
     assert done.returncode == 0, done.stderr
     done = run_command("export", "run", "--name", "spatial", "--version", 1, "--no-tflite", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    vae = load_exported(tmp_path / "saved_models" / "spatial" / "1")
+    vae = load_exported(tmp_path / "exports" / "spatial" / "1")
     mean, _ = vae.encode(tf.zeros((2, 28, 28, 1)))
     assert mean.shape == (2, 7, 7, 2)
     assert 0 < vae.scaling_factor != 1

@@ -42,7 +42,7 @@ def assert_refused(done, *words):
         ),
         (("train", "--strategy", "multi-worker"), ("neither TF_CONFIG nor Slurm names the workers",)),
         (("sample", "nowhere", "--components", "5"), ("--components", "choose --sampler gmm")),
-        (("evaluate", "nowhere"), ("nowhere: no such run directory or .keras file",)),
+        (("evaluate", "nowhere"), ("nowhere: no such run directory, .keras file or exported model",)),
         (("trian",), ("trian",)),
     ],
 )

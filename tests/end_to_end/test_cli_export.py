@@ -30,7 +30,7 @@ def exported(trained, workplace):
     options = ("--name", "digits", "--version", 7, "--no-tflite", "--json")
     done = run_command("export", run, *options, cwd=workplace)
     assert done.returncode == 0, done.stderr
-    return done, workplace / "saved_models" / "digits" / "7"
+    return done, workplace / "exports" / "digits" / "7"
 
 
 def test_export_publishes_one_version_with_its_card(exported):

@@ -8,7 +8,7 @@ import pytest
 from exported_models import make_images, make_labels, make_latents
 
 from keras_vae.errors import ExportError, InputError
-from keras_vae.export import onnx
+from keras_vae.export import export_saved_model, onnx
 from keras_vae.export.onnx import write_onnx
 
 
@@ -60,5 +60,9 @@ def test_a_missing_package_is_named_with_what_installs_it(exported_vae, tmp_path
     pytest.importorskip("onnxruntime")
     pytest.importorskip("tf2onnx")
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(InputError, match=rf'ONNX export needs {package}: pip install "keras-vae\[onnx\]"'):
+    advice = rf"ONNX export needs {package}, which is not installed; pip install 'keras-vae\[onnx\]'"
+    with pytest.raises(InputError, match=advice):
         write_onnx(exported_vae, tmp_path)
+    with pytest.raises(InputError, match=advice):  # before anything is written
+        export_saved_model(exported_vae, tmp_path / "model", images=make_images(2), onnx=True)
+    assert not any(tmp_path.iterdir())
