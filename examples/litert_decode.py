@@ -65,13 +65,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("out", help="PNG file to write")
     options = parser.parse_args(arguments)
 
-    _, height, width, channels = Interpreter(options.encoder).get_input_details()[0]["shape"]
-    with Image.open(options.image) as file:
-        pixels = np.asarray(file.convert("L" if channels == 1 else "RGB").resize((width, height)), np.float32) / 255
+    try:
+        _, height, width, channels = Interpreter(options.encoder).get_input_details()[0]["shape"]
+        Interpreter(options.decoder)
+        with Image.open(options.image) as file:
+            pixels = np.asarray(file.convert("L" if channels == 1 else "RGB").resize((width, height)), np.float32) / 255
+    except (OSError, ValueError) as error:  # a file that is not there, or is of another kind
+        raise SystemExit(" ".join(str(error).split())) from error
     mean, _ = encode(options.encoder, pixels.reshape(1, height, width, channels))
     print(f"latent {np.round(mean[0], 3).tolist()}")
     decoded = (np.clip(decode(options.decoder, mean)[0], 0, 1) * 255).round().astype(np.uint8)
-    Image.fromarray(decoded[..., 0] if channels == 1 else decoded).save(options.out)
+    try:
+        Image.fromarray(decoded[..., 0] if channels == 1 else decoded).save(options.out)
+    except (OSError, ValueError) as error:  # there is no such folder, or the name ends as that of no picture
+        raise SystemExit(str(error)) from error
     print(f"wrote {options.out}")
 
 

@@ -67,15 +67,26 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("images", nargs="+", help="PNG or JPEG files of any size")
     options = parser.parse_args(arguments)
 
-    with grpc.insecure_channel(options.address) as channel:
-        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+    try:
         files = [Path(path).read_bytes() for path in options.images]
-        encoded = answer_arrays(stub.Predict(file_request(options.model, files), timeout=30))
-        for path, mean in zip(options.images, encoded["mean"], strict=True):
-            print(f"{path}: latent {np.round(mean, 3).tolist()}")
-        decoded = answer_arrays(stub.Predict(decode_request(options.model, encoded["mean"]), timeout=30))
-        drawn = answer_arrays(stub.Predict(sample_request(options.model, 4, (0, 1)), timeout=30))
-        print(f"decoded {decoded['image'].shape}, sampled {drawn['image'].shape}")
+        with grpc.insecure_channel(options.address) as channel:
+            _ask(prediction_service_pb2_grpc.PredictionServiceStub(channel), options.model, options.images, files)
+    except OSError as error:
+        raise SystemExit(str(error)) from error
+    except grpc.RpcError as error:  # no server, no answer in time, or a request that it refuses
+        raise SystemExit(f"{options.address}: {error.code().name}: {error.details()}") from error
+
+
+def _ask(
+    stub: prediction_service_pb2_grpc.PredictionServiceStub, model: str, paths: list[str], files: list[bytes]
+) -> None:
+    """Encode the files, decode their latents, and draw four samples."""
+    encoded = answer_arrays(stub.Predict(file_request(model, files), timeout=30))
+    for path, mean in zip(paths, encoded["mean"], strict=True):
+        print(f"{path}: latent {np.round(mean, 3).tolist()}")
+    decoded = answer_arrays(stub.Predict(decode_request(model, encoded["mean"]), timeout=30))
+    drawn = answer_arrays(stub.Predict(sample_request(model, 4, (0, 1)), timeout=30))
+    print(f"decoded {decoded['image'].shape}, sampled {drawn['image'].shape}")
 
 
 if __name__ == "__main__":

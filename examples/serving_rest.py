@@ -20,16 +20,30 @@ from PIL import Image
 
 
 def predict(url: str, body: dict[str, Any]) -> Any:
-    """What the server answers to a predict request: ``predictions`` for ``instances``, ``outputs`` for ``inputs``."""
-    request = urllib.request.Request(
-        f"{url}:predict", json.dumps(body).encode(), headers={"Content-Type": "application/json"}
-    )
+    """Send a predict request; returns ``predictions`` for ``instances`` and ``outputs`` for ``inputs``.
+
+    Ends the program with one line if there is no server or it refuses the request.
+    """
     try:
+        request = urllib.request.Request(
+            f"{url}:predict", json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+        )
         with urllib.request.urlopen(request, timeout=30) as response:
             answer = json.load(response)
     except urllib.error.HTTPError as error:
-        raise SystemExit(f"{url}: {json.load(error)['error']}") from error
+        raise SystemExit(f"{url}: {_refusal(error)}") from error
+    except (OSError, ValueError) as error:  # no connection, no answer in time, no URL, or no JSON
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        raise SystemExit(f"{url}: TensorFlow Serving does not answer ({reason}); is it running?") from error
     return answer["predictions"] if "instances" in body else answer["outputs"]
+
+
+def _refusal(error: urllib.error.HTTPError) -> str:
+    """The server's own message, or the status where another program answers."""
+    try:
+        return str(json.load(error)["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"{error.code} {error.reason}"
 
 
 def reconstruct(url: str, images: np.ndarray) -> list[dict[str, Any]]:
@@ -58,7 +72,12 @@ def sample(url: str, count: int, seed: tuple[int, int]) -> np.ndarray:
 
 def read_images(paths: list[str], mode: str) -> np.ndarray:
     """Files as float32 (N, H, W, C) in [0, 1]; they must have the model's size."""
-    pixels = [np.asarray(Image.open(path).convert(mode), np.float32) / 255 for path in paths]
+    try:
+        pixels = [np.asarray(Image.open(path).convert(mode), np.float32) / 255 for path in paths]
+    except OSError as error:  # there is no such file, or it holds no image
+        raise SystemExit(str(error)) from error
+    if len({image.shape for image in pixels}) > 1:
+        raise SystemExit("the images must have one size, the model's")
     return np.stack([image if image.ndim == 3 else image[..., None] for image in pixels])
 
 

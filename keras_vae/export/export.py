@@ -79,8 +79,8 @@ def export_saved_model(
         The version's folder.
 
     Raises:
-        InputError: if the images do not fit the model, if its prior is not N(0, I), if ``onnx`` is set without the extra, or as
-            in `publish`.
+        InputError: if the images do not fit the model, if its prior is not N(0, I), if ``onnx`` is set without the
+            extra, or as in `publish`.
         ExportError: if an output differs from the Keras model's by more than its bound.
     """
     if onnx:

@@ -84,3 +84,10 @@ def test_the_program_asks_a_server(client, predict, image_file, capsys):
     printed = capsys.readouterr().out
     assert "latent [" in printed
     assert "decoded (1, 12, 12, 1), sampled (4, 12, 12, 1)" in printed
+
+
+def test_without_a_server_or_a_file_a_line_says_so(client, image_file, tmp_path):
+    with pytest.raises(SystemExit, match=r"^localhost:1: UNAVAILABLE: .*refused"):
+        client.main(["localhost:1", "noise", str(image_file)])
+    with pytest.raises(SystemExit, match=r"none\.png"):
+        client.main(["localhost:1", "noise", str(tmp_path / "none.png")])

@@ -83,3 +83,16 @@ def test_the_program_writes_the_reconstruction(litert, files, image_file, tmp_pa
     assert "latent [" in capsys.readouterr().out
     with Image.open(out) as picture:
         assert picture.size == (12, 12)
+
+
+def test_a_file_that_cannot_be_used_ends_the_program_with_a_line(litert, files, image_file, tmp_path):
+    encoder, decoder = str(files / "encoder_int8.tflite"), str(files / "decoder_int8.tflite")
+    out = str(tmp_path / "reconstruction.png")
+    for arguments in (
+        ["none.tflite", decoder, str(image_file), out],
+        [encoder, "none.tflite", str(image_file), out],
+        [encoder, decoder, "none.png", out],
+        [encoder, decoder, str(image_file), str(tmp_path / "none" / "reconstruction.png")],
+    ):
+        with pytest.raises(SystemExit, match="none"):
+            litert.main(arguments)

@@ -6,6 +6,7 @@ The API: https://www.tensorflow.org/tfx/serving/api_rest
 import http.server
 import json
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,6 +109,29 @@ def test_the_program_prints_latents_and_writes_images(rest, url, image_file, tmp
     for name in ("decoded.png", "sampled.png"):
         with Image.open(tmp_path / name) as picture:
             assert picture.size == (12, 12)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://localhost:1/v1/models/noise", "TensorFlow Serving does not answer ("),
+        ("localhost:1/noise", "unknown url type: localhost"),
+    ],
+)
+def test_without_a_server_a_line_says_so(rest, image_file, url, words):
+    with pytest.raises(SystemExit) as ended:
+        rest.main([url, str(image_file)])
+    assert words in ended.value.code
+    assert "\n" not in ended.value.code
+
+
+def test_images_that_cannot_be_sent_are_named(rest, image_file, tmp_path):
+    for name in (str(tmp_path / "none.png"), __file__):
+        with pytest.raises(SystemExit, match=Path(name).name):
+            rest.read_images([name], "L")
+    Image.new("L", (5, 5)).save(tmp_path / "small.png")
+    with pytest.raises(SystemExit, match="one size"):
+        rest.read_images([str(image_file), str(tmp_path / "small.png")], "L")
 
 
 def test_what_the_server_refuses_is_shown(rest, url, images):
