@@ -1,7 +1,7 @@
-"""A plain autoencoder beside a variational one: what each reconstructs, and what comes of drawing from its latents.
+"""Compare a plain autoencoder with a variational one: reconstructions, and images drawn from their latent spaces.
 
-Both are the same preset on the same data, seed and epochs, trained by `keras-vae train` with and without
---no-variational. Runs that are done are kept. Prints a Markdown table and writes a picture.
+`keras-vae train` trains the same preset with and without --no-variational, on the same data, seed and epochs. Finished
+runs are kept. Prints a Markdown table and writes a picture.
 
 Run: python benchmarks/autoencoder.py --picture docs/assets/autoencoder.png
 """
@@ -29,23 +29,23 @@ from keras_vae.visualize import axis_limits, beside, image_grid, latent_plot, wr
 from keras_vae.visualize.latent import PRIOR_RADIUS
 from keras_vae.visualize.style import Picture
 
-# Name of the model → what `keras-vae train` is given for it.
+# Name of the model → its options of `keras-vae train`.
 MODELS = {"plain autoencoder": ("--no-variational",), "variational autoencoder": ()}
-# Row of the table → where it is in `evaluation_report` with so many Gaussians fitted to the latents, and its format.
+# Row of the table → number of Gaussians fitted to the latents, name of the figure in `evaluation_report`, format.
 ROWS = {
     "MSE of reconstructions": (10, "mse", ".4f"),
     "LPIPS of reconstructions": (10, "lpips", ".4f"),
     "accuracy of the 5 nearest neighbours in latent space": (10, "knn_accuracy", ".3f"),
     "Fréchet distance, reconstructions": (10, "frechet_reconstructions", ".0f"),
-    "Fréchet distance, draws of N(0, I)": (10, "frechet_prior", ".0f"),
-    "Fréchet distance, draws of one Gaussian fitted to the latents": (1, "frechet_gmm", ".0f"),
-    "Fréchet distance, draws of a mixture of 10 Gaussians": (10, "frechet_gmm", ".0f"),
+    "Fréchet distance, draws from N(0, I)": (10, "frechet_prior", ".0f"),
+    "Fréchet distance, draws from one Gaussian fitted to the latents": (1, "frechet_gmm", ".0f"),
+    "Fréchet distance, draws from a mixture of 10 Gaussians": (10, "frechet_gmm", ".0f"),
 }
 SAMPLES, COLUMNS = 60, 12
 
 
 def trained(run: Path, options: tuple[str, ...]) -> VAE:
-    """The model of a run, which is trained first where there is none."""
+    """The model of a run, trained first if there is none."""
     if not (run / "summary.json").is_file():
         command = str(Path(sys.executable).with_name("keras-vae"))
         subprocess.run(
@@ -55,7 +55,7 @@ def trained(run: Path, options: tuple[str, ...]) -> VAE:
 
 
 def measured(vae: VAE, dataset: ImageDataset) -> dict[str, float]:
-    """The column of one model: row → figure."""
+    """One model's column of the table: row → figure."""
     reports: dict[int, dict[str, Any]] = {
         components: evaluation_report(vae, dataset, importance_samples=0, components=components)["metrics"]
         for components in sorted({components for components, _, _ in ROWS.values()})
@@ -64,7 +64,7 @@ def measured(vae: VAE, dataset: ImageDataset) -> dict[str, float]:
 
 
 def pictures(vae: VAE, dataset: ImageDataset) -> list[Picture]:
-    """The test images' latents, and decoded draws of N(0, I) and of one Gaussian fitted to the training latents."""
+    """The test images' latents, and decoded draws from N(0, I) and from a Gaussian fitted to the training latents."""
     means, _, labels = posterior_draws(vae, dataset.test)
     _, draws, _ = posterior_draws(vae, dataset.train)
     limits = axis_limits([means], minimum=((-PRIOR_RADIUS, PRIOR_RADIUS), (-PRIOR_RADIUS, PRIOR_RADIUS)))
@@ -83,13 +83,13 @@ def pictures(vae: VAE, dataset: ImageDataset) -> list[Picture]:
 
 
 def main() -> None:
-    """Train what is missing, print the table, write the picture."""
+    """Train missing runs, print the table, write the picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--latent", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--dataset", default="sample")
     parser.add_argument("--run-dir", type=Path, default=Path("runs/autoencoder"))
-    parser.add_argument("--picture", type=Path, default=Path("autoencoder.png"), help="PNG to write, of latent size 2")
+    parser.add_argument("--picture", type=Path, default=Path("autoencoder.png"), help="PNG to write, for latent size 2")
     arguments = parser.parse_args()
 
     shared = ("--latent", str(arguments.latent), "--epochs", str(arguments.epochs), "--dataset", arguments.dataset)

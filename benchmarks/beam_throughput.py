@@ -1,7 +1,7 @@
-"""Images per second and peak memory of `keras-vae encode`: a plain loop, a batch job in one process, and in two.
+"""Images per second and peak memory of `keras-vae encode`: plain loop, batch job in one process, batch job in two.
 
-The images are the bundled digits, moved by up to two pixels, in TFRecord files of 2,500. Every run is a command of its
-own, from start to end, in turns; its largest resident memory is the largest of its processes.
+The images are the bundled digits, shifted by up to two pixels, in TFRecord files of 2,500. Every measurement is a whole
+command, and the ways take turns. The peak memory is that of a command's largest process.
 
 Needs ``pip install -e ".[beam]"``. Run: python benchmarks/beam_throughput.py
 """
@@ -31,7 +31,7 @@ WAYS: dict[str, tuple[str, ...] | None] = {PLAIN: None, "Beam, 1 process": (), "
 
 
 def write_images(folder: Path, count: int) -> None:
-    """A data set whose test split has ``count`` images."""
+    """Write a data set whose test split has ``count`` images."""
     digits = load_dataset("sample").train.first(4500)[0]
     random = np.random.default_rng(0)
     images = digits[random.integers(0, len(digits), count)]
@@ -43,14 +43,14 @@ def write_images(folder: Path, count: int) -> None:
 
 
 def measure(way: tuple[str, ...] | None, model: Path, data: Path, place: Path) -> tuple[float, int]:
-    """Seconds and peak bytes of one run."""
+    """Seconds and peak bytes of one command."""
     out = place / ("latents.npz" if way is None else "latents")
     command = [str(COMMAND), "encode", str(model), f"tfrecord:{data}", "--out", str(out), "--overwrite"]
     if way is not None:
         command += ["--beam", "--", *way]
     begin = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    # With the processes that it waited for.
+    # Includes the processes that it waited for.
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{' '.join(command)} failed")
@@ -58,7 +58,7 @@ def measure(way: tuple[str, ...] | None, model: Path, data: Path, place: Path) -
 
 
 def main() -> None:
-    """Run them and print a Markdown table."""
+    """Run all ways and print a Markdown table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 50_000, 100_000])
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,7 +1,7 @@
-"""Whether memory or time creep up in a long run: many short epochs of the installed command, watched from outside.
+"""Check whether memory or time creep up in a long run, by watching many short epochs of the installed command.
 
-Trains a small model on 500 of the bundled digits, all losses and callbacks on, and prints the resident memory and the
-time of an epoch at the beginning (after the first tenth, in which caches fill) and at the end.
+Trains a small model on 500 bundled digits with all losses and callbacks, and prints resident memory and time per epoch
+near the beginning (after the first tenth, in which caches fill) and at the end.
 
 Run: python benchmarks/creep.py
 """
@@ -26,7 +26,7 @@ OPTIONS = ("--latent", "2", "--widths", "8,16", "--groups", "4", "--discriminato
 
 
 def write_idx(folder: Path) -> None:
-    """The first 400 and 100 of the bundled digits as IDX files."""
+    """Write the first 400 training digits and 100 test digits of the bundled sample as IDX files."""
     dataset = load_dataset("sample")
     for prefix, split, count in (("train", dataset.train, 400), ("t10k", dataset.test, 100)):
         assert isinstance(split, ArraySplit)
@@ -41,14 +41,14 @@ def _idx(array: np.ndarray) -> bytes:
 
 
 def watched(process: subprocess.Popen[bytes], metrics: Path) -> dict[int, list[int]]:
-    """Resident bytes while each epoch was trained: number of finished epochs → samples."""
+    """Sample the resident bytes during training: number of finished epochs → samples."""
     found: dict[int, list[int]] = {}
     status = Path(f"/proc/{process.pid}/statm")
     while process.poll() is None:
         try:
             epochs = len(metrics.read_text(encoding="utf-8").splitlines()) - 1 if metrics.exists() else 0
             pages = int(status.read_text(encoding="utf-8").split()[1])
-        except OSError:  # it has just ended
+        except OSError:  # the process has just ended
             continue
         found.setdefault(epochs, []).append(pages * 4096)
         time.sleep(0.1)
@@ -73,7 +73,7 @@ def main() -> None:
             seconds = {int(row["epoch"]): float(row["seconds"]) for row in csv.DictReader(file)}
     tenth = epochs // 10
     spans = {"beginning": range(tenth, 2 * tenth), "end": range(epochs - tenth, epochs)}
-    print("| epochs | resident memory, MB | seconds an epoch (quartiles) |\n| --- | --- | --- |")
+    print("| epochs | resident memory, MB | seconds per epoch (quartiles) |\n| --- | --- | --- |")
     resident = {}
     for name, span in spans.items():
         resident[name] = statistics.median(max(memory[epoch]) for epoch in span if epoch in memory)

@@ -1,8 +1,8 @@
-"""Peak memory and speed of a folder of image files that is read from disk for each batch, by the number of files.
+"""Peak memory and speed of reading a folder of image files from disk batch by batch, by number of files.
 
-The files are generated: 64×64 colour JPEGs. Each number is read in a process of its own, first the pass that checks
-every file, then one epoch of batches, without and with a cache of pixels; its largest resident memory is its figure.
-What the same pixels would take in memory stands beside it.
+The files are generated 64×64 colour JPEGs. Each measurement has its own process, which first checks every file and then
+reads one epoch of batches, with or without a cache of pixels. The table gives the process's largest resident memory,
+and the memory that the pixels alone would take.
 
 Run: python benchmarks/folder_memory.py
 """
@@ -32,7 +32,7 @@ SIDE, BATCH = 64, 128
 
 
 def write_images(folder: Path, count: int) -> None:
-    """``count`` JPEGs, a thousand in each folder."""
+    """Write ``count`` JPEGs, a thousand per folder."""
 
     def write_thousand(start: int) -> None:
         random = np.random.default_rng(start)
@@ -47,7 +47,7 @@ def write_images(folder: Path, count: int) -> None:
 
 
 def read(folder: Path, cache: Path | None) -> None:
-    """Check every file, run one epoch, and print seconds and peak bytes of both."""
+    """Check every file, read one epoch, and print seconds and peak bytes after each."""
     config = DataConfig(
         dataset=f"folder:{folder}",
         image_size=(SIDE, SIDE),
@@ -78,7 +78,7 @@ def main() -> None:
     if arguments.folder is not None:
         read(arguments.folder, arguments.cache)
         return
-    print("| images | cache | checked, images/s | an epoch, images/s | peak after both, MB | the pixels alone, MB |")
+    print("| images | cache | check, images/s | epoch, images/s | peak memory, MB | pixels alone, MB |")
     print("| --- | --- | --- | --- | --- | --- |")
     for count in arguments.counts:
         with tempfile.TemporaryDirectory() as place:

@@ -1,4 +1,4 @@
-"""The share of a run's time that drawing pictures for TensorBoard takes, measured in that run; the bound is 5%.
+"""Measure the share of a run's time that drawing TensorBoard's pictures takes; the bound is 5%.
 
 Trains the default preset for a few epochs, as ``keras-vae train`` does. Run: python benchmarks/image_logging.py
 """
@@ -28,7 +28,7 @@ seconds: list[float] = []
 
 
 def timed_draw(*arguments: Any) -> Any:
-    """`EpochImages.draw`, with a note of what it took."""
+    """`EpochImages.draw`, timed."""
     begin = time.perf_counter()
     pictures = draw(*arguments)
     seconds.append(time.perf_counter() - begin)
@@ -52,7 +52,7 @@ def main() -> None:
         fit_run(run, config, dataset, trainer)
         epochs = [row["seconds"] for row in run.read_metrics()]
     total = sum(epochs) + sum(seconds)
-    print(f"{dataset.name}: {len(epochs)} epochs in {total:.1f} s, of which {sum(seconds):.2f} s drew pictures")
+    print(f"{dataset.name}: {len(epochs)} epochs in {total:.1f} s, {sum(seconds):.2f} s of them drawing pictures")
     print(f"share {sum(seconds) / total:.1%}; without the first epoch {sum(seconds[1:]) / (total - epochs[0]):.1%}")
     print(f"{len(seconds)} of {len(epochs)} epochs have pictures")
 

@@ -1,7 +1,7 @@
-"""Time of encoding and decoding, one image and a batch of 32, by every runtime that a model can be exported to.
+"""Time of encoding and decoding one image and a batch of 32, on every runtime that a model can be exported to.
 
-All in one process and in turns, so that a busy machine slows them alike; the peer is the same architecture with the
-same weights in eager PyTorch, on whichever number of threads is faster.
+All runtimes take turns in one process, so that a busy machine slows them alike. The peer is the same architecture with
+the same weights in eager PyTorch, with the faster of two thread counts.
 
 Needs ``pip install -e ".[bench]"``. Run: python benchmarks/inference.py runs/mnist-latent2
 """
@@ -41,7 +41,7 @@ PEER = "PyTorch, eager"
 THREADS = {"1 thread": 1, "2 threads": 2}
 PARTS = {"decoder": ("decode", "z"), "encoder": ("encode", "image")}
 BATCHES = (1, 32)
-# Differences from Keras, as the exports are checked for: a fast wrong answer is no result.
+# Bound on the difference from Keras, as for the exports: a fast wrong answer is not a result.
 TOLERANCE = 1e-4
 
 Call = Callable[[], Any]
@@ -49,7 +49,7 @@ Array = npt.NDArray[np.float32]
 
 
 def keras_calls(vae: VAE, part: str, inputs: Array) -> Iterator[tuple[str, Call]]:
-    """The model itself, operation by operation, and as one TensorFlow function."""
+    """The model itself, eagerly and as one TensorFlow function."""
     function = getattr(vae, PARTS[part][0])
     compiled = tf.function(function)
     tensor = tf.constant(inputs)
@@ -62,12 +62,12 @@ def saved_model_call(folder: Path, part: str, inputs: Array) -> Iterator[tuple[s
     signature, name = PARTS[part]
     loaded = tf.saved_model.load(str(folder))
     tensor = tf.constant(inputs)
-    # Through the loaded object, which has to outlive the call: its variables are there.
+    # Called through the loaded object, which holds the variables and must stay alive.
     yield "SavedModel", lambda: loaded.signatures[signature](**{name: tensor})
 
 
 def litert_calls(folder: Path, part: str, inputs: Array) -> Iterator[tuple[str, Call]]:
-    """Each TFLite file on one and on two threads; the files take one image, a batch is so many calls."""
+    """Each TFLite file on one and on two threads. The files take one image, so a batch takes several calls."""
     for precision in ("fp32", "fp16", "int8"):
         for label, threads in THREADS.items():
             interpreter = Interpreter(str(folder / f"{part}_{precision}.tflite"), num_threads=threads)
@@ -105,7 +105,7 @@ def onnx_calls(folder: Path, part: str, inputs: Array) -> Iterator[tuple[str, Ca
 
 
 def torch_calls(vae: VAE, part: str, inputs: Array, expected: Array) -> Iterator[tuple[str, Call]]:
-    """The same architecture and weights in PyTorch, once its answer is known to be that of Keras."""
+    """The same architecture and weights in PyTorch, after checking that its outputs equal those of Keras."""
     model = TorchDecoder(vae) if part == "decoder" else TorchEncoder(vae)
     model.eval()
     tensor = torch.from_numpy(inputs if part == "decoder" else np.moveaxis(inputs, -1, 1).copy())
@@ -123,7 +123,7 @@ def torch_calls(vae: VAE, part: str, inputs: Array, expected: Array) -> Iterator
 
 
 def seconds_of(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
-    """``rounds`` times of each, in turns."""
+    """The times of ``rounds`` calls of each, in turns."""
     for call in calls.values():
         for _ in range(3):
             call()
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="a run directory")
     parser.add_argument("--rounds", type=int, default=60)
     arguments = parser.parse_args()
-    # Every row computes in float32, or in what its file is of, whatever the run was trained in.
+    # Every row computes in float32 or in the precision of its file, whatever the run was trained in.
     vae = float32_copy(load_model(RunDirectory.open(arguments.run).model))
     images = load_dataset("sample").test.first(400)[0].astype(np.float32) / np.float32(255)
     means = np.asarray(vae.encode(images)[0])
@@ -167,14 +167,14 @@ def main() -> None:
                 )
                 columns[f"{part}, batch {batch}"] = seconds_of(calls, arguments.rounds)
         print_table(columns)
-        print("\n| file | bytes | bytes a parameter | difference from Keras |\n| --- | --- | --- | --- |")
+        print("\n| file | bytes | bytes per parameter | difference from Keras |\n| --- | --- | --- | --- |")
         for variant in variants:
             size = f"{variant.size:,} | {variant.size / variant.parameters:.2f}"
             print(f"| {variant.path.name} | {size} | {variant.difference:.1e} |")
 
 
 def print_table(columns: dict[str, dict[str, list[float]]]) -> None:
-    """Medians and quartiles in milliseconds, and how many times faster than the peer."""
+    """Print medians and quartiles in milliseconds, and the speed relative to the peer."""
     print("| runtime | " + " | ".join(columns) + " |")
     print("| --- |" + " --- |" * len(columns))
     for runtime in next(iter(columns.values())):
@@ -185,7 +185,7 @@ def print_table(columns: dict[str, dict[str, list[float]]]) -> None:
             faster = peer / statistics.median(times[runtime])
             cells.append(f"{median:.2f} ({lower:.2f} to {upper:.2f}), {faster:.2f}×")
         print(f"| {runtime} | " + " | ".join(cells) + " |")
-    print("\nMilliseconds a call: median (quartiles), and the peer's median (its faster row) over it.")
+    print("\nMilliseconds per call: median (quartiles), and the peer's median (its faster row) divided by it.")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""How well sharded TFRecords are shuffled as they are streamed, and how fast, beside the same images in memory.
+"""Measure how well and how fast sharded TFRecords are shuffled while they are streamed.
 
-Every image's label is its number in the files, so that an epoch's labels are its order. Beside each order stands a
-full shuffle, NumPy's permutation. The speed is of an epoch of batches, in turns with that of images in memory.
+Every image's label is its number in the files, so the labels of an epoch are its order. NumPy's permutation serves as
+the full shuffle for comparison. The speed is that of an epoch of batches, in turns with the same images in memory.
 
 Run: python benchmarks/input_pipeline.py
 """
@@ -34,7 +34,7 @@ from keras_vae.data import (
 )
 
 BATCH = 128
-# Of all images, what the buffer of shuffling holds.
+# Share of all images that the shuffle buffer holds.
 BUFFERS = (1.0, 0.1, 0.01)
 ROUNDS = 3
 
@@ -42,7 +42,7 @@ Order = npt.NDArray[np.int64]
 
 
 def write_numbered(folder: Path, count: int, shards: int) -> ArraySplit:
-    """The bundled digits again and again, numbered; returns them as they are in memory."""
+    """Write the bundled digits, repeated and numbered; returns them as a split in memory."""
     digits = load_dataset("sample").train.first(4500)[0]
     split = ArraySplit(digits[np.arange(count) % len(digits)], np.arange(count, dtype=np.int32))
     test = ArraySplit(split.images[:1], np.zeros(1, np.int32))
@@ -51,7 +51,7 @@ def write_numbered(folder: Path, count: int, shards: int) -> ArraySplit:
 
 
 def one_epoch(split: Split) -> tuple[float, Order]:
-    """Seconds, and the numbers of the images in their order."""
+    """The seconds of an epoch, and the numbers of its images in order."""
     batches = training_batches(split, BATCH, seed=0).take(steps_per_epoch(split, BATCH))
     begin = time.perf_counter()
     numbers = [labels for _, labels in batches.as_numpy_iterator()]
@@ -59,18 +59,18 @@ def one_epoch(split: Split) -> tuple[float, Order]:
 
 
 def rank_correlation(order: Order) -> float:
-    """Spearman's, of the images' places in the epoch and in the files: 1 unshuffled, 0 shuffled."""
+    """Spearman's rank correlation of positions in the epoch and in the files: 1 unshuffled, 0 shuffled."""
     return float(np.corrcoef(np.arange(len(order)), np.argsort(np.argsort(order)))[0, 1])
 
 
 def largest_share(order: Order, count: int, shards: int) -> float:
-    """Of a batch's images, those of the file that most are of; the mean over batches."""
+    """Share of a batch's images that come from its most frequent file; the mean over batches."""
     files = (order * shards // count).reshape(-1, BATCH)
     return float(np.mean([np.bincount(batch).max() / BATCH for batch in files]))
 
 
 def describe(order: Order, count: int, shards: int) -> str:
-    """Both figures, as cells of the table."""
+    """Both measures as cells of the table."""
     return f"{rank_correlation(order):+.3f} | {largest_share(order, count, shards):.3f}"
 
 
@@ -81,13 +81,20 @@ def main() -> None:
     parser.add_argument("--shards", type=int, nargs="+", default=[6, 60])
     arguments = parser.parse_args()
     count = arguments.images
-    columns = ("files", "buffer", "rank correlation", "largest share of a file in a batch", "images/s", "to memory's")
+    columns = (
+        "files",
+        "buffer",
+        "rank correlation",
+        "largest share of a file in a batch",
+        "images/s",
+        "ratio to memory",
+    )
     print(f"| {' | '.join(columns)} |\n{'| --- ' * len(columns)}|")
     for shards in arguments.shards:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place, "numbered")
             in_memory = write_numbered(folder, count, shards)
-            # Whole batches, as training makes them.
+            # Whole batches only, as in training.
             full = np.random.default_rng(0).permutation(count)[: count // BATCH * BATCH]
             print(f"| {shards} | a full shuffle | {describe(full, count, shards)} | | |")
             streamed = load_tfrecords([folder / "train" / "*"], [folder / "test" / "*"], memory_limit=0).train

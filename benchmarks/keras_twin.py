@@ -1,4 +1,4 @@
-"""The architecture of `torch_peer` from keras-vae's layers, trained by `VAETrainer`, with the peer's weights."""
+"""The architecture of `torch_peer` in keras-vae's layers, trained by `VAETrainer`, with the peer's weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Array = npt.NDArray[np.float32]
 
 
 class Residual(ResidualBlock):
-    """The peer's: with a projection on every skip."""
+    """The peer's residual block, with a projection on every skip."""
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
@@ -36,23 +36,23 @@ class Residual(ResidualBlock):
 
 
 class Down(DownBlock):
-    """`DownBlock` of such blocks."""
+    """`DownBlock` made of these blocks."""
 
     residual_class = Residual
 
 
 class Mid(MidBlock):
-    """`MidBlock` of such blocks."""
+    """`MidBlock` made of these blocks."""
 
     residual_class = Residual
 
 
 class TwinVAE(keras.Model):
-    """The peer's autoencoder, with what `VAETrainer` asks of a model; a latent is (7, 7, 3)."""
+    """The peer's autoencoder with the interface that `VAETrainer` needs; a latent has the shape (7, 7, 3)."""
 
     variational = True
     num_classes = None
-    # ``784·MSE / (2·scale²)`` is 784 times the peer's MSE, but for a constant.
+    # ``784·MSE / (2·scale²)`` is 784 times the peer's MSE, up to a constant.
     likelihood = "gaussian"
     scale = 0.5**0.5
 
@@ -69,7 +69,7 @@ class TwinVAE(keras.Model):
                 Mid(coarse, **mid),
                 GroupNorm(groups),
                 keras.layers.Activation("silu"),
-                # In float32 whatever the policy, as the library's heads and images are.
+                # In float32 under every policy, like the library's heads and images.
                 keras.layers.Conv2D(2 * latents, 3, padding="same", dtype="float32"),
                 keras.layers.Conv2D(2 * latents, 1, dtype="float32"),
             ]
@@ -111,12 +111,12 @@ class TwinVAE(keras.Model):
 
 
 def patch_discriminator() -> keras.Sequential:
-    """The peer's PatchGAN; PyTorch's padding, where "same" differs from it."""
+    """The peer's PatchGAN, with PyTorch's padding where "same" differs from it."""
     layers: list[keras.layers.Layer] = []
     for index, width in enumerate(torch_peer.PATCH_WIDTHS):
         if index < 2:
             layers.append(keras.layers.Conv2D(width, 4, strides=2, padding="same", use_bias=index == 0))
-        else:  # 7×7, of which one row and one column are left out
+        else:  # 7×7, where one row and one column are dropped
             layers.append(keras.layers.ZeroPadding2D(((1, 0), (1, 0))))
             layers.append(keras.layers.Conv2D(width, 4, strides=2, use_bias=False))
         if index:
@@ -128,9 +128,9 @@ def patch_discriminator() -> keras.Sequential:
 
 
 def twin_trainer(precision: str, *, adversarial: bool, vgg16: str | os.PathLike[str] | None) -> VAETrainer:
-    """A compiled `VAETrainer` of the peer's step.
+    """A compiled `VAETrainer` that makes the peer's step.
 
-    Its loss is the peer's times the number of pixels, which Adam does not see.
+    Its loss is the peer's loss times the number of pixels, which makes no difference to Adam.
     """
     keras.utils.set_random_seed(0)
     keras.mixed_precision.set_global_policy(precision)
@@ -156,15 +156,15 @@ def twin_trainer(precision: str, *, adversarial: bool, vgg16: str | os.PathLike[
 
 
 def copy_weights(peer: nn.Module, twin: keras.Model) -> None:
-    """Give ``twin`` the trained weights of ``peer``; both are made in the same order, layer by layer."""
+    """Copy the trained weights of ``peer`` to ``twin``; both create their layers in the same order."""
     for variable, array in zip(twin.trainable_variables, _arrays_of(peer), strict=True):
         variable.assign(array)
 
 
 def _arrays_of(module: nn.Module) -> Iterator[Array]:
-    """The weights as Keras has them: kernels (h, w, in, out), of transposed convolutions (h, w, out, in)."""
+    """The weights in Keras's layout: kernels (h, w, in, out), for transposed convolutions (h, w, out, in)."""
     if isinstance(module, nn.MultiheadAttention):
-        # `SelfAttention2D` makes its output's projection first.
+        # `SelfAttention2D` creates its output projection first.
         for linear in ((module.out_proj.weight, module.out_proj.bias), (module.in_proj_weight, module.in_proj_bias)):
             for parameter in linear:
                 yield parameter.detach().numpy().T
@@ -177,7 +177,7 @@ def _arrays_of(module: nn.Module) -> Iterator[Array]:
 
 
 def largest_difference(peer: torch_peer.TorchPeer, twin: VAETrainer, images: Array) -> float:
-    """How far apart the players are with equal weights, over all that they compute, relative to its largest value."""
+    """Largest difference of all outputs of the players with equal weights, relative to each output's largest value."""
     batch = torch_peer.channels_first(images)
     posterior, z = peer.autoencoder.encoder(batch), batch.new_ones((len(batch), torch_peer.LATENT_CHANNELS, 7, 7))
     reconstructions = peer.autoencoder.decoder(z)

@@ -1,7 +1,7 @@
-"""Peak memory of training on 256×256 colour images, batch 4, all losses on: by attention, and by what saves memory.
+"""Peak memory of training on 256×256 colour images in batches of 4 with all losses, by attention and memory saving.
 
-Attention over H·W positions holds (H·W)² weights a head, so that it is for coarse levels (``attention_resolution``).
-Each case is trained in a process of its own, whose largest resident memory is its figure. The bound is 8 GB.
+Attention over H·W positions holds (H·W)² weights per head, so it suits coarse levels only (``attention_resolution``).
+Each case is trained in its own process, and its largest resident memory is reported. The bound is 8 GB.
 
 Run: python benchmarks/memory.py
 """
@@ -23,7 +23,7 @@ from keras_vae.config import RunConfig, preset
 from keras_vae.training.build import build_trainer
 from keras_vae.training.execution import Execution
 
-# Attention up to maps of this side, and how steps are made.
+# Name of the case → largest side of maps with attention, and how a step is executed.
 CASES = {
     "8×8": (8, Execution()),
     "16×16": (16, Execution()),
@@ -37,7 +37,7 @@ BOUND = 8e9
 
 
 def config_with(attention_resolution: int) -> RunConfig:
-    """Five levels, 128×128 to 8×8, and the perceptual loss on every image, with a discriminator as in the paper."""
+    """Five levels from 128×128 to 8×8, the perceptual loss on every image, and the PatchGAN paper's discriminator."""
     return preset("mnist").replace(
         model__image_shape=(256, 256, 3),
         model__latent_dim=64,
@@ -51,7 +51,7 @@ def config_with(attention_resolution: int) -> RunConfig:
 
 
 def train(config: RunConfig, execution: Execution, steps: int) -> None:
-    """Train on noise and print the number of parameters, the peak in bytes and seconds a step."""
+    """Train on noise and print the number of parameters, the peak in bytes and the seconds per step."""
     if not tf.config.list_physical_devices("GPU"):
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as the command does
     trainer = build_trainer(config, steps, execution)
@@ -66,16 +66,16 @@ def train(config: RunConfig, execution: Execution, steps: int) -> None:
 
 
 def main() -> None:
-    """Start a process for each case and print a Markdown table."""
+    """Start a process per case and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--case", choices=CASES, help="train this one alone, in this process")
+    parser.add_argument("--case", choices=CASES, help="train only this case, in this process")
     arguments = parser.parse_args()
     if arguments.case is not None:
         attention_resolution, execution = CASES[arguments.case]
         train(config_with(attention_resolution), execution, arguments.steps)
         return
-    print("| attention up to | parameters of the VAE | peak memory, GB | within 8 GB | seconds a step |")
+    print("| attention up to | parameters of the VAE | peak memory, GB | within 8 GB | seconds per step |")
     print("| --- | --- | --- | --- | --- |")
     for case in CASES:
         command = [sys.executable, __file__, "--steps", str(arguments.steps), "--case", case]

@@ -1,11 +1,11 @@
-"""What it costs that workers exchange gradients: two processes on loopback, and on paper for other machines.
+"""The cost of exchanging gradients between workers: two processes on loopback, and a calculation for other machines.
 
-Each process has a core of its own. In turns, after waiting for each other, the two make the same steps apart (each on
-its half of the batch, nothing exchanged) and together, and add up arrays of the gradients' shapes and nothing else. The
-model of a step is what it takes apart, and the exchange: in a ring of R workers each sends and gets 2·(R - 1)/R of the
-gradients' bytes.
+Each process has its own core. In turns, and after waiting for each other, the two run the same step alone (each on its
+half of the batch, without exchange), together, and the exchange of arrays with the gradients' shapes alone. The
+predicted time of a step is the time alone plus the exchange; in a ring of R workers each sends and receives
+2·(R - 1)/R of the gradients' bytes.
 
-Run: python benchmarks/scaling.py, or with --paper for the table of other machines, which measures nothing.
+Run: python benchmarks/scaling.py, or with --paper for the calculation, which measures nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from keras_vae.training.flops import flops_of
 
 WORKERS = 2
 PRESETS = {"mnist": 128, "mnist-latent16": 128, "cifar10": 64}
-# For the table on paper: what a GPU reaches of its peak in these small convolutions is a guess, its price one of many.
+# For the calculation: the rate that a GPU reaches in such small convolutions is a guess, and its price one of many.
 GPU_FLOPS, GPU_DOLLARS_AN_HOUR, GPU_BATCH = 2e13, 3.0, 128
 NETWORKS = {"NVLink, 300 GB/s": 300e9, "100 Gbit/s": 12.5e9, "25 Gbit/s": 3.1e9, "10 Gbit/s": 1.25e9}
 
@@ -42,19 +42,19 @@ Call = Callable[[], Any]
 
 
 def ring_seconds(size: float, workers: int, bandwidth: float) -> float:
-    """What an all-reduce of ``size`` bytes takes at ``bandwidth`` bytes a second each way, latency aside."""
+    """Seconds of an all-reduce of ``size`` bytes at ``bandwidth`` bytes per second each way, without latency."""
     return 2 * (workers - 1) / workers * size / bandwidth
 
 
 def step_call(trainer: Any, images: Any, distribution: Distribution) -> Call:
-    """The compiled step as ``fit`` calls it, with a pipeline that costs nothing."""
+    """The compiled step as ``fit`` calls it, with input that costs nothing."""
     trainer.make_train_function()
     batches = iter(distribution.batches(tf.data.Dataset.from_tensors(tf.constant(images)).repeat()))
     return lambda: np.array(trainer.train_function(batches)["loss"])
 
 
 def exchange_call(variables: list[Any], distribution: Distribution) -> Call:
-    """An all-reduce of arrays of the variables' shapes."""
+    """An all-reduce of arrays with the variables' shapes."""
     arrays = [tf.zeros(variable.shape) for variable in variables]
 
     @tf.function
@@ -65,7 +65,7 @@ def exchange_call(variables: list[Any], distribution: Distribution) -> Call:
 
 
 def work(name: str, rounds: int) -> dict[str, float]:
-    """One worker's part: seconds of a step apart, of one together, of the exchange alone, and bytes of it."""
+    """Measure as one worker: seconds of a step alone, of a step together and of the exchange, and its bytes."""
     distribution = build_distribution("multi-worker", find_cluster())
     config = preset(name).replace(data__batch_size=PRESETS[name])
     own = config.data.batch_size // WORKERS
@@ -80,13 +80,13 @@ def work(name: str, rounds: int) -> dict[str, float]:
         "exchange": exchange_call(variables, distribution),
     }
     times: dict[str, list[float]] = {key: [] for key in calls}
-    for round_number in range(-2, rounds):  # two that trace and warm up
+    for round_number in range(-2, rounds):  # two rounds trace and warm up
         for key, call in calls.items():
             distribution.from_chief(0)
             begin = time.perf_counter()
             call()
             if key == "apart":
-                distribution.from_chief(0)  # as long as the slower one takes, as it is together
+                distribution.from_chief(0)  # includes waiting for the slower worker, as a step together does
             if round_number >= 0:
                 times[key].append(time.perf_counter() - begin)
     found = {key: statistics.median(values) for key, values in times.items()}
@@ -94,7 +94,7 @@ def work(name: str, rounds: int) -> dict[str, float]:
 
 
 def measured(name: str, rounds: int) -> dict[str, float]:
-    """Start the workers, each on a core of its own; what the first one found."""
+    """Start the workers, each on its own core; returns the first worker's measurements."""
     ports = []
     for _ in range(WORKERS):
         with socket.socket() as found:
@@ -119,10 +119,10 @@ def measured(name: str, rounds: int) -> dict[str, float]:
 
 
 def print_measured(rounds: int) -> None:
-    """The Markdown table of loopback."""
+    """Print the Markdown table for loopback."""
     print(
-        "| preset, batch | exchanged, MB | exchange alone, ms | MB/s | step apart, ms | together, ms | model, ms | "
-        "efficiency | share of the exchange |"
+        "| preset, batch | exchanged, MB | exchange alone, ms | MB/s | step alone, ms | measured together, ms | "
+        "predicted, ms | efficiency | share of the exchange |"
     )
     print("| --- |" + " --- |" * 8)
     for name, batch in PRESETS.items():
@@ -139,17 +139,17 @@ def print_measured(rounds: int) -> None:
 
 
 def print_paper(replicas: int) -> None:
-    """The Markdown table of what the model says of GPUs."""
+    """Print the Markdown table of the calculation for GPUs."""
     print(
-        f"{replicas} GPUs at {GPU_FLOPS / 1e12:.0f} TFLOP/s each and {GPU_DOLLARS_AN_HOUR:.0f} dollars an hour, "
-        f"{GPU_BATCH} images each: share of the exchange in a step, and dollars for a million images.\n"
+        f"{replicas} GPUs at {GPU_FLOPS / 1e12:.0f} TFLOP/s and {GPU_DOLLARS_AN_HOUR:.0f} dollars per hour each, with "
+        f"{GPU_BATCH} images each: the exchange's share of a step, and dollars for a million images.\n"
     )
-    print("| preset | GFLOP an image | exchanged, MB | " + " | ".join(NETWORKS) + " |")
+    print("| preset | GFLOP per image | exchanged, MB | " + " | ".join(NETWORKS) + " |")
     print("| --- | --- | --- |" + " --- |" * len(NETWORKS))
     for name in (*PRESETS, "photos128", "photos256"):
         config = preset(name)
         trainer = build_trainer(config, steps_per_epoch=1000)
-        # Of a batch, of which the perceptual loss sees a share.
+        # Counted on a whole batch, since the perceptual loss sees only a part of it.
         batch = config.data.batch_size
         flops = flops_of(trainer.train_step, tf.zeros((batch, *config.model.image_shape))) / batch
         variables = [*trainer.vae.trainable_variables, *trainer.step_losses.discriminator_variables]
@@ -164,11 +164,11 @@ def print_paper(replicas: int) -> None:
 
 
 def main() -> None:
-    """Measure, or reckon, and print Markdown tables."""
+    """Measure or calculate, and print Markdown tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--paper", action="store_true", help="the table of other machines, by the model alone")
-    parser.add_argument("--replicas", type=int, default=8, help="of the table on paper")
+    parser.add_argument("--paper", action="store_true", help="calculate for other machines instead of measuring")
+    parser.add_argument("--replicas", type=int, default=8, help="number of GPUs in the calculation")
     parser.add_argument("--work", choices=PRESETS, help=argparse.SUPPRESS)
     parser.add_argument("--core", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

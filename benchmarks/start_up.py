@@ -1,4 +1,4 @@
-"""Time from typing the command: to its help, as a ratio to importing Click; to the first training step, in seconds.
+"""Time from typing a command to its help (as a ratio to importing Click) and to the first training step.
 
 Run: python benchmarks/start_up.py [options of keras-vae train]
 """
@@ -35,7 +35,7 @@ keras_vae_cli.main.main()
 
 
 def seconds(*command: object) -> float:
-    """Wall time of a command that has to succeed."""
+    """Wall time of a command, which must succeed."""
     begin = time.perf_counter()
     subprocess.run([str(part) for part in command], check=True, capture_output=True)
     return time.perf_counter() - begin

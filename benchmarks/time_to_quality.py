@@ -1,7 +1,9 @@
-"""Training time until a model's test figures pass those that a PyTorch peer ends with after ten epochs.
+"""Training time until a model's test figures are better than those of a PyTorch peer after ten epochs.
 
-The peer is explainingai-code/VAE-Pytorch with its own recipe on MNIST; MSE is over all test images, LPIPS (VGG16, three
-taps) over the first 1,000. The clock stands while figures are taken. Run: python benchmarks/time_to_quality.py
+The peer is explainingai-code/VAE-Pytorch with its own recipe on MNIST. MSE is over all test images, LPIPS (VGG16, three
+taps) over the first 1,000. Measuring the figures is not counted as training time.
+
+Run: python benchmarks/time_to_quality.py
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ BATCH = 250
 
 
 class UntilPassed(keras.callbacks.Callback):
-    """Stops training when both figures of the averaged weights are below the peer's; `seconds` is the time trained."""
+    """Stops training when both figures of the averaged weights are below the peer's; `seconds` is the training time."""
 
     def __init__(self, images: np.ndarray, mse: float, lpips: float, interval: int) -> None:
         super().__init__()
@@ -55,7 +57,7 @@ class UntilPassed(keras.callbacks.Callback):
         self._begin = time.perf_counter()
 
     def figures(self) -> tuple[float, float]:
-        """MSE of all images, LPIPS of the first."""
+        """MSE over all images, LPIPS over the first ones."""
         errors, distances = [], []
         for start in range(0, len(self.images), BATCH):
             batch = self.images[start : start + BATCH]
@@ -67,11 +69,11 @@ class UntilPassed(keras.callbacks.Callback):
 
 
 def main() -> None:
-    """Train each size until it has passed, and print a Markdown table."""
+    """Train each latent size until it is better, and print a Markdown table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--dataset", default="mnist")
-    parser.add_argument("--epochs", type=int, default=2, help="planned length of the run, of its schedules too")
-    parser.add_argument("--interval", type=int, default=25, help="steps between looks at the figures")
+    parser.add_argument("--epochs", type=int, default=2, help="planned length of the run and of its schedules")
+    parser.add_argument("--interval", type=int, default=25, help="steps between two measurements")
     arguments = parser.parse_args()
     if not tf.config.list_physical_devices("GPU"):
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as the command does

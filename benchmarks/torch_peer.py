@@ -1,9 +1,9 @@
-"""The peer of the training benchmark, in PyTorch: an autoencoder of 2.49 M parameters, PatchGAN, LPIPS-VGG16, one step.
+"""The PyTorch peer of the training benchmark: an autoencoder of 2.49 M parameters, a PatchGAN, LPIPS-VGG16, and a step.
 
-Written from a description of ``config/mnist.yaml`` of explainingai-code/StableDiffusion-PyTorch, the way PyTorch users
+It is written from a description of ``config/mnist.yaml`` in explainingai-code/StableDiffusion-PyTorch, as PyTorch users
 write such a step: channels first, grey images repeated to RGB for VGG16, first the generator's step, then the
-discriminator's on the detached output. What the description leaves open follows from its parameter counts: every
-residual block projects its skip, and a level of the decoder up-samples before its residual block.
+discriminator's on the detached output. The parameter counts settle what the description leaves open: every residual
+block projects its skip, and each level of the decoder up-samples before its residual block.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HEADS = 16
 PATCH_WIDTHS = (64, 128, 256)
 LEARNING_RATE = 1e-4
 KL_WEIGHT, LPIPS_WEIGHT, ADVERSARIAL_WEIGHT = 5e-6, 1.0, 0.5
-# Of ScalingLayer, for images in [-1, 1].
+# The constants of LPIPS's ScalingLayer, for images in [-1, 1].
 LPIPS_SHIFT, LPIPS_DEVIATION = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
 
@@ -106,7 +106,7 @@ def patch_discriminator() -> nn.Sequential:
     layers: list[nn.Module] = []
     channels = 1
     for index, width in enumerate(PATCH_WIDTHS):
-        # As in Isola et al. 2017: no normalisation of the first, no bias before one.
+        # As in Isola et al. 2017: the first layer is not normalised, and normalised layers have no bias.
         layers.append(nn.Conv2d(channels, width, 4, stride=2, padding=1, bias=index == 0))
         if index:
             layers.append(nn.BatchNorm2d(width))
@@ -159,8 +159,8 @@ class TorchPeer:
     """Both players with their optimizers.
 
     Args:
-        adversarial: train a discriminator beside the autoencoder.
-        vgg16: file of VGG16's weights; None leaves the perceptual loss out.
+        adversarial: whether to train a discriminator as well.
+        vgg16: file with VGG16's weights; None for no perceptual loss.
     """
 
     def __init__(self, *, adversarial: bool, vgg16: str | os.PathLike[str] | None) -> None:

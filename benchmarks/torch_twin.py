@@ -1,4 +1,4 @@
-"""The same encoder and decoder in PyTorch, with the Keras model's weights: the peer of the inference benchmark."""
+"""The peer of the inference benchmark: the same encoder and decoder in PyTorch, with the Keras model's weights."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def _tensor(weight: Any, *axes: int) -> nn.Parameter:
 
 
 def linear(layer: Any) -> nn.Linear:
-    """A Dense layer's twin."""
+    """The twin of a Dense layer."""
     twin = nn.Linear(*layer.kernel.shape)
     twin.weight, twin.bias = _tensor(layer.kernel, 1, 0), _tensor(layer.bias)
     return twin
 
 
 def convolution(layer: Any) -> nn.Conv2d:
-    """A Conv2D's twin; "same" padding of kernels 1, 3 and (stride 2, even sides) 4."""
+    """The twin of a Conv2D with "same" padding and kernel 1, 3 or (stride 2, even sides) 4."""
     height, width, channels, filters = layer.kernel.shape
     padding = (height - 1) // 2
     twin = nn.Conv2d(channels, filters, (height, width), stride=layer.strides, padding=padding)
@@ -35,7 +35,7 @@ def convolution(layer: Any) -> nn.Conv2d:
 
 
 def transposed_convolution(layer: Any) -> nn.ConvTranspose2d:
-    """A Conv2DTranspose's twin: kernel 4, stride 2, "same" padding."""
+    """The twin of a Conv2DTranspose with kernel 4, stride 2 and "same" padding."""
     height, width, filters, channels = layer.kernel.shape
     twin = nn.ConvTranspose2d(channels, filters, (height, width), stride=layer.strides, padding=1)
     twin.weight, twin.bias = _tensor(layer.kernel, 3, 2, 0, 1), _tensor(layer.bias)
@@ -43,7 +43,7 @@ def transposed_convolution(layer: Any) -> nn.ConvTranspose2d:
 
 
 def normalization(layer: Any) -> nn.GroupNorm:
-    """A GroupNorm's twin."""
+    """The twin of a GroupNorm."""
     twin = nn.GroupNorm(layer.groups, layer.gamma.shape[0], eps=layer.epsilon)
     twin.weight, twin.bias = _tensor(layer.gamma), _tensor(layer.beta)
     return twin
@@ -66,12 +66,12 @@ class Residual(nn.Module):
 
 
 def mapping(layers: Any) -> nn.Sequential:
-    """The dense layers with SiLU between features and latent."""
+    """The dense layers with SiLU between the features and the latent."""
     return nn.Sequential(*(part for layer in layers for part in (linear(layer), nn.SiLU())))
 
 
 class Attention(nn.Module):
-    """`SelfAttention2D`, or `CrossAttention2D`."""
+    """`SelfAttention2D` or `CrossAttention2D`."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class Block(nn.Module):
 
 
 class TorchEncoder(nn.Module):
-    """Images (N, C, H, W), sides that the down-samplings divide → mean, log_var (N, L)."""
+    """Images (N, C, H, W) with sides that the down-samplings divide → mean and log_var (N, L)."""
 
     def __init__(self, vae: VAE) -> None:
         super().__init__()
@@ -132,14 +132,14 @@ class TorchEncoder(nn.Module):
         hidden = self.stem(images)
         for block in self.blocks:
             hidden = block(hidden, None)
-        # Keras flattens channels last.
+        # Keras flattens with channels last.
         hidden = self.bottleneck(functional.silu(self.norm(hidden))).permute(0, 2, 3, 1).flatten(1)
         hidden = self.mapping(hidden)
         return self.mean_head(hidden), self.log_var_head(hidden).clamp(-30.0, 20.0)
 
 
 class TorchDecoder(nn.Module):
-    """z (N, L) → images (N, C, H, W), of a model with a stem of stride 2 and generative skips."""
+    """z (N, L) → images (N, C, H, W), for a model with a stem of stride 2 and generative skips."""
 
     def __init__(self, vae: VAE) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""What β and the weights of the objective trade against each other, and what each part of the model is worth.
+"""Measure what β and the weights of the objective trade against each other, and what each part of the model gains.
 
-Trains and evaluates one run for each row, with the same seed and for the same number of epochs, and prints Markdown
-tables. Runs that are done are kept: a second call goes on where the first was stopped.
+Trains and evaluates one run per row, with the same seed and number of epochs, and prints Markdown tables. Finished runs
+are kept, so a second call continues where the first was stopped.
 
 Run: python benchmarks/trade_offs.py --latent 2 --ablation && python benchmarks/trade_offs.py --latent 16
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from keras_vae.config import preset
 
-Options = tuple[str, ...]  # of `keras-vae train`, beside the preset
+Options = tuple[str, ...]  # of `keras-vae train`, in addition to the preset
 
 FIGURES = {
     "MSE": ("mse", ".4f"),
@@ -32,12 +32,12 @@ FIGURES = {
 }
 
 
-# λ_p, and a β that leaves the KL about where the preset has it: what β stands against is NLL and λ_p·LPIPS together.
+# λ_p, and a β that keeps the KL about as the preset has it, since β is balanced against NLL plus λ_p·LPIPS.
 PERCEPTUAL = {2: ((0.0, 1.3), (2000.0, 1.7)), 4: ((0.0, 1.8), (4000.0, 3.0)), 16: ((0.0, 2.7), (50_000.0, 5.0))}
 
 
 def rate_distortion(latent: int) -> dict[str, Options]:
-    """The preset with β four times smaller and larger, with other λ_p, and with no and three times the λ_a."""
+    """The preset with a β four times smaller and larger, with other λ_p, and with zero and three times the λ_a."""
     objective = preset(f"mnist-latent{latent}").objective
     rows: dict[str, Options] = {"the preset": ()}
     for factor in (0.25, 4.0):
@@ -55,7 +55,7 @@ def _beta(beta: float) -> Options:
 
 
 def ablation() -> dict[str, Options]:
-    """The preset without one of its parts at a time."""
+    """The preset with one part removed at a time."""
     no_gan, no_vgg16 = ("--adversarial-weight", "0"), ("--perceptual-weight", "0")
     return {
         "everything": (),
@@ -70,7 +70,7 @@ def ablation() -> dict[str, Options]:
 
 
 def measured(run: Path, options: Options, threads: int) -> dict[str, float]:
-    """What `keras-vae evaluate` says of the run, which is trained first where there is none."""
+    """The run's metrics from `keras-vae evaluate`; the run is trained first if it does not exist."""
     evaluation = run / "evaluation.json"
     if not evaluation.is_file():
         shutil.rmtree(run, ignore_errors=True)
@@ -84,7 +84,7 @@ def measured(run: Path, options: Options, threads: int) -> dict[str, float]:
             ):
                 print(f"{run.name}: {' '.join(arguments)}", file=sys.stderr, flush=True)
                 subprocess.run([command, *arguments], env=environment, stdout=log, stderr=log, check=True)
-        # The figures are what is wanted; checkpoints and pictures of fifty runs are a gigabyte.
+        # Only the figures are needed; the checkpoints of fifty runs take a gigabyte.
         shutil.rmtree(run / "checkpoints")
     metrics: dict[str, float] = json.loads(evaluation.read_text(encoding="utf-8"))["metrics"]
     return metrics
@@ -100,22 +100,22 @@ def print_table(title: str, rows: dict[str, dict[str, float]]) -> None:
 
 
 def main() -> None:
-    """Train what is missing and print the tables."""
+    """Train missing runs and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--latent", type=int, choices=PERCEPTUAL, default=2)
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--ablation", action="store_true", help="also without one of the model's parts at a time")
+    parser.add_argument("--ablation", action="store_true", help="also remove one part of the model at a time")
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--run-dir", type=Path, default=Path("runs/trade-offs"))
     cores = len(os.sched_getaffinity(0))
-    parser.add_argument("--jobs", type=int, default=cores, help="runs at a time, which share the cores")
+    parser.add_argument("--jobs", type=int, default=cores, help="simultaneous runs, which share the cores")
     arguments = parser.parse_args()
     threads = max(1, cores // arguments.jobs)
 
     latent = arguments.latent
     shared = ("--preset", f"mnist-latent{latent}", "--dataset", arguments.dataset, "--epochs", str(arguments.epochs))
     tables = {"Rate and distortion": rate_distortion(latent)} | ({"Ablation": ablation()} if arguments.ablation else {})
-    # A run that two tables have is made once.
+    # A run that appears in both tables is trained once.
     options = dict.fromkeys(extra for rows in tables.values() for extra in rows.values())
     place = arguments.run_dir / f"latent{latent}-{arguments.epochs}epochs"
     with ThreadPoolExecutor(arguments.jobs) as pool:

@@ -1,8 +1,8 @@
-"""Images per second of a training step beside a PyTorch peer's, its parts added one by one, and the share of the peak.
+"""Images per second of our training step and of a PyTorch peer's, as losses are added, and the share of the peak.
 
-Ours of the peer's own architecture (`keras_twin`) and our default preset, both in float32 and mixed_bfloat16, against
-`torch_peer` in float32. All in one process, in turns and on equally many threads, so that a busy machine slows them
-alike; so is the matrix product whose rate is the machine's peak.
+Compares our implementation of the peer's architecture (`keras_twin`) and our default preset, both in float32 and
+mixed_bfloat16, with `torch_peer` in float32. All take turns in one process with the same number of threads, so that a
+busy machine slows them alike. The machine's peak is the rate of a matrix product, measured in the same way.
 
 Needs ``pip install -e ".[bench]"``. Run: python benchmarks/train_step.py --vgg16 vgg16_lpips.npz
 """
@@ -38,9 +38,9 @@ PARTS = ("VAE", "+ PatchGAN", "+ VGG16")
 PRECISIONS = {"float32": tf.float32, "mixed_bfloat16": tf.bfloat16}
 PEER, TWIN, DEFAULT = "PyTorch peer, float32", "ours of its architecture", "our default preset"
 BUNDLED_TAPS = 3
-# As published for the peer, within a hundredth.
+# The published numbers, which the peer must match within 1%.
 PEER_PARAMETERS = {"autoencoder": 2.49e6, "discriminator": 0.66e6}
-# Of float32, of values relative to the largest: a fast wrong answer is no result.
+# Bound for float32, relative to the largest value: a fast wrong answer is not a result.
 TOLERANCE = 1e-4
 
 Array = npt.NDArray[np.float32]
@@ -49,7 +49,7 @@ Call = Callable[[], Any]
 
 @dataclasses.dataclass(frozen=True)
 class Player:
-    """A training step, with its images and floating-point operations a call."""
+    """A training step, with its images and floating-point operations per call."""
 
     step: Call
     images: int
@@ -57,7 +57,7 @@ class Player:
 
 
 def write_random_taps(path: Path) -> None:
-    """The bundled weights, and seeded noise for the blocks that they lack."""
+    """Write the bundled weights, with seeded noise for the blocks that they lack."""
     rng = np.random.default_rng(0)
     arrays: dict[str, Any] = {}
     for name, (kernel, bias) in read_convolutions("bundled", BUNDLED_TAPS).items():
@@ -75,7 +75,7 @@ def write_random_taps(path: Path) -> None:
 
 
 def peer_of(part: str, vgg16: Path) -> TorchPeer:
-    """The peer with the losses up to ``part``, of the size that it should have."""
+    """The peer with the losses up to ``part``, after checking its size."""
     peer = TorchPeer(adversarial=part != PARTS[0], vgg16=vgg16 if part == PARTS[2] else None)
     for name, expected in PEER_PARAMETERS.items():
         module = getattr(peer, name)
@@ -86,12 +86,12 @@ def peer_of(part: str, vgg16: Path) -> TorchPeer:
 
 
 def twin_of(part: str, precision: str, vgg16: Path) -> Any:
-    """Our trainer of the peer's architecture and losses."""
+    """Our trainer with the peer's architecture and losses."""
     return twin_trainer(precision, adversarial=part != PARTS[0], vgg16=vgg16 if part == PARTS[2] else None)
 
 
 def default_of(part: str, precision: str, vgg16: Path) -> Any:
-    """Our trainer of the default preset, with the losses up to ``part``; it has weights of its own."""
+    """Our trainer for the default preset, with the losses up to ``part``."""
     config = preset("mnist").replace(precision=precision)
     if part != PARTS[2]:
         config = config.replace(objective__perceptual_weight=0.0)
@@ -101,21 +101,21 @@ def default_of(part: str, precision: str, vgg16: Path) -> Any:
 
 
 def keras_step(trainer: Any, images: Any) -> Call:
-    """The compiled step as ``fit`` calls it, with a pipeline that costs nothing."""
+    """The compiled step as ``fit`` calls it, with input that costs nothing."""
     trainer.make_train_function()
     batches = iter(tf.data.Dataset.from_tensors(tf.constant(images)).repeat())
     return lambda: trainer.train_function(batches)
 
 
 def matrix_product(side: int, dtype: Any) -> Call:
-    """A square one, which is the fastest that the machine computes."""
+    """A product of square matrices, the fastest computation on the machine."""
     matrix = tf.cast(tf.random.stateless_uniform((side, side), (0, 0)), dtype)
     multiply = tf.function(lambda: tf.matmul(matrix, matrix))
     return lambda: multiply()
 
 
 def seconds_of(calls: dict[Any, Call], rounds: int) -> dict[Any, list[float]]:
-    """``rounds`` times of each, in turns, after two that trace and warm up."""
+    """The times of ``rounds`` calls of each, in turns, after two calls that trace and warm up."""
     times: dict[Any, list[float]] = {key: [] for key in calls}
     for call in calls.values():
         call()
@@ -133,11 +133,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vgg16", type=Path, help="an .npz of VGG16 with all five LPIPS taps")
     parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--batch-size", type=int, default=64, help="of the peer and its twin")
+    parser.add_argument("--batch-size", type=int, default=64, help="batch size of the peer and its twin")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--product", type=int, default=4096, help="side of the matrices whose product is the peak")
     arguments = parser.parse_args()
-    tf.get_logger().setLevel("ERROR")  # it warns that several models were traced in one process
+    tf.get_logger().setLevel("ERROR")  # otherwise it warns that several models were traced
     torch.set_num_threads(arguments.threads)
     tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
     if not tf.config.list_physical_devices("GPU"):
@@ -146,12 +146,12 @@ def main() -> None:
         vgg16 = arguments.vgg16 or Path(folder) / "vgg16.npz"
         if arguments.vgg16 is None:
             write_random_taps(vgg16)
-            print("VGG16: the bundled weights up to tap 3, seeded noise beyond: speed does not depend on the values.\n")
+            print("VGG16: bundled weights up to tap 3, seeded noise beyond; speed does not depend on values.\n")
         measure(arguments, vgg16)
 
 
 def players_of(part: str, vgg16: Path, images: Array, default_images: Array) -> dict[str, Player]:
-    """Everyone's step with the losses up to ``part``; the twin is checked to compute what the peer does."""
+    """All steps with the losses up to ``part``, after checking that the twin computes what the peer does."""
     peer, batch = peer_of(part, vgg16), channels_first(images)
     with FlopCounterMode(display=False) as counter:
         peer.train_step(batch)
@@ -159,7 +159,7 @@ def players_of(part: str, vgg16: Path, images: Array, default_images: Array) -> 
     for name, build, own_images in ((TWIN, twin_of, images), (DEFAULT, default_of, default_images)):
         for precision in PRECISIONS:
             trainer = build(part, precision, vgg16)
-            if precision == "float32":  # the others compute the same
+            if precision == "float32":  # the other precision needs as many
                 flops = flops_of(trainer.train_step, tf.constant(own_images))
             if (name, precision) == (TWIN, "float32"):
                 difference = largest_difference(peer, trainer, images)
@@ -169,7 +169,7 @@ def players_of(part: str, vgg16: Path, images: Array, default_images: Array) -> 
 
 
 def measure(arguments: argparse.Namespace, vgg16: Path) -> None:
-    """Build every player, time all in turns, print."""
+    """Build all steps, time them in turns, print tables."""
     rng = np.random.default_rng(0)
     images = rng.random((arguments.batch_size, *IMAGE_SHAPE), dtype=np.float32)
     default_images = rng.random((preset("mnist").data.batch_size, *IMAGE_SHAPE), dtype=np.float32)
@@ -194,21 +194,21 @@ def measure(arguments: argparse.Namespace, vgg16: Path) -> None:
         return f"{flops / 1e9:.3f}, {flops * statistics.median(rates[part, name]) / peak:.0%}"
 
     names = list(dict.fromkeys(name for _, name in players))
-    print(f"Images per second on {arguments.threads} threads: median (quartiles), and times the peer's.\n")
+    print(f"Images per second on {arguments.threads} threads: median (quartiles), and the ratio to the peer.\n")
     print_table(names, rate_cell)
     found = ", ".join(f"{peak / 1e9:.0f} GFLOP/s in {precision}" for precision, peak in peaks.items())
-    print(f"\nGFLOP an image in convolutions and matrix products, and the share of the peak ({found}).\n")
+    print(f"\nGFLOP per image in convolutions and matrix products, and the share of the peak ({found}):\n")
     print_table(names, share_cell)
-    # The idle threads of one library may spin and slow the other.
+    # Idle threads of one library may spin and slow down the other.
     ratios = []
     for key in ((PARTS[-1], name) for name in names[:2]):
         alone = seconds_of({key: players[key].step}, arguments.rounds)[key]
         ratios.append(f"{key[1]}, {statistics.median(times[key]) / statistics.median(alone):.2f}")
-    print(f"\nSpeed of the full step without the others' over that in turns: {'; '.join(ratios)}.")
+    print(f"\nSpeed of the full step alone, relative to its speed in turns: {'; '.join(ratios)}.")
 
 
 def print_table(names: list[str], cell: Callable[[str, str], str]) -> None:
-    """A row a part, a column a player."""
+    """Print one row per part and one column per player."""
     print("| step | " + " | ".join(names) + " |")
     print("| --- |" + " --- |" * len(names))
     for part in PARTS:

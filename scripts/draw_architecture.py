@@ -1,4 +1,4 @@
-"""Draws docs/assets/architecture.svg from the model itself: an image goes through it, and every layer says its shape.
+"""Draw docs/assets/architecture.svg from the model itself, by passing an image through it and recording every layer.
 
 Run: python scripts/draw_architecture.py
 """
@@ -28,7 +28,7 @@ COLOURS = {"block": "#dbe9f6", "latent": "#fde8c8", "other": "#eeeeee"}
 
 @dataclass(frozen=True)
 class Step:
-    """A layer that an image or a latent went through."""
+    """A layer that an image or a latent passed through."""
 
     name: str
     shape: str
@@ -37,7 +37,7 @@ class Step:
 
 
 def recorded(model: keras.Model, *inputs: Any) -> tuple[list[Step], Any]:
-    """The layers of ``model`` in the order in which they were called, and the model's answer."""
+    """The layers of ``model`` in the order of their calls, and the model's output."""
     steps: list[Step] = []
     for layer in model._flatten_layers(include_self=False, recursive=False):
         _record(layer, steps)
@@ -65,7 +65,7 @@ def _describe(layer: Any, shape: tuple[int, ...]) -> Step:
 
 
 def draw(vae: VAE) -> str:
-    """The SVG: the encoder down the left side, the latent below, the decoder up the right side."""
+    """The SVG, with the encoder on the left (downwards), the latent below, and the decoder on the right (upwards)."""
     encoder, (mean, _) = recorded(vae.encoder, np.zeros((1, *vae.image_shape), "float32"))
     decoder, _ = recorded(vae.decoder, mean)
     image = Step("image", "×".join(map(str, vae.image_shape)))
@@ -96,7 +96,7 @@ def draw(vae: VAE) -> str:
 
 
 def _merged(steps: list[Step]) -> list[Step]:
-    """Mapping layers as one step, and the two heads as one."""
+    """Merge the mapping layers into one step, and the two heads into one."""
     found: list[Step] = []
     for step in steps:
         name = "mapping layers" if step.name.startswith("mapping") else step.name

@@ -1,9 +1,9 @@
-"""Train, measure, export and publish the models of the presets mnist-latent2, mnist-latent4 and mnist-latent16.
+"""Train, evaluate, export and publish the models of the presets mnist-latent2, mnist-latent4 and mnist-latent16.
 
     python scripts/publish_models.py --dataset mnist
 
-Writes saved_models/NAME/VERSION, the weights that `VAE.from_preset` loads, and the run's pictures in docs/assets. Steps
-that are done are not done again; a run that was stopped goes on from its last checkpoint.
+Writes saved_models/NAME/VERSION, the weights that `VAE.from_preset` loads, and the pictures in docs/assets. Finished
+steps are not repeated, and a stopped run continues from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def keras_vae(*arguments: str | Path) -> None:
 
 
 def make(name: str, run: Path, dataset: str) -> None:
-    """One model, measured and exported."""
+    """Train, evaluate and export one model."""
     if not (run / "model.keras").is_file():
         if any(run.glob("checkpoints/*")):
             keras_vae("train", "--resume", "--run-dir", run)
@@ -52,7 +52,7 @@ def make(name: str, run: Path, dataset: str) -> None:
 
 
 def install(name: str, run: Path) -> None:
-    """The weights and pictures of one model, to where the project keeps them."""
+    """Copy the weights and pictures of one model to their places in the project."""
     PUBLISHED_WEIGHTS.mkdir(exist_ok=True)
     with written_beside(PUBLISHED_WEIGHTS / f"{name}.weights.h5") as beside:
         keras.saving.load_model(run / "model.keras", safe_mode=True).save_weights(beside)
@@ -65,15 +65,15 @@ def install(name: str, run: Path) -> None:
 
 
 def main() -> None:
-    """Publish what is asked for."""
+    """Publish the named models."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", default=PUBLISHED, help=f"presets  [{' '.join(PUBLISHED)}]")
     parser.add_argument("--dataset", default="mnist", help="as for keras-vae train  [mnist]")
-    parser.add_argument("--run-dir", type=Path, default=Path("runs"), help="where the runs are  [runs]")
+    parser.add_argument("--run-dir", type=Path, default=Path("runs"), help="folder of the runs  [runs]")
     arguments = parser.parse_args()
     for name in arguments.names:
         make(name, arguments.run_dir / name, arguments.dataset)
-    # Afterwards: a model card says whether the checkout was changed when the model was exported.
+    # After all exports, because a model card says whether the checkout was modified during the export.
     for name in arguments.names:
         install(name, arguments.run_dir / name)
 

@@ -1,9 +1,9 @@
-"""Execute notebooks/quickstart.ipynb and write its outputs into it, as they are published.
+"""Execute notebooks/quickstart.ipynb and write its outputs into it, ready to be committed.
 
     python scripts/run_notebook.py
 
-It runs in a temporary folder, with the `keras-vae` that is installed. What is another on every machine or in every run
-is left out of the outputs: what is written to stderr, seconds, times of execution, the folder. Pictures get a palette.
+It runs in a temporary folder, with the installed `keras-vae`. Outputs that differ between machines or runs are removed:
+stderr, seconds, execution times, the folder. Pictures get a palette.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from keras_vae.files import written_beside
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / "quickstart.ipynb"
 CELL_SECONDS = 3600
-# Where a notebook runs there.
+# The folder in which Colab runs a notebook.
 COLAB_FOLDER = "/content"
-# `keras-vae train` ends each epoch's line with the seconds that it took.
+# `keras-vae train` ends each epoch's line with its seconds.
 _SECONDS = re.compile(r" · \d+ s$", re.MULTILINE)
 
 
@@ -37,7 +37,7 @@ def execute(notebook: Any, folder: Path) -> None:
     """Run every cell in ``folder``, with this environment's programs first in PATH.
 
     Raises:
-        nbclient.exceptions.CellExecutionError: with the cell and its traceback, where one fails.
+        nbclient.exceptions.CellExecutionError: if a cell fails, with the cell and its traceback.
     """
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     client = NotebookClient(
@@ -47,7 +47,7 @@ def execute(notebook: Any, folder: Path) -> None:
 
 
 def clean(notebook: Any, folder: Path) -> None:
-    """Leave of outputs and metadata what the next execution, in another ``folder``, gives again."""
+    """Keep only the outputs and metadata that another execution, in another ``folder``, would reproduce."""
     notebook.metadata.language_info = {"name": "python"}
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -61,7 +61,7 @@ def clean(notebook: Any, folder: Path) -> None:
 
 
 def _with_streams_joined(outputs: Iterable[Any]) -> list[Any]:
-    """What a program printed arrives in pieces that are cut anywhere."""
+    """Join the pieces of a program's output, which are cut at arbitrary positions."""
     joined: list[Any] = []
     for output in outputs:
         if joined and output.output_type == joined[-1].output_type == "stream":
@@ -72,7 +72,7 @@ def _with_streams_joined(outputs: Iterable[Any]) -> list[Any]:
 
 
 def _with_palette(encoded: str) -> str:
-    """A PNG in base64 with 256 colours: of plots and grey digits no one sees a difference."""
+    """A PNG in base64, reduced to 256 colours, which is invisible in plots and grey digits."""
     image = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
     written = io.BytesIO()
     image.quantize(256, dither=Image.Dither.NONE).save(written, "PNG", optimize=True)

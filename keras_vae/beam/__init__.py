@@ -1,6 +1,6 @@
-"""Batch jobs on Apache Beam over an exported model: encode, reconstruct and measure any number of images.
+"""Batch jobs on Apache Beam with an exported model: encode, reconstruct and evaluate any number of images.
 
-Needs the extra ``beam``; nothing of Beam is imported before a job is made.
+This needs the extra ``beam``. Beam is imported only when a job is created.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What passes between the steps of a job: images by the batch, since a step for each image would cost more than it."""
+"""The elements that pass between the steps of a job: batches of images, since a step per image would cost too much."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from keras_vae.data.dataset import Int32Array, UInt8Array
 
 @dataclass(frozen=True, eq=False)
 class ImageBatch:
-    """Some images of one part of the input, in their order.
+    """Consecutive images from one part of the input.
 
     Args:
-        part: the number of the part.
-        start: the place of the batch in its part.
-        names: of each image: its path, or that of its TFRecord file and, after a colon, the number of its record.
-        images: uint8 (N, H, W, C), N of at least 1.
-        labels: int32 (N,), -1 where an image has none.
+        part: number of the part.
+        start: position of the batch in its part.
+        names: name of each image: its path, or the path of its TFRecord file, a colon and the number of its record.
+        images: uint8 (N, H, W, C), N ≥ 1.
+        labels: int32 (N,), -1 for an image without a label.
     """
 
     part: int
@@ -29,11 +29,11 @@ class ImageBatch:
 
 
 class BadImage(NamedTuple):
-    """An image that a job goes on without.
+    """An image that a job leaves out.
 
     Args:
         name: as in `ImageBatch`.
-        reason: why, in one line.
+        reason: the reason, in one line.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The posteriors of any number of images, as Parquet or TFRecord shards."""
+"""Encode any number of images into Parquet or TFRecord shards."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def encode_images(
 ) -> Summary:
     """Encode images into ``latents-00003-of-00008.parquet`` (or ``.tfrecord.gz``), in the order of the input.
 
-    Each image has its ``name``, ``mean`` and ``log_var`` of L numbers (a spatial latent's in C order), and ``label``
-    where it has one.
+    Each row has ``name``, ``mean`` and ``log_var`` with L numbers each (a spatial latent in C order), and ``label`` if
+    the image has one.
 
     Args:
-        options: of the job.
+        options: the job's options.
         latent_format: ``parquet`` or ``tfrecord``.
-        say: receives a line for bad images.
+        say: called with a line about bad images.
 
     Raises:
-        InputError: as `run_job`, or when there is no such format.
-        BatchJobError: as `run_job`.
+        InputError: as in `run_job`, or if the format is unknown.
+        BatchJobError: as in `run_job`.
     """
     if latent_format not in _FORMATS:
         raise InputError(f"format must be one of {', '.join(_FORMATS)}, got {latent_format!r:.60}")

@@ -1,4 +1,4 @@
-"""How good the reconstructions of any number of images are."""
+"""Measure the reconstructions of any number of images."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Sums(NamedTuple):
     """Sums over images.
 
     Args:
-        images: how many.
-        figures: of each of `FIGURES`, float64.
-        kl: of the KL of each latent dimension, float64 (latent_dim,).
+        images: number of images.
+        figures: sum of each of `FIGURES`, float64.
+        kl: sum of the KL of each latent dimension, float64 (latent_dim,).
     """
 
     images: int
@@ -39,7 +39,7 @@ class Sums(NamedTuple):
 
 
 class Measure(beam.DoFn):
-    """From results of `model_handler.encode_and_reconstruct` the `Sums` of each batch.
+    """Computes the `Sums` of each batch from results of `model_handler.encode_and_reconstruct`.
 
     Args:
         variational: whether the model has a KL.
@@ -49,7 +49,7 @@ class Measure(beam.DoFn):
         self._variational = variational
 
     def setup(self) -> None:
-        """Read the weights of LPIPS and make the function that measures, once for each worker."""
+        """Read the weights of LPIPS and trace the measuring function, once per worker."""
         network = VGG16Features("bundled", TAPS, dtype="float32")
         heads = read_heads(network.weights_source, network.taps)
 
@@ -79,23 +79,23 @@ class Add(beam.CombineFn):
         self._latent_dim = latent_dim
 
     def create_accumulator(self) -> Sums:
-        """Nothing yet."""
+        """The sum of nothing."""
         return Sums(0, np.zeros(len(FIGURES)), np.zeros(self._latent_dim))
 
     def add_input(self, accumulator: Sums, sums: Sums) -> Sums:
-        """One more."""
+        """Add one."""
         figures, kl = accumulator.figures + sums.figures, accumulator.kl + sums.kl
         return Sums(accumulator.images + sums.images, figures, kl)
 
     def merge_accumulators(self, accumulators: Iterable[Sums]) -> Sums:
-        """All of them."""
+        """Add all."""
         total = self.create_accumulator()
         for accumulator in accumulators:
             total = self.add_input(total, accumulator)
         return total
 
     def extract_output(self, accumulator: Sums) -> Sums:
-        """As it is."""
+        """The sum itself."""
         return accumulator
 
 
@@ -103,15 +103,15 @@ class WriteFigures(beam.DoFn):
     """Writes means over all images into the summary.
 
     Args:
-        folder: of the job.
-        about: what else the summary says.
+        folder: folder of the job.
+        about: further entries of the summary.
     """
 
     def __init__(self, folder: str, about: Summary) -> None:
         self._folder, self._about = folder, about
 
     def process(self, start: None, sums: Sums, bad: Iterable[BadImage]) -> None:
-        """Write them; the one element of the input says nothing."""
+        """Write them. ``start``, the only element of the input, carries no information."""
         count = max(sums.images, 1)
         metrics: dict[str, Any] = {
             name: float(total / count) for name, total in zip(FIGURES, sums.figures, strict=True)
@@ -123,17 +123,18 @@ class WriteFigures(beam.DoFn):
 def evaluate_images(options: JobOptions, *, say: Callable[[str], None] = say_on_stderr) -> Summary:
     """Measure reconstructions through the posterior mean, over all images.
 
-    The summary's ``metrics``, each the mean over images and as `keras_vae.training.evaluation.evaluation_report` has it
-    of the same images: ``mse psnr ssim lpips``, and in nats ``kl`` and ``kl_per_dimension``, to N(0, 1). What needs
-    draws, or all images at once, is left to that: ELBO, importance sampling, Fréchet distances.
+    The summary's ``metrics`` are means over images: ``mse psnr ssim lpips``, and the KL to N(0, 1) in nats as ``kl``
+    and ``kl_per_dimension``. They equal those of `keras_vae.training.evaluation.evaluation_report` on the same images.
+    That function also measures what needs random draws or all images at once: ELBO, importance sampling, Fréchet
+    distances.
 
     Args:
-        options: of the job.
-        say: receives a line for bad images.
+        options: the job's options.
+        say: called with a line about bad images.
 
     Raises:
-        InputError: as `run_job`.
-        BatchJobError: as `run_job`.
+        InputError: as in `run_job`.
+        BatchJobError: as in `run_job`.
     """
     return run_job(options, model_handler.encode_and_reconstruct, _into_figures, say)
 

@@ -1,4 +1,4 @@
-"""A batch job from end to end: its options, its pipeline, its run on a runner, and the folder that it leaves."""
+"""A batch job from end to end: options, pipeline, run, and the folder with the results."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from keras_vae.export.operations import check_operations
 from keras_vae.files import folder_written_beside
 from keras_vae.models.batches import images_at_a_time
 
-# Bad images that are named where a job fails for them; its folder, which would list all, is not kept.
+# How many bad images are named if a job fails because of them; the folder that would list all is not kept.
 _BAD_SHOWN = 20
-# What a worker raised, in whatever a runner makes of it.
+# Finds a worker's error in the error that a runner raises.
 _INPUT_ERROR = re.compile(r"(?:keras_vae\.errors\.)?InputError: (.+?)(?: \[while running .*)?$", re.MULTILINE)
 
-# TensorFlow reads it when it starts, so it is for new processes alone.
+# TensorFlow reads it at start-up, so it affects new processes only.
 _THREADS = "TF_NUM_INTRAOP_THREADS"
 
 Summary: TypeAlias = dict[str, Any]
@@ -49,18 +49,18 @@ Finish: TypeAlias = Callable[[Any, Any, str, Summary], None]
 
 @dataclass(frozen=True)
 class JobOptions:
-    """What a job reads, what it leaves, and where it runs.
+    """What a job reads, what it writes, and where it runs.
 
     Args:
-        model: folder of an exported version, where every worker finds it.
-        dataset: ``tfrecord:PATTERN``, ``tfrecord:DIR`` or ``images:PATTERN``, where every worker finds it.
-        out: the folder to make, where every worker can write; it may be an address that TensorFlow's file systems
-            know, such as ``gs://bucket/latents``.
-        split: which split of a ``tfrecord:DIR`` that has some.
-        batch_size: images at a time, by default `images_at_a_time`.
-        runner: as Beam calls it.
-        pipeline_options: Beam's own, as on a command line.
-        overwrite: replace what another job left in ``out``.
+        model: folder of an exported version, reachable by every worker.
+        dataset: ``tfrecord:PATTERN``, ``tfrecord:DIR`` or ``images:PATTERN``, reachable by every worker.
+        out: the folder to create, writable by every worker. It may be a URL that TensorFlow's file systems know, for
+            example ``gs://bucket/latents``.
+        split: the split to read from a ``tfrecord:DIR`` that has splits.
+        batch_size: images per batch, by default `images_at_a_time`.
+        runner: Beam's name of the runner.
+        pipeline_options: Beam's own options, as on a command line.
+        overwrite: replace the results of another job in ``out``.
     """
 
     model: Path
@@ -74,28 +74,29 @@ class JobOptions:
 
 
 def say_on_stderr(line: str) -> None:
-    """A line for the person, beside the output."""
+    """Print a line for the user without mixing it with the output."""
     print(line, file=sys.stderr)
 
 
 def run_job(
     options: JobOptions, infer: Infer, finish_for: Callable[[Manifest], Finish], say: Callable[[str], None]
 ) -> Summary:
-    """Read the images, put them through the model and finish; the folder appears whole or not at all.
+    """Run a job. Its folder appears completely or not at all.
 
     Args:
-        options: of the job.
-        infer: what is computed of each batch; see `ExportedModelHandler`.
-        finish_for: from what is known of the model, what appends to the pipeline: it is given results, bad images,
-            the folder to write into and what the summary is to say of the job, and has to write that summary last.
-        say: receives a line for bad images.
+        options: the job's options.
+        infer: the computation for each batch; see `ExportedModelHandler`.
+        finish_for: given the model's manifest, returns a function that appends the last steps to the pipeline. It is
+            called with the results, the bad images, the folder to write into and the summary's entries about the job,
+            and must write the summary last.
+        say: called with a line about bad images.
 
     Returns:
-        What ``summary.json`` says.
+        the contents of ``summary.json``.
 
     Raises:
-        InputError: when model, images, place or pipeline options cannot be used.
-        BatchJobError: when 1% of the images or more are bad, or the runner failed.
+        InputError: if model, images, output folder or pipeline options cannot be used.
+        BatchJobError: if 1% of the images or more are bad, or if the runner fails.
     """
     beam_options = parse_pipeline_options(options.runner, options.pipeline_options)
     manifest = check_manifest(options.model)
@@ -127,7 +128,7 @@ def run_job(
 
 
 def into_shards(shard_format: ShardFormat) -> Finish:
-    """What writes results as shards of that format."""
+    """The last steps of a job that writes shards in the given format."""
 
     def finish(results: Any, bad: Any, folder: str, about: Summary) -> None:
         fragments = results | "Write" >> beam.ParDo(WriteShards(folder, shard_format))
@@ -144,17 +145,17 @@ def into_shards(shard_format: ShardFormat) -> Finish:
 
 
 def parse_pipeline_options(runner: str, flags: tuple[str, ...]) -> PipelineOptions:
-    """Beam's options.
+    """Parse Beam's options.
 
     Raises:
-        InputError: when one is unknown or has a value that it cannot have.
+        InputError: if an option is unknown or its value is invalid.
     """
 
     def refuse(message: str) -> None:
-        raise InputError(f"pipeline options: {message}; they are those of Apache Beam, after --")
+        raise InputError(f"pipeline options: {message}; options after -- are those of Apache Beam")
 
     def check(parser: Any) -> None:
-        # Beam itself would pass over what it does not know.
+        # Beam itself ignores unknown options.
         parser.error = refuse
         parser.parse_args(list(flags))
 
@@ -164,31 +165,31 @@ def parse_pipeline_options(runner: str, flags: tuple[str, ...]) -> PipelineOptio
 
 
 def check_place(out: str, *, overwrite: bool) -> None:
-    """Check, changing nothing, that a job's folder can be made there.
+    """Check that a job's folder can be created there, without changing anything.
 
     Raises:
-        InputError: when there is something that is not to be replaced, or the place cannot be written.
+        InputError: if something is there that must not be replaced, or if the folder cannot be written.
     """
     try:
         found = {name.rstrip("/") for name in tf.io.gfile.listdir(out)} if tf.io.gfile.isdir(out) else None
         if found is None and tf.io.gfile.exists(out):
-            raise InputError(f"{out}: exists and is no folder; choose another")
+            raise InputError(f"{out}: exists and is not a folder; choose another")
     except tf.errors.OpError as error:
         raise InputError(f"{out}: cannot be looked up ({error.message})") from error
     if found:
-        # Whoever keeps something beside the shards does not lose it with them.
+        # Other files beside the shards must not be lost with them.
         if not found <= _files_of_job(out):
-            raise InputError(f"{out}: exists and holds something else than a job's results; choose another")
+            raise InputError(f"{out}: exists and holds other files than a job's results; choose another")
         if not overwrite:
             raise InputError(f"{out}: holds a job's results already; replace them with --overwrite, or choose another")
     if not _is_remote(out):
         nearest = next(parent for parent in Path(out).resolve().parents if os.path.lexists(parent))
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-            raise InputError(f"{out}: {nearest} is no directory that can be written; choose another")
+            raise InputError(f"{out}: {nearest} is not a writable directory; choose another")
 
 
 def _files_of_job(folder: str) -> set[str]:
-    """What the summary there says is in the folder; nothing where there is none of ours."""
+    """The files that the folder's summary lists; none if the folder has no summary of ours."""
     try:
         summary = _read_summary(folder)
         if summary["format"] != FORMAT:
@@ -204,9 +205,9 @@ def _is_remote(out: str) -> bool:
 
 @contextmanager
 def _written_whole(out: str) -> Iterator[str]:
-    """The folder to write into, which becomes ``out`` when the block is done and is removed when it fails.
+    """The folder to write into. It becomes ``out`` at the end of the block, and is removed if the block fails.
 
-    A remote one cannot be renamed, so it is written in its place, in which the summary comes last.
+    A remote folder cannot be renamed, so it is written in place, with the summary last.
     """
     try:
         if _is_remote(out):
@@ -218,7 +219,7 @@ def _written_whole(out: str) -> Iterator[str]:
                 tf.io.gfile.rmtree(out)
                 raise
         else:
-            # Absolute, since workers may run elsewhere.
+            # Absolute, since workers may have another working directory.
             with folder_written_beside(Path(out)) as beside:
                 yield str(beside)
     except (OSError, tf.errors.OpError) as error:
@@ -228,30 +229,30 @@ def _written_whole(out: str) -> Iterator[str]:
 def _runner(name: str, options: PipelineOptions) -> Any:
     if name != "DirectRunner":
         return name
-    # Beam's DirectRunner would download a program first, Prism, and fall back to this one where that fails.
+    # Beam's DirectRunner would first try to download a program, Prism, and fall back to this runner.
     encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
     provision = beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
     return FnApiRunner(provision_info=ExtendedProvisionInfo(provision))
 
 
 def _run(pipeline: beam.Pipeline, options: PipelineOptions) -> None:
-    # A worker in this process logs an error that also comes as an exception.
+    # A worker in this process logs errors that are also raised.
     log = _logging_nothing() if isinstance(pipeline.runner, FnApiRunner) else nullcontext()
     try:
         with _sharing_cores(options.view_as(DirectOptions)), log:
             state = pipeline.run().wait_until_finish()
-    except Exception as error:  # whatever a runner makes of what happened in a worker
+    except Exception as error:  # runners wrap a worker's error in different kinds
         if found := _INPUT_ERROR.findall(f"{type(error).__name__}: {error}"):
             raise InputError(found[-1]) from error
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no reason given"]
         raise BatchJobError(f"the job failed: {lines[-1]:.500}") from error
     if state != PipelineState.DONE:
-        raise BatchJobError(f"the job ended as {state}; its runner's log says why")
+        raise BatchJobError(f"the job ended as {state}; see the runner's log")
 
 
 @contextmanager
 def _sharing_cores(options: DirectOptions) -> Iterator[None]:
-    """Has processes on this machine take a part of its cores each; each with all, they would be in each other's way."""
+    """Divide the cores among the processes on this machine, which would otherwise compete for all of them."""
     if options.direct_running_mode != "multi_processing" or _THREADS in os.environ:
         yield
         return
@@ -283,7 +284,7 @@ def _checked_summary(folder: str, options: JobOptions, say: Callable[[str], None
             with tf.io.gfile.GFile(posixpath.join(folder, BAD_IMAGES)) as file:
                 for _, line in zip(range(_BAD_SHOWN), file, strict=False):
                     say(line.rstrip())
-            raise BatchJobError(f"{found}, and nothing is written; a job goes on without them below 1%")
+            raise BatchJobError(f"{found}, and nothing was written; only fewer than 1% are left out")
         say(f"{found} and left out; {posixpath.join(options.out, BAD_IMAGES)} names them")
     return summary
 

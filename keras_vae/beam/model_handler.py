@@ -19,12 +19,12 @@ Infer: TypeAlias = Callable[[ExportedVAE, Any, Any], Arrays]
 
 
 class ExportedModelHandler(ModelHandler[ImageBatch, PredictionResult, ExportedVAE]):
-    """Loads a published version in each worker as `load_exported` does: unchanged, and with no graph that reaches out.
+    """Loads a published version in each worker, with the checks of `load_exported`.
 
     Args:
-        folder: of the version, where every worker finds it.
-        infer: what is computed of images float32 (N, H, W, C) and labels int32 (N,), which are None for a model that
-            is not conditional; a function of a module, since workers are sent its name.
+        folder: folder of the version, reachable by every worker.
+        infer: the computation, given images float32 (N, H, W, C) and labels int32 (N,), or None for a model that is not
+            conditional. It must be a module-level function, since workers receive its name.
     """
 
     def __init__(self, folder: str, infer: Infer) -> None:
@@ -32,28 +32,28 @@ class ExportedModelHandler(ModelHandler[ImageBatch, PredictionResult, ExportedVA
         self._folder, self._infer = folder, infer
 
     def load_model(self) -> ExportedVAE:
-        """The model, once for each process."""
+        """Load the model, once per process."""
         return load_exported(Path(self._folder))
 
     def run_inference(
         self, batch: Sequence[ImageBatch], model: ExportedVAE, inference_args: dict[str, Any] | None = None
     ) -> Iterable[PredictionResult]:
-        """For each batch of images, what was computed of it."""
+        """Run the computation on each batch of images."""
         for images in batch:
             pixels = tf.cast(images.images, tf.float32) / 255.0
             labels = None if model.num_classes is None else images.labels
             yield PredictionResult(images, self._infer(model, pixels, labels), self._folder)
 
     def batch_elements_kwargs(self) -> dict[str, int]:
-        """What arrives is as many images as the model takes at a time already."""
+        """Do not regroup: each element is a full batch of images already."""
         return {"min_batch_size": 1, "max_batch_size": 1}
 
     def get_num_bytes(self, batch: Sequence[ImageBatch]) -> int:
-        """The pixels' size; Beam's own way is to pickle them."""
+        """Size of the pixels. Beam's default would pickle them."""
         return sum(images.images.nbytes for images in batch)
 
     def get_metrics_namespace(self) -> str:
-        """Under which Beam counts and times the calls."""
+        """Namespace in which Beam counts and times the calls."""
         return "keras_vae"
 
 
@@ -69,6 +69,6 @@ def reconstruct(model: ExportedVAE, images: Any, labels: Any) -> Arrays:
 
 
 def encode_and_reconstruct(model: ExportedVAE, images: Any, labels: Any) -> Arrays:
-    """What `encode` and `reconstruct` give."""
+    """The results of `encode` and `reconstruct`."""
     encoded = encode(model, images, labels)
     return {"reconstruction": model.decode(encoded["mean"], labels).numpy(), **encoded}

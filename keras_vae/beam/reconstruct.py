@@ -1,4 +1,4 @@
-"""The reconstructions of any number of images, as TFRecord shards that every command reads as images again."""
+"""Reconstruct any number of images into TFRecord shards, which every command can read as images."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from keras_vae.beam.sinks import TFRecordImages
 def reconstruct_images(options: JobOptions, *, say: Callable[[str], None] = say_on_stderr) -> Summary:
     """Reconstruct images through the posterior mean into ``reconstructions-00003-of-00008.tfrecord.gz``.
 
-    Each image has its ``image/encoded``, an 8-bit PNG, its ``name``, and ``label`` where it has one, in the order of
-    the input.
+    Each record has ``image/encoded`` (an 8-bit PNG), ``name``, and ``label`` if the image has one. Records keep the
+    order of the input.
 
     Args:
-        options: of the job.
-        say: receives a line for bad images.
+        options: the job's options.
+        say: called with a line about bad images.
 
     Raises:
-        InputError: as `run_job`.
-        BatchJobError: as `run_job`.
+        InputError: as in `run_job`.
+        BatchJobError: as in `run_job`.
     """
     return run_job(options, model_handler.reconstruct, lambda manifest: into_shards(TFRecordImages()), say)

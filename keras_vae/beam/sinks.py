@@ -1,7 +1,7 @@
-"""Where a job's results go: shards that get their names when all are written, so that none is there twice.
+"""Write a job's results as shards that are named at the end, so that retries leave no duplicates.
 
-A worker writes under names of its own; what an attempt left that failed is under a name that nobody knows. Only the
-names that reach `NameShards` are of attempts that succeeded.
+Workers write under random names. The files of failed attempts keep names that no one knows, because only the names of
+successful attempts reach `NameShards`.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from keras_vae.data.tfrecord import IMAGE_KEY, LABEL_KEY
 
 SUMMARY, BAD_IMAGES = "summary.json", "bad_images.txt"
 FORMAT = "keras-vae batch job 1"
-"""By this in its summary a folder is known as ours."""
+"""The entry of a summary that marks a folder as ours."""
 UNNAMED = ".unnamed"
-"""The folder of shards that have no name yet."""
+"""Folder of the shards that are not named yet."""
 
 _ROW_GROUP_BYTES = 16 << 20
 
 
 class Fragment(NamedTuple):
-    """A file that was written, of images that follow each other in one part of the input.
+    """A written file with consecutive images from one part of the input.
 
     Args:
-        part: the number of the part.
-        start: the place of its first image in the part.
-        path: of the file.
-        images: how many are in it.
+        part: number of the part.
+        start: position of its first image in the part.
+        path: path of the file.
+        images: number of images in it.
     """
 
     part: int
@@ -61,7 +61,7 @@ class Writer(Protocol):
 
 
 class ShardFormat(Protocol):
-    """How shards are written, and what they are called: ``prefix-00003-of-00008`` and the suffix."""
+    """How shards are written and named: ``prefix-00003-of-00008``, then the suffix."""
 
     prefix: str
     suffix: str
@@ -71,7 +71,7 @@ class ShardFormat(Protocol):
 
 
 class ParquetLatents:
-    """Parquet: ``name`` string, ``mean`` and ``log_var`` lists of L float32, ``label`` int32, null where there is none.
+    """Parquet: ``name`` string, ``mean`` and ``log_var`` lists of L float32, ``label`` int32 or null.
 
     Args:
         latent_dim: L.
@@ -88,7 +88,7 @@ class ParquetLatents:
 
 
 class TFRecordLatents:
-    """Gzipped TFRecords of tf.Example: ``name``, ``mean`` and ``log_var`` of L floats, ``label`` where there is one."""
+    """Gzipped TFRecords of tf.Example: ``name``, ``mean`` and ``log_var`` with L floats, ``label`` if known."""
 
     prefix, suffix = "latents", ".tfrecord.gz"
 
@@ -98,7 +98,7 @@ class TFRecordLatents:
 
 
 class TFRecordImages:
-    """Gzipped TFRecords of tf.Example: ``image/encoded``, a PNG, ``name``, ``label`` where there is one."""
+    """Gzipped TFRecords of tf.Example: ``image/encoded`` (a PNG), ``name``, and ``label`` if known."""
 
     prefix, suffix = "reconstructions", ".tfrecord.gz"
 
@@ -125,7 +125,7 @@ class _ParquetWriter:
             pa.array(images.labels, mask=images.labels < 0),
         ]
         self._waiting.append(pa.Table.from_arrays(columns, schema=self._schema))
-        # A row group for every batch would make files slow to read.
+        # One row group per batch would make files slow to read.
         if sum(table.nbytes for table in self._waiting) >= _ROW_GROUP_BYTES:
             self._flush()
 
@@ -141,7 +141,7 @@ class _ParquetWriter:
 
 
 class _GFile(io.RawIOBase):
-    """A file of TensorFlow's file systems, new, as one of Python's, which PyArrow asks for."""
+    """A new file on one of TensorFlow's file systems as the Python file object that PyArrow needs."""
 
     def __init__(self, path: str) -> None:
         self._file = tf.io.gfile.GFile(path, "wb")
@@ -193,18 +193,18 @@ def _image_features(result: PredictionResult) -> Iterator[dict[str, tf.train.Fea
 
 
 class WriteShards(beam.DoFn):
-    """From results of `RunInference` over `ImageBatch`es `Fragment`s, a file for each part that is read in one go.
+    """Writes results of `RunInference` into one file per part, and yields a `Fragment` for each file.
 
     Args:
-        folder: of the job.
-        shard_format: of the files.
+        folder: folder of the job.
+        shard_format: format of the files.
     """
 
     def __init__(self, folder: str, shard_format: ShardFormat) -> None:
         self._folder, self._format = posixpath.join(folder, UNNAMED), shard_format
 
     def start_bundle(self) -> None:
-        """Nothing is open yet."""
+        """Start without an open file."""
         self._writer: Writer | None = None
         self._fragment = Fragment(-1, 0, "", 0)
 
@@ -212,7 +212,7 @@ class WriteShards(beam.DoFn):
         """Append a batch."""
         images = result.example
         if self._writer is None or self._fragment.part != images.part:
-            # Parts follow each other, so that no more than one file is open.
+            # Parts arrive one after another, so one open file is enough.
             yield from self._close()
             self._open(images.part, images.start)
         assert self._writer is not None
@@ -237,21 +237,21 @@ class WriteShards(beam.DoFn):
 
 
 class NameShards(beam.DoFn):
-    """Gives every fragment of a finished job its name, in the order of the input, and writes the summary.
+    """Names the fragments of a finished job in the order of the input, and writes the summary.
 
-    A second attempt finds what the first has renamed, and goes on.
+    A second attempt recognises the files that the first has renamed, and continues.
 
     Args:
-        folder: of the job.
-        shard_format: of the files.
-        about: what the summary says besides ``format images bad_images shards``.
+        folder: folder of the job.
+        shard_format: format of the files.
+        about: entries of the summary besides ``format images bad_images shards``.
     """
 
     def __init__(self, folder: str, shard_format: ShardFormat, about: dict[str, Any]) -> None:
         self._folder, self._format, self._about = folder, shard_format, about
 
     def process(self, start: None, fragments: Iterable[Fragment], bad: Iterable[BadImage]) -> None:
-        """Name all ``fragments``; ``bad`` are all bad images, and the one element of the input says nothing."""
+        """Name all ``fragments`` and list all ``bad`` images; ``start``, the only element, carries nothing."""
         fragments = sorted(fragments)
         shards = []
         for number, fragment in enumerate(fragments):
@@ -265,7 +265,7 @@ class NameShards(beam.DoFn):
 
 
 def write_summary(folder: str, summary: dict[str, Any], bad: Iterable[BadImage]) -> None:
-    """Write ``bad_images.txt``, a line ``name: reason`` for each, and then ``summary.json``, the job's last file."""
+    """Write ``bad_images.txt`` with a line ``name: reason`` per image, then ``summary.json``, the job's last file."""
     lines = [" ".join(f"{image.name}: {image.reason}".split()) for image in sorted(bad)]
     with tf.io.gfile.GFile(posixpath.join(folder, BAD_IMAGES), "w") as file:
         file.write("".join(f"{line}\n" for line in lines))

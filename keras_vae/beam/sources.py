@@ -1,4 +1,4 @@
-"""Where a job's images come from: TFRecord files or image files, in parts that workers read each for itself."""
+"""Read a job's images from TFRecord files or image files, in parts that workers read independently."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from keras_vae.errors import InputError
 
 RECORDS, IMAGES = "tfrecord:", "images:"
 BAD = "bad"
-"""The tag of `ReadImages`'s second output."""
+"""Tag of the second output of `ReadImages`."""
 
 _FILES_IN_A_PART = 2048
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -42,12 +42,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Part:
-    """What one worker reads from end to end.
+    """A piece of the input that one worker reads from end to end.
 
     Args:
-        number: its place in the input.
-        files: one TFRecord file, or some image files.
-        is_records: which of the two.
+        number: position of the part in the input.
+        files: one TFRecord file, or several image files.
+        is_records: whether it is a TFRecord file.
     """
 
     number: int
@@ -56,13 +56,12 @@ class Part:
 
 
 def find_parts(dataset: str, split: str = "test") -> list[Part]:
-    """The parts of ``tfrecord:PATTERN``, ``tfrecord:DIR`` (its ``split``, where it has some) or ``images:PATTERN``.
+    """The parts of ``tfrecord:PATTERN``, ``tfrecord:DIR`` (its ``split``, if it has splits) or ``images:PATTERN``.
 
-    Every TFRecord file is a part, and so are every 2,048 image files. ``**`` in a pattern of images is any number of
-    folders.
+    A part is one TFRecord file or 2,048 image files. ``**`` in a pattern of images matches any number of folders.
 
     Raises:
-        InputError: when it is none of these, or there is no such file.
+        InputError: if ``dataset`` is none of these, or if no file matches.
     """
     if dataset.startswith(RECORDS):
         files = _find_record_files(dataset.removeprefix(RECORDS), split)
@@ -103,19 +102,19 @@ def _find_image_files(pattern: str) -> list[str]:
 
 
 class ReadImages(beam.DoFn):
-    """From each `Part` its `ImageBatch`es, and as the output `BAD` a `BadImage` for each that is left out.
+    """Reads the `ImageBatch`es of each `Part`, and yields a `BadImage` to the output `BAD` for each image left out.
 
-    An image is bad when it cannot be decoded, when one of a TFRecord is not of the model's size, when a file announces
-    more pixels than are safe to decode, and when a conditional model has no such label. Metrics count ``images`` that
-    are read and ``bad_images``. While a batch is worked on, the next one is decoded.
+    An image is bad if it cannot be decoded, if it claims more pixels than are safe to decode, if an image in a TFRecord
+    does not have the model's size, or if a conditional model does not know its label. Metrics count ``images`` and
+    ``bad_images``. While one batch is processed, the next one is decoded.
 
     Args:
-        framing: what image files are made into; TFRecords have to have its shape.
-        num_classes: of a conditional model, else None.
-        batch_size: images at a time.
+        framing: how image files are resized and cropped; images in TFRecords must have its shape.
+        num_classes: number of classes of a conditional model, else None.
+        batch_size: images per batch.
 
     Raises:
-        InputError: when a TFRecord file is damaged.
+        InputError: if a TFRecord file is damaged.
     """
 
     def __init__(self, framing: Framing, num_classes: int | None, batch_size: int) -> None:
@@ -173,11 +172,11 @@ class ReadImages(beam.DoFn):
 
 
 class RecordDecoder:
-    """Serialised tf.Examples of PNG or JPEG images to pixels, by the batch; one by one where a batch has a bad one.
+    """Decodes batches of serialised tf.Examples with PNG or JPEG images; one by one if a batch contains a bad image.
 
     Args:
-        shape: (H, W, C) of every image; what has another height or width is not decoded.
-        num_classes: which labels are right, or None where they do not matter.
+        shape: (H, W, C) of every image; images with another height or width are not decoded.
+        num_classes: number of valid labels, or None if labels do not matter.
     """
 
     def __init__(self, shape: tuple[int, int, int], num_classes: int | None) -> None:
@@ -186,7 +185,7 @@ class RecordDecoder:
         self._to_pixels = _pixel_decoder(shape)
 
     def decode(self, records: tf.Tensor) -> tuple[UInt8Array, npt.NDArray[np.int64], dict[int, str]]:
-        """Images uint8 (M, H, W, C) of the good records, labels (N,) of all, row → fault of those that are not good."""
+        """Returns images uint8 (M, H, W, C) of the good records, labels (N,) of all records, and faults by row."""
         faults: dict[int, str] = {}
         encoded, labels = self._parse(records, faults)
         for row in range(len(labels)):
@@ -204,7 +203,7 @@ class RecordDecoder:
             parsed = parse_examples(records, features)
         except REFUSALS:
             if len(records) == 1:
-                faults[0] = f"is no tf.Example with {IMAGE_KEY} and, if there are labels, {LABEL_KEY}"
+                faults[0] = f"is not a tf.Example with {IMAGE_KEY} and, if there are labels, {LABEL_KEY}"
                 return np.array([b""], object), np.array([_NO_LABEL])
             parts = []
             for row in range(len(records)):
@@ -217,12 +216,12 @@ class RecordDecoder:
         return parsed[IMAGE_KEY].numpy(), parsed[LABEL_KEY].numpy()
 
     def _find_fault(self, encoded: bytes, label: int) -> str | None:
-        """What is wrong, as far as can be told without decoding."""
+        """Find a fault that shows without decoding."""
         if self._num_classes is not None and not 0 <= label < self._num_classes:
             which = "no label" if label == _NO_LABEL else f"the label {label}"
-            return f"has {which}; the model is conditional and has the labels 0 to {self._num_classes - 1}"
+            return f"has {which}; the conditional model knows the labels 0 to {self._num_classes - 1}"
         if not _NO_LABEL <= label < 1 << 31:
-            return f"has the label {label}, which is the number of no class"
+            return f"has the label {label}, which is not a class number"
         if encoded.startswith(_PNG):
             if encoded[16:24] == self._png_size:
                 return None
@@ -249,7 +248,7 @@ class RecordDecoder:
         return pixels
 
 
-@functools.cache  # traced once in a process
+@functools.cache  # traced once per process
 def _pixel_decoder(shape: tuple[int, int, int]) -> Callable[[tf.Tensor], tf.Tensor]:
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)
     def decode(encoded: tf.Tensor) -> tf.Tensor:
@@ -261,7 +260,7 @@ def _pixel_decoder(shape: tuple[int, int, int]) -> Callable[[tf.Tensor], tf.Tens
 
 
 def _text(path: str) -> str:
-    """A path as text, whatever bytes it is of."""
+    """A path as text, even if its bytes are not valid UTF-8."""
     return os.fsencode(path).decode(errors="backslashreplace")
 
 

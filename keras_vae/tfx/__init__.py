@@ -1,6 +1,6 @@
-"""TensorFlow Extended: a Trainer's ``run_fn`` over this library's own parts, and a pipeline around it.
+"""TensorFlow Extended: a ``run_fn`` for the Trainer, and a pipeline around it.
 
-TFX itself is needed by `create_pipeline` alone (the extra ``tfx``).
+Only `create_pipeline` needs TFX itself (the extra ``tfx``).
 """
 
 from typing import TYPE_CHECKING

@@ -27,7 +27,7 @@ from keras_vae.training.saving import save_model
 
 
 class FnArgs(Protocol):
-    """What is read of ``tfx.components.FnArgs``."""
+    """The attributes of ``tfx.components.FnArgs`` that `run_fn` reads."""
 
     train_files: Sequence[str]
     eval_files: Sequence[str]
@@ -39,19 +39,19 @@ class FnArgs(Protocol):
 
 
 def run_fn(fn_args: FnArgs) -> None:
-    """Train a VAE on tf.Examples for ``train_steps`` steps, evaluate ``eval_steps``, export the SavedModel.
+    """Train a VAE on tf.Examples for ``train_steps``, evaluate it on ``eval_steps`` batches, export the SavedModel.
 
-    ``model_run_dir`` becomes a run directory, with metrics, TensorBoard logs, pictures and model; the SavedModel of
-    the averaged weights goes to ``serving_model_dir``. Without ``train_steps`` the configuration's epochs are trained,
-    without ``eval_steps`` the whole split is evaluated, after every epoch.
+    ``model_run_dir`` becomes a run directory with metrics, TensorBoard logs, pictures and model. The SavedModel of the
+    averaged weights goes to ``serving_model_dir``. Without ``train_steps``, training takes the configured number of
+    epochs. Evaluation follows every epoch, without ``eval_steps`` on the whole split.
 
     Args:
-        fn_args: from TFX. ``train_files`` and ``eval_files`` match gzipped TFRecord files of tf.Example with
-            ``image/encoded`` (PNG or JPEG bytes) and, if there are labels, ``label`` (one int64); ``custom_config`` is
-            as for `keras_vae.tfx.settings.run_config`.
+        fn_args: TFX's arguments. ``train_files`` and ``eval_files`` match gzipped TFRecord files of tf.Example with
+            ``image/encoded`` (PNG or JPEG bytes) and optionally ``label`` (one int64). ``custom_config`` is described
+            at `keras_vae.tfx.settings.run_config`.
 
     Raises:
-        InputError: when settings, files or folders cannot be used; the message names which.
+        InputError: if settings, files or folders cannot be used; the message names them.
     """
     config = run_config(fn_args.custom_config, fn_args.train_steps)
     run_path = _local(fn_args.model_run_dir, "model_run_dir")
@@ -65,19 +65,19 @@ def run_fn(fn_args: FnArgs) -> None:
     train_steps = fn_args.train_steps or config.epochs * epoch_steps
     config = config.replace(epochs=-(-train_steps // epoch_steps))
     trainer = _build(config, train_steps)
-    # What a try that failed left there goes.
+    # Replaces what a failed attempt left there.
     run = RunDirectory.create(run_path, overwrite=True)
     run.write_config(config, {"data": dataset.describe(), "environment": describe_environment(config)})
     _fit(run, config, dataset, trainer, train_steps, fn_args.eval_steps)
     measure_scaling_factor(trainer.inference_vae, dataset.train, config.seed)
     save_model(trainer.inference_vae, run.model)
-    from keras_vae.export.signatures import write_saved_model  # deferred: training needs none of it
+    from keras_vae.export.signatures import write_saved_model  # deferred: training does not need it
 
     write_saved_model(trainer.inference_vae, model_path)
 
 
 class _StopAfter(keras.callbacks.Callback):
-    """Ends training after so many steps, wherever in an epoch that is."""
+    """Ends training after the given number of steps, even within an epoch."""
 
     def __init__(self, steps: int) -> None:
         super().__init__()
@@ -93,27 +93,27 @@ class _StopAfter(keras.callbacks.Callback):
 
 def _local(path: str, name: str) -> Path:
     if "://" in path:
-        raise InputError(f"{name}: {path} is no local folder; run the Trainer with a pipeline_root on a file system")
+        raise InputError(f"{name}: {path} is not a local folder; run the Trainer with a pipeline_root on a file system")
     return Path(path)
 
 
 def _check_labels(config: RunConfig, dataset: ImageDataset) -> None:
     if config.model.num_classes is None:
         if config.data.conditional:
-            raise InputError("data.conditional is set, and the records have no label")
+            raise InputError("data.conditional is set, but the records have no label")
         return
     for split, name in ((dataset.train, "training"), (dataset.test, "evaluation")):
         if not split.has_labels:
-            raise InputError(f"model.num_classes is set, and the {name} records have no label")
+            raise InputError(f"model.num_classes is set, but the {name} records have no label")
     if dataset.num_classes is not None and dataset.num_classes > config.model.num_classes:
         raise InputError(f"model.num_classes must be at least {dataset.num_classes}, got {config.model.num_classes}")
 
 
 def _build(config: RunConfig, train_steps: int) -> VAETrainer:
     try:
-        # One epoch of them all: the schedules' shares are of train_steps, which need be no whole epochs.
+        # As one epoch: the schedules refer to train_steps, which need not be a whole number of epochs.
         return build_trainer(config.replace(epochs=1), train_steps)
-    except ValueError as error:  # widths that heads or groups do not divide, say
+    except ValueError as error:  # for example widths that heads or groups do not divide
         raise InputError(f"custom_config: {error}") from error
 
 

@@ -27,21 +27,21 @@ def create_pipeline(
     """ImportExampleGen → StatisticsGen → SchemaGen → Trainer → Pusher.
 
     Args:
-        pipeline_name: by which TFX finds earlier runs.
-        pipeline_root: local folder of everything that the components write.
-        data_root: what ``keras-vae to-tfrecord`` wrote: folders ``train`` and ``test``.
+        pipeline_name: name by which TFX finds earlier runs.
+        pipeline_root: local folder for everything that the components write.
+        data_root: the folder that ``keras-vae to-tfrecord`` wrote, with ``train`` and ``test``.
         serving_model_dir: ``exports/<name>``; the Pusher adds a version, the time in seconds.
         metadata_path: SQLite file of ML Metadata.
-        train_steps: batches to train on.
-        eval_steps: batches to evaluate on after each epoch.
-        custom_config: preset and settings, as for `keras_vae.tfx.settings.run_config`.
-        beam_pipeline_args: for the components that run on Apache Beam.
+        train_steps: number of batches to train on.
+        eval_steps: number of batches to evaluate on after each epoch.
+        custom_config: preset and settings, see `keras_vae.tfx.settings.run_config`.
+        beam_pipeline_args: options for the components that run on Apache Beam.
 
     Returns:
-        ``tfx.v1.dsl.Pipeline``; run it by ``tfx.v1.orchestration.LocalDagRunner().run(pipeline)``.
+        ``tfx.v1.dsl.Pipeline``; run it with ``tfx.v1.orchestration.LocalDagRunner().run(pipeline)``.
 
     Raises:
-        InputError: when TFX is not installed, or a setting is unknown or out of range.
+        InputError: if TFX is not installed, or if a setting is unknown or out of range.
 
     Example:
         ```python
@@ -54,7 +54,7 @@ def create_pipeline(
     for name, steps in (("train_steps", train_steps), ("eval_steps", eval_steps)):
         if steps < 1:
             raise InputError(f"{name} must be at least 1, got {steps}")
-    run_config(custom_config, train_steps)  # a wrong setting is told now, not after the statistics
+    run_config(custom_config, train_steps)  # report a wrong setting now, not after the statistics
     tfx = _import_tfx()
     splits = [
         tfx.proto.Input.Split(name="train", pattern="train/*"),
@@ -92,10 +92,10 @@ def create_pipeline(
 
 def _import_tfx() -> Any:
     try:
-        from tfx import v1 as tfx  # deferred: few have it, and nothing else here needs it
+        from tfx import v1 as tfx  # deferred: few users have it, and nothing else here needs it
     except ImportError as error:
         raise InputError(
-            f"create_pipeline needs the package tfx ({error}); pip install 'keras-vae[tfx]', where ml-metadata has a "
-            "wheel for this Python and system"
+            f"create_pipeline needs the package tfx ({error}); pip install 'keras-vae[tfx]', which needs a wheel of "
+            "ml-metadata for this Python and system"
         ) from error
     return tfx

@@ -1,4 +1,4 @@
-"""What a Trainer's ``custom_config`` may say: a preset and settings, as in a run's config.json."""
+"""Parse a Trainer's ``custom_config``: a preset and settings, as in a run's config.json."""
 
 from __future__ import annotations
 
@@ -8,33 +8,34 @@ from typing import Any
 from keras_vae.config import RunConfig, preset
 from keras_vae.errors import InputError
 
-# What TFX or the images decide, and where to say it.
+# Settings that TFX or the images decide, and the reason.
 _BY_EXAMPLE_GEN = ("dataset", "data_dir", "train_split", "test_split")
 _IN_THE_RECORDS = ("image_size", "channels", "fit", "test_fraction", "split_seed", "max_pixels", "strict", "cache_dir")
 _DECIDED_ELSEWHERE = {
-    "model__image_shape": "the images have it",
-    **{f"data__{name}": "the pipeline's ExampleGen names the data" for name in _BY_EXAMPLE_GEN},
-    **{f"data__{name}": "the records hold images as they are" for name in _IN_THE_RECORDS},
+    "model__image_shape": "the images determine it",
+    **{f"data__{name}": "the pipeline's ExampleGen determines it" for name in _BY_EXAMPLE_GEN},
+    **{f"data__{name}": "the records hold finished images" for name in _IN_THE_RECORDS},
 }
 
 
 def run_config(custom_config: Mapping[str, Any] | None, train_steps: int | None) -> RunConfig:
-    """The run that ``custom_config`` describes: a preset (``mnist`` by default) with other values.
+    """The configuration that ``custom_config`` describes: a preset (``mnist`` by default) with changes.
 
-    Sections are nested or dotted: ``{"preset": "mnist", "model": {"latent_dim": 2}, "optimizer.ema": 0.99}``.
+    Settings are nested or dotted: ``{"preset": "mnist", "model": {"latent_dim": 2}, "optimizer.ema": 0.99}``.
 
     Args:
-        custom_config: of the Trainer.
-        train_steps: of the Trainer. ``epochs`` may be set only where this is None, and then decide how long to train.
+        custom_config: the Trainer's ``custom_config``.
+        train_steps: the Trainer's ``train_steps``. Only if it is None may ``epochs`` be set.
 
     Raises:
-        InputError: when a setting is unknown, out of range or decided elsewhere; the message names it.
+        InputError: if a setting is unknown, out of range or decided elsewhere; the message names it.
     """
     if not isinstance(custom_config, Mapping | None):
         raise InputError(f"custom_config must be a dictionary of settings, got {custom_config!r:.60}")
     changes = _flatten(custom_config or {})
     config = preset(str(changes.pop("preset", RunConfig.preset)))
-    decided = _DECIDED_ELSEWHERE | ({"epochs": "train_args' num_steps decides how long"} if train_steps else {})
+    reason_for_epochs = "num_steps of train_args decides how long to train"
+    decided = _DECIDED_ELSEWHERE | ({"epochs": reason_for_epochs} if train_steps else {})
     for name, reason in decided.items():
         if name in changes:
             raise InputError(f"custom_config: {name.replace('__', '.')} cannot be set here, {reason}; leave it out")
@@ -45,7 +46,7 @@ def run_config(custom_config: Mapping[str, Any] | None, train_steps: int | None)
 
 
 def _flatten(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as `RunConfig.replace` names them: ``section__field``."""
+    """Settings with the names of `RunConfig.replace`: ``section__field``."""
     changes: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):

@@ -38,8 +38,8 @@ def write_records(path, records):
         (tf_example(tf.io.encode_jpeg(np.zeros((9, 14, 1), np.uint8)).numpy()), "is 14×9, the model takes 14×12"),
         (tf_example(png_that_announces(100_000, 100_000)), "is 100000×100000"),
         (tf_example(png_that_announces(14, 12)), "cannot be decoded"),
-        (tf_example(PNG, 1 << 40), "which is the number of no class"),
-        (b"\xff\xff\xff", "is no tf.Example"),
+        (tf_example(PNG, 1 << 40), "which is not a class number"),
+        (b"\xff\xff\xff", "is not a tf.Example"),
         (tf.train.Example().SerializeToString(), "is neither PNG nor JPEG"),
     ],
 )
@@ -91,7 +91,7 @@ def test_a_job_with_a_hundredth_of_bad_images_fails_and_writes_nothing(model, tm
     records[99] = tf_example(PNG[:-30])
     path = write_records(tmp_path / "images.tfrecord.gz", records)
     said = []
-    with pytest.raises(BatchJobError, match="1 of 100 images are bad, and nothing is written"):
+    with pytest.raises(BatchJobError, match="1 of 100 images are bad, and nothing was written"):
         encode_images(options_for(model, f"tfrecord:{path}", tmp_path / "out"), say=said.append)
     assert [path.name for path in tmp_path.iterdir()] == ["images.tfrecord.gz"]
     assert said[0].startswith(f"{path}:99: cannot be decoded")

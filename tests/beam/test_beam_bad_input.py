@@ -73,9 +73,9 @@ def test_what_is_not_a_job_s_is_never_replaced(tmp_path):
     (folder / "summary.json").write_text('{"format": "keras-vae batch job 1", "shards": []}')
     check_place(str(folder), overwrite=True)
     (folder / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="holds something else"):
+    with pytest.raises(InputError, match="holds other files"):
         check_place(str(folder), overwrite=True)
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         check_place(str(folder / "notes.txt"), overwrite=True)
 
 

@@ -157,8 +157,8 @@ def test_without_steps_the_configured_epochs_are_trained_over_what_a_failed_try_
         ({"custom_config": {"data": {"batch_size": 12}}}, "batch-size must be at most the 11 training images"),
         ({"custom_config": {**SETTINGS, "model": {"widths": [6]}}}, "custom_config: "),
         ({"custom_config": {"model": {"num_classes": 2}}}, "model.num_classes must be at least 3, got 2"),
-        ({"model_run_dir": "gs://bucket/run"}, "model_run_dir: gs://bucket/run is no local folder"),
-        ({"serving_model_dir": "gs://bucket/model"}, "serving_model_dir: gs://bucket/model is no local folder"),
+        ({"model_run_dir": "gs://bucket/run"}, "model_run_dir: gs://bucket/run is not a local folder"),
+        ({"serving_model_dir": "gs://bucket/model"}, "serving_model_dir: gs://bucket/model is not a local folder"),
     ],
 )
 def test_what_cannot_be_used_is_named_before_anything_is_written(examples, tmp_path, changes, words):

@@ -31,9 +31,12 @@ def test_epochs_count_where_the_trainer_has_no_steps():
         ({"model": 2}, "ModelConfig: expected an object with settings"),
         ({"seed": {"value": 2}}, "seed is no section"),
         ({"preset": "imagenet"}, "no preset is named 'imagenet'"),
-        ({"epochs": 3}, "epochs cannot be set here, train_args' num_steps decides how long"),
-        ({"data": {"dataset": "mnist"}}, "data.dataset cannot be set here, the pipeline's ExampleGen names the data"),
-        ({"model.image_shape": (8, 8, 1)}, "model.image_shape cannot be set here, the images have it"),
+        ({"epochs": 3}, "epochs cannot be set here, num_steps of train_args decides how long to train"),
+        (
+            {"data": {"dataset": "mnist"}},
+            "data.dataset cannot be set here, the pipeline's ExampleGen determines it",
+        ),
+        ({"model.image_shape": (8, 8, 1)}, "model.image_shape cannot be set here, the images determine it"),
         (["latent_dim"], "custom_config must be a dictionary of settings, got"),
     ],
 )
