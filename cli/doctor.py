@@ -51,7 +51,7 @@ def _examine(data_dir: str | None) -> tuple[dict[str, Any], list[str]]:
 
     findings: dict[str, Any] = {"versions": package_versions()}
     advice = [
-        f"{unmet}: pip install --upgrade keras-vae, in a virtual environment of its own"
+        f"{unmet}: pip install keras-vae, which keeps a checkout and installs what it needs"
         for unmet in unmet_requirements()
     ]
     try:
