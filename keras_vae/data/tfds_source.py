@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -99,7 +100,8 @@ def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: is not a directory; data-dir is the directory where TFDS keeps its data")
     try:
-        return tfds.builder(name, data_dir=folder)
+        with _own_temporary_folder():
+            return tfds.builder(name, data_dir=folder)
     except DatasetNotFoundError:
         names = ["auto", "sample", *tfds.list_builders(with_community_datasets=False)]
         found = difflib.get_close_matches(name.lower(), names)
@@ -201,6 +203,18 @@ def _in_memory(split: StreamSplit) -> ArraySplit:
     if loaded.labels is not None and loaded.labels.min() < 0:
         return ArraySplit(loaded.images)  # TFDS writes -1 where a split's labels are withheld
     return loaded
+
+
+@contextlib.contextmanager
+def _own_temporary_folder() -> Iterator[None]:
+    """Lets temporary files be made in a folder that is removed: TFDS leaves one behind of each data set it looks up."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 @contextlib.contextmanager

@@ -1,7 +1,9 @@
 """TFDS data sets: tiny ones, generated into a temporary folder, so that no network or data is needed."""
 
+import contextlib
 import dataclasses
 import itertools
+import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -22,6 +24,7 @@ from keras_vae.data import (
     training_batches,
 )
 from keras_vae.data.framing import Framing
+from keras_vae.data.tfds_source import find_prepared
 from keras_vae.errors import InputError
 
 COLOUR, GREY = (6, 5, 3), (6, 5, 1)
@@ -90,6 +93,19 @@ def network(monkeypatch):
 @pytest.fixture(scope="module")
 def sharded(tmp_path_factory):
     return store(tmp_path_factory.mktemp("sharded"), shards=4)
+
+
+@pytest.mark.parametrize("name", ["mnist", "tiny_shapes", "nothing_of_this_name"])
+def test_looking_for_a_data_set_leaves_nothing_in_the_temporary_folder(tmp_path, monkeypatch, name):
+    store(tmp_path / "data")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+
+    with contextlib.suppress(InputError):
+        find_prepared(name, tmp_path / "data")
+
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert tempfile.gettempdir() == str(tmp_path / "temporary")
 
 
 @pytest.mark.parametrize("shape", [COLOUR, GREY])
