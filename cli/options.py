@@ -42,6 +42,7 @@ _READING = {
         "test_fraction",
         "split_seed",
         "max_pixels",
+        "bit_depth",
         "strict",
         "cache_dir",
         "memory_limit",

@@ -178,7 +178,7 @@ def read_image(path: Path, shape: tuple[int, int, int], config: DataConfig | Non
     from keras_vae.data.image_file import read_image as read_pixels
 
     found = config or DataConfig()
-    return read_pixels(path, Framing(shape, found.fit, found.max_pixels)).astype(np.float32) / 255
+    return read_pixels(path, Framing(shape, found.fit, found.max_pixels, found.bit_depth)).astype(np.float32) / 255
 
 
 def check_label(vae: VAE, run: Path, label: int | None) -> None:

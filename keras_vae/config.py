@@ -163,6 +163,9 @@ class DataConfig(Section):
     test_fraction: float = _setting(0.1, "share of a folder without train and test to test on", above=0, below=1)
     split_seed: int = _setting(0, "seed of that choice", minimum=0, maximum=2**31 - 1)
     max_pixels: int = _setting(40_000_000, "an image file of more is refused", minimum=1)
+    bit_depth: int = _setting(
+        16, "significant bits of grey image files of 16 bits: 12 where white is 4095", minimum=8, maximum=16
+    )
     strict: bool = _setting(False, "stop at the first image file that cannot be read")
     cache_dir: str | None = _setting(None, "where to keep the decoded pixels of image files for later epochs and runs")
     conditional: bool = _setting(False, "tell encoder and decoder each image's label", is_common=True)

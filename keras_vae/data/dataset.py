@@ -213,6 +213,7 @@ class ImageDataset:
         test: the test split.
         class_names: one name a label, or None when the images have no labels.
         version: the version that the source gives it, if any.
+        unlabelled: why the images have no labels, where that is known.
     """
 
     name: str
@@ -221,6 +222,7 @@ class ImageDataset:
     test: Split
     class_names: tuple[str, ...] | None = None
     version: str | None = None
+    unlabelled: str | None = None
 
     def __post_init__(self) -> None:
         if self.train.image_shape != self.test.image_shape:
@@ -251,6 +253,7 @@ class ImageDataset:
             "version": self.version,
             "image_shape": list(self.image_shape),
             "num_classes": self.num_classes,
+            "class_names": None if self.class_names is None else list(self.class_names),
             "counts": {key: split.count for key, split in splits.items()},
             "sha256": {
                 key: None if isinstance(split, StreamSplit) else split.sha256() for key, split in splits.items()

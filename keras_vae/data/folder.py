@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_vae.data.dataset import ArraySplit, ImageDataset, IndexedSplit, Split, UInt8Array
+from keras_vae.data.file_list import FileList, Splitting, find_files
 from keras_vae.data.fingerprint import Fingerprint
-from keras_vae.data.folder_scan import FileList, Splitting, find_splits
 from keras_vae.data.framing import Framing
 from keras_vae.data.image_file import read_image
 from keras_vae.data.pixel_cache import Decoded, PixelCache, PixelFile
@@ -40,11 +40,11 @@ def load_folder(
     strict: bool = False,
     say: Callable[[str], None],
 ) -> ImageDataset:
-    """Reads every PNG, JPEG, BMP, GIF and WebP file below ``directory``, links followed, hidden files left out.
+    """Read every PNG, JPEG, BMP, GIF, WebP, TIFF and AVIF file below ``directory``, links followed.
 
-    Where there are ``train/`` and ``test/`` (or ``validation/``) these are the splits, otherwise a share of the files
-    becomes the test split; folders in a split are classes, where no file is beside them. Every file is decoded once
-    before this returns, so that a damaged one is found now.
+    Folders such as ``train/`` and ``test/`` are the splits; without them a share of the files becomes the test split.
+    Folders in a split are classes where there are several, with few files beside them. `keras_vae.data.folder_layout`
+    reads other layouts. Every file is decoded once before this returns, so that a damaged one is found now.
 
     Args:
         directory: where to look.
@@ -54,25 +54,31 @@ def load_folder(
         cache_dir: folder to keep decoded pixels in: no file is then decoded twice, in later runs either.
         strict: stop at the first file that cannot be read. Otherwise they are named and left out, while they are
             fewer than 1% of the folder's.
-        say: receives a line for each file that is left out.
+        say: receives a line that says how the folder is read where that is not plain, one that counts the files that
+            are left out by reason, and one for each file that cannot be read.
 
     Raises:
-        InputError: when there is no such folder, it has too few images for two splits, or files cannot be read.
+        InputError: when there is no such folder, it has too few images for two splits, its layout can be read in two
+            ways, or files cannot be read.
     """
     folder = Path(directory).expanduser()
     if not folder.is_dir():
         raise InputError(f"{folder}: no such directory; give the directory of the images as folder:DIR")
-    train, test, class_names = find_splits(folder, splitting or Splitting())
+    files = find_files(folder, splitting or Splitting())
+    for note in files.notes:
+        say(note)
+    train, test = files.train, files.test
     in_memory = (len(train.paths) + len(test.paths)) * math.prod(framing.shape) <= memory_limit
     cache = Path(cache_dir).expanduser() if cache_dir else None
-    sides = [_read_side(files, framing, cache, in_memory=in_memory, strict=strict) for files in (train, test)]
+    sides = [_read_side(side, framing, cache, in_memory=in_memory, strict=strict) for side in (train, test)]
     _check_unreadable(folder, [side.decoded for side in sides], say)
     return ImageDataset(
         name=folder.resolve().name,
         source="folder",
         train=sides[0].split(framing),
         test=sides[1].split(framing),
-        class_names=class_names,
+        class_names=files.class_names,
+        unlabelled=files.unlabelled,
     )
 
 

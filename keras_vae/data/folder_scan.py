@@ -1,105 +1,127 @@
-"""Which image files a folder has, of which class and split each is."""
+"""Every file below a folder: the images by folder, and the others counted by why they are left out."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from keras_vae.data.dataset import Int32Array
-from keras_vae.data.image_file import EXTENSIONS
+from keras_vae.data.image_file import EXTENSIONS, unread_kind
+from keras_vae.data.split_names import is_leftover
 from keras_vae.errors import InputError
 
-_TRAIN, _TESTS = "train", ("test", "validation")
+# Reasons that the line of left-out files names; a folder rarely has more.
+_MOST_REASONS = 8
 
 
 @dataclass(frozen=True)
-class Splitting:
-    """How a folder without ``train/`` and ``test/`` becomes two splits.
+class Folder:
+    """A folder with the images in it, the folders in it, and the images in it of formats that are not read."""
 
-    Args:
-        test_fraction: share of the files, and of each class, to test on; above 0 and below 1.
-        seed: makes the choice. It is no run's seed, so that runs of several seeds have one test split.
-    """
+    path: Path
+    files: list[Path] = field(default_factory=list)
+    folders: dict[str, Folder] = field(default_factory=dict)
+    unread: list[Path] = field(default_factory=list)
 
-    test_fraction: float = 0.1
-    seed: int = 0
+    @cached_property
+    def count(self) -> int:
+        """How many images lie below."""
+        return len(self.files) + sum(folder.count for folder in self.folders.values())
+
+    @cached_property
+    def children(self) -> dict[str, Folder]:
+        """The folders in it that have images, by name."""
+        return {name: folder for name, folder in self.folders.items() if folder.count}
+
+    @cached_property
+    def is_lost(self) -> bool:
+        """Whether it has images, but none in a format that is read."""
+        return not self.count and (bool(self.unread) or any(folder.is_lost for folder in self.folders.values()))
+
+    def images(self) -> Iterator[Path]:
+        """Every image below."""
+        yield from self.files
+        for folder in self.folders.values():
+            yield from folder.images()
 
 
 @dataclass(frozen=True)
-class FileList:
-    """The files of a split, in the order in which they are read, and the number of each one's class, if any."""
+class Scan:
+    """What is below a folder: its images, and for every other file why it is left out, counted by reason."""
 
-    paths: tuple[Path, ...]
-    labels: Int32Array | None
-
-    def take(self, rows: npt.NDArray[np.int64]) -> FileList:
-        """Some of the files."""
-        labels = None if self.labels is None else self.labels[rows]
-        return FileList(tuple(self.paths[row] for row in rows), labels)
+    root: Folder
+    left_out: Counter[str]
 
 
-def find_splits(folder: Path, splitting: Splitting) -> tuple[FileList, FileList, tuple[str, ...] | None]:
-    """The files to train on and to test on, shuffled (the same way each time), and the names of the classes.
-
-    ``train/`` and ``test/`` (or ``validation/``) are the splits where both are there. Folders in a split are classes
-    where there are several of them and no file is beside them.
+def scan_folder(path: Path) -> Scan:
+    """Look through a folder, links followed (a circle of them once). No file is opened.
 
     Raises:
-        InputError: when a split would have no file.
+        InputError: when a folder in it may not be read.
     """
-    test = next((folder / name for name in _TESTS if (folder / name).is_dir()), None)
-    roots = [folder / _TRAIN, test] if test and (folder / _TRAIN).is_dir() else [folder]
-    files = [sorted(_image_files(root)) for root in roots]
-    for root, found in zip(roots, files, strict=True):
-        if len(found) < (2 if root is folder else 1):
-            raise InputError(
-                f"{root}: has {len(found)} image files ({', '.join(sorted(EXTENSIONS))}), which is too few to train on"
-            )
-    classes = [[path.relative_to(root).parts[0] for path in found] for root, found in zip(roots, files, strict=True)]
-    names = sorted({name for of_split in classes for name in of_split})
-    are_classes = len(names) > 1 and not {path.name for found in files for path in found}.intersection(names)
-    random = np.random.RandomState(splitting.seed)  # its stream never changes, as NumPy promises
-    number = {name: index for index, name in enumerate(names)} if are_classes else dict.fromkeys(names, 0)
-    sides = []
-    for found, of_split in zip(files, classes, strict=True):
-        labels = np.array([number[name] for name in of_split], np.int32)
-        sides.append(FileList(tuple(found), labels).take(random.permutation(len(found))))
-    if len(sides) == 1:
-        sides = _divided(sides[0], splitting.test_fraction)
-    if not are_classes:
-        sides = [FileList(side.paths, None) for side in sides]
-    return sides[0], sides[1], tuple(names) if are_classes else None
-
-
-def _divided(files: FileList, test_fraction: float) -> list[FileList]:
-    """Train and test: the first so many of each class are to test on, and at least one on either side."""
-    assert files.labels is not None
-    is_test = np.zeros(len(files.paths), bool)
-    for label in np.unique(files.labels):
-        rows = np.flatnonzero(files.labels == label)
-        is_test[rows[: round(test_fraction * len(rows))]] = True
-    if not is_test.any():
-        is_test[0] = True
-    if is_test.all():
-        is_test[0] = False
-    return [files.take(np.flatnonzero(~is_test)), files.take(np.flatnonzero(is_test))]
-
-
-def _image_files(root: Path) -> Iterator[Path]:
-    """Every image file below, links followed (a circle of them once), hidden files and folders left out."""
+    root, left_out = Folder(path), Counter[str]()
+    others: list[str] = []
     seen: set[tuple[int, int]] = set()
-    for parent, folders, names in os.walk(root, followlinks=True):
-        status = os.stat(parent)
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS:
-                yield Path(parent, name)
+    # Folders still to be looked through, and the left-over one that each is in, if any.
+    waiting: list[tuple[Folder, str | None]] = [(root, None)]
+    while waiting:
+        folder, leftover = waiting.pop()
+        try:
+            status = os.stat(folder.path)
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(folder.path) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            if leftover is not None:
+                continue
+            raise InputError(
+                f"{folder.path}: cannot be opened ({error.strerror}); make it readable, or move it elsewhere"
+            ) from error
+        inner = []
+        for entry in entries:
+            if entry.is_dir():
+                child = Folder(Path(entry.path))
+                within = leftover or (entry.name if is_leftover(entry.name) else None)
+                if within is None:
+                    folder.folders[entry.name] = child
+                inner.append((child, within))
+            elif leftover is not None:
+                left_out[f"in {leftover}"] += 1
+            elif entry.name.startswith("."):
+                left_out["hidden"] += 1
+            elif kind := unread_kind(_ending_of(entry.name)):
+                left_out[kind] += 1
+                folder.unread.append(Path(entry.path))
+            elif _ending_of(entry.name) not in EXTENSIONS:
+                others.append(_ending_of(entry.name) or "no ending")
+            elif os.path.exists(entry.path) and not entry.is_file():  # a pipe would be waited for
+                left_out["no plain files"] += 1
+            else:
+                folder.files.append(Path(entry.path))
+        waiting += reversed(inner)
+    if others:
+        left_out[f"not images ({_listed(sorted(set(others)))})"] = len(others)
+    return Scan(root, left_out)
+
+
+def left_out_line(left_out: Counter[str]) -> str:
+    """How many files are left out, and why: ``60 files are left out: 40 .heic (not read; …), 20 in @eaDir``."""
+    named = [f"{count:,} {reason}" for reason, count in left_out.most_common(_MOST_REASONS)]
+    if rest := left_out.total() - sum(count for _, count in left_out.most_common(_MOST_REASONS)):
+        named.append(f"{rest:,} for other reasons")
+    total = left_out.total()
+    return f"{total:,} {'file is' if total == 1 else 'files are'} left out: {', '.join(named)}"
+
+
+def _ending_of(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def _listed(names: list[str]) -> str:
+    shown = names[:5]
+    return ", ".join(shown) + (f" and {len(names) - len(shown)} more endings" if len(names) > len(shown) else "")

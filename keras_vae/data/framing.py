@@ -15,11 +15,13 @@ class Framing:
         shape: (H, W, C) to make, C of 1 (grey, ITU-R 601 luma) or 3 (RGB).
         fit: for other proportions, ``crop`` cuts the middle out, ``pad`` adds black margins, ``stretch`` distorts.
         max_pixels: image files that announce more are refused before they are decoded.
+        bit_depth: significant bits of image files with 16-bit greys: 12 where black to white is 0 to 4,095.
     """
 
     shape: tuple[int, int, int]
     fit: str = "crop"
     max_pixels: int = 40_000_000
+    bit_depth: int = 16
 
     def apply(self, images: tf.Tensor) -> tf.Tensor:
         """Images uint8 (h, w, c) or (N, h, w, c), c of 1 or 3, to (H, W, C) or (N, H, W, C).

@@ -2,56 +2,119 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin, features
 
 from keras_vae.data.dataset import UInt8Array
 from keras_vae.data.framing import Framing
 from keras_vae.errors import InputError
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"})
+# Pillow reads AVIF from 11.3 on, where it was built with libavif.
+_HAS_AVIF = importlib.util.find_spec("PIL.AvifImagePlugin") is not None and features.check("avif")
+EXTENSIONS = frozenset(
+    {
+        *(".png", ".apng", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"),
+        *(".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".pjpeg", ".pjp"),
+        *((".avif",) if _HAS_AVIF else ()),
+    }
+)
+"""Endings of the files that are read, in lower case."""
+
+_UNREAD = frozenset(
+    {
+        *(".avif", ".avifs", ".heic", ".heif", ".hif", ".jp2", ".j2k", ".jpf", ".jpx", ".jxl", ".jxr"),
+        *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".raw", ".rw2", ".psd", ".xcf", ".svg"),
+        *(".ico", ".pbm", ".pcx", ".pgm", ".pnm", ".ppm", ".tga", ".exr", ".hdr", ".dcm"),
+    }
+)
 # What Pillow may take a file for, whatever its name: its other decoders are for rarer and riskier formats.
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", *(("AVIF",) if _HAS_AVIF else ()))
+KINDS = f"PNG, JPEG, BMP, GIF, WebP{', TIFF or AVIF' if _HAS_AVIF else ' or TIFF'}"
+"""The formats that are read, in words."""
+
+# Of what libtiff can unpack, the plain and the common: fax codes, old JPEG and the like have had most of its faults.
+_TIFF_COMPRESSIONS = frozenset({"raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate"})
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT, _WHITE_IS_ZERO, _UNSIGNED = 258, 262, 339, 0, 1
+# What Pillow multiplies greys of few bits by, though not the transparent one.
+_GREY_SCALES = {"L;2": 85, "L;4": 17}
 _WHITE = (255, 255, 255, 255)
 # JPEGs are decoded at a fraction of their size where that leaves at least so many times the pixels wanted a side.
 _DRAFT = 2
 
 
-def read_image(path: Path, framing: Framing) -> UInt8Array:
-    """The pixels of a PNG, JPEG, BMP, WebP or GIF (its first frame): uint8 (H, W, C).
+def unread_kind(ending: str) -> str | None:
+    """What to say of a file of an image format that is not read, by its ending in lower case; None for any other."""
+    return f"{ending} (not read; convert them to JPEG or PNG)" if ending in _UNREAD - EXTENSIONS else None
 
-    Turned as its EXIF says, transparent parts over white, resized with antialiasing (Lanczos).
+
+def read_image(path: Path, framing: Framing) -> UInt8Array:
+    """The pixels of a PNG, JPEG, BMP, WebP, TIFF, AVIF or GIF file (its first image): uint8 (H, W, C).
+
+    The image is turned as its EXIF data say, put over white where it is transparent, and resized with antialiasing
+    (Lanczos). AVIF needs Pillow 11.3. Greys of 16 bits are mapped from 0 … 2^``framing.bit_depth`` - 1 to 0 … 255;
+    TIFFs that declare fewer bits, such as 12, are mapped from these.
 
     Raises:
-        InputError: when there is no such file, it is no such image, it is damaged or it is too large; the message
-            begins with its path.
+        InputError: when the file does not exist, is not such an image, is damaged or is too large; the message begins
+            with its path.
     """
     try:
         # Pillow warns of what is large before it refuses it; the size is checked here.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path, formats=_FORMATS) as image:
-                _check_size(path, image.size, framing.max_pixels)
+                _check(path, image, framing)
                 return _framed(_upright(image, framing), framing)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such image file") from error
     except Image.DecompressionBombError as error:
         raise InputError(f"{path}: announces more pixels than are safe to decode; make it smaller") from error
+    except InputError:
+        raise
     # Decoders say what is wrong with a damaged file in all these ways.
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, OverflowError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError) as error:
         detail = " ".join(str(error).split()).replace(f"{str(path)!r}", "").strip()
-        raise InputError(f"{path}: cannot be read as PNG, JPEG, BMP, GIF or WebP ({detail})") from error
+        raise InputError(f"{path}: cannot be read as {KINDS} ({detail})") from error
 
 
-def _check_size(path: Path, size: tuple[int, int], max_pixels: int) -> None:
-    width, height = size
-    if width * height > max_pixels:
+def _check(path: Path, image: Image.Image, framing: Framing) -> None:
+    """Check what a file announces, before its pixels are decoded.
+
+    Raises:
+        InputError: when it is too large, or its pixels are of a kind that is not read.
+    """
+    width, height = image.size
+    if width * height > framing.max_pixels:
         raise InputError(
-            f"{path}: is {width}×{height}, more than the {max_pixels:,} pixels of --max-pixels; make it smaller"
+            f"{path}: is {width}×{height}, more than the {framing.max_pixels:,} pixels of --max-pixels; make it smaller"
         )
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        compression = image.info.get("compression", "raw")
+        if compression not in _TIFF_COMPRESSIONS:
+            raise InputError(f"{path}: is a TIFF compressed as {compression}, which is not read; save it as LZW or PNG")
+        bits, sample_format = image.tag_v2.get(_BITS_PER_SAMPLE, (1,)), image.tag_v2.get(_SAMPLE_FORMAT, (_UNSIGNED,))
+        if max(bits) > 16 or set(sample_format) != {_UNSIGNED}:
+            raise InputError(
+                f"{path}: is a TIFF of signed, floating-point or {max(bits)}-bit values, whose range is not known; "
+                "save it with 8 or 16 unsigned bits"
+            )
+    if framing.bit_depth != 16 and ";16" in _raw_mode(image) and not image.mode.startswith("I"):
+        raise InputError(
+            f"{path}: has 16 bits a colour, of which the upper 8 are read; --bit-depth is for grey images alone"
+        )
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """How the pixels are packed in the file, as Pillow calls it: ``L``, ``I;16B``, ``RGB;16N``; empty if unknown."""
+    tiles = getattr(image, "tile", None)
+    if not tiles:
+        return ""
+    arguments = tiles[0][3]
+    return str(arguments[0] if isinstance(arguments, tuple) else arguments)
 
 
 def _upright(image: Image.Image, framing: Framing) -> Image.Image:
@@ -60,12 +123,43 @@ def _upright(image: Image.Image, framing: Framing) -> Image.Image:
     # Only JPEGs have a draft: they are decoded at 1/2, 1/4 or 1/8, many times as fast.
     side = _DRAFT * max(framing.shape[:2])
     image.draft(mode, (side, side))
+    _mend_transparent_value(image)
+    largest, is_inverted = _range_of(image, framing)
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):  # 16 bits a pixel, which converting would cut off at 255
-        image = Image.fromarray((np.asarray(image, np.float32) / 257).round().clip(0, 255).astype(np.uint8))
+        image = _to_eight_bits(image, largest, is_inverted=is_inverted)
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image.convert("RGBA"))
     return image.convert(mode)
+
+
+def _mend_transparent_value(image: Image.Image) -> None:
+    """Bring a PNG's transparent value, as it is in the file, to the range that Pillow brings the pixels to."""
+    value, packed = image.info.get("transparency"), _raw_mode(image)
+    if isinstance(value, int) and packed in _GREY_SCALES:
+        image.info["transparency"] = value * _GREY_SCALES[packed]
+    elif isinstance(value, tuple) and packed.startswith("RGB;16"):  # whose upper 8 bits are read
+        image.info["transparency"] = tuple(channel >> 8 for channel in value)
+
+
+def _range_of(image: Image.Image, framing: Framing) -> tuple[int, bool]:
+    """The value of a grey of more than 8 bits that is white, and whether it counts down from white, as a TIFF's may."""
+    bits = framing.bit_depth
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return (1 << bits) - 1, False
+    declared = max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,)))
+    is_inverted = image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    return (1 << min(bits, declared)) - 1, is_inverted
+
+
+def _to_eight_bits(image: Image.Image, largest: int, *, is_inverted: bool) -> Image.Image:
+    """Greys from 0 … ``largest`` to 0 … 255, white where they have the transparent value."""
+    values = np.asarray(image)
+    greys = (values.astype(np.float32) * (255 / largest)).round().clip(0, 255).astype(np.uint8)
+    if is_inverted:
+        greys = 255 - greys
+    transparent = image.info.get("transparency")
+    return Image.fromarray(greys if transparent is None else np.where(values == transparent, np.uint8(255), greys))
 
 
 def _framed(image: Image.Image, framing: Framing) -> UInt8Array:

@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from keras_vae.config import DataConfig
 from keras_vae.data.dataset import ArraySplit, ImageDataset, Split, StreamSplit
+from keras_vae.data.file_list import Splitting
 from keras_vae.data.folder import load_folder
-from keras_vae.data.folder_scan import Splitting
 from keras_vae.data.framing import Framing
 from keras_vae.data.idx import load_idx
 from keras_vae.data.sample import load_sample
@@ -129,7 +129,7 @@ def _framing(config: DataConfig, shape: tuple[int | None, int | None, int]) -> F
     height, width = config.image_size or shape[:2]
     if height is None or width is None:
         raise InputError(f"{config.dataset}: images vary in size; choose the size to resize them to with --image-size")
-    return Framing((height, width, config.channels or shape[2]), config.fit, config.max_pixels)
+    return Framing((height, width, config.channels or shape[2]), config.fit, config.max_pixels, config.bit_depth)
 
 
 def _framed(dataset: ImageDataset, config: DataConfig) -> ImageDataset:

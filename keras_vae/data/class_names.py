@@ -1,0 +1,78 @@
+"""The names of classes: their order, how they are shown, and which class a name or a number means."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from keras_vae.errors import InputError
+
+_MOST_SHOWN = 12
+
+
+def in_natural_order(names: Iterable[str]) -> list[str]:
+    """Sorted so that numbers in them count as numbers: ``1, 2, 10``, ``fold2, fold10``."""
+    return sorted(names, key=lambda name: (_natural_key(name), name))
+
+
+def find_class(label: str, names: Sequence[str] | None, num_classes: int) -> int:
+    """The number of the class that ``label`` names or numbers. A name counts before a number.
+
+    Args:
+        label: a class's name, its name in another case, or its number.
+        names: one a class, or None where they are not known.
+        num_classes: how many there are.
+
+    Raises:
+        InputError: when there is no such class; the message says which there are.
+    """
+    if names is not None:
+        if label in names:
+            return names.index(label)
+        folded = [number for number, name in enumerate(names) if name.casefold() == label.casefold()]
+        if len(folded) == 1:
+            return folded[0]
+    if re.fullmatch("[0-9]{1,9}", label) and int(label) < num_classes:
+        return int(label)
+    known = f"the classes are numbered 0 to {num_classes - 1}"
+    if names is None:
+        raise InputError(f"there is no class {label!r:.60}; {known}, and their names are not recorded")
+    near = difflib.get_close_matches(label, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"{known} and named {_some(list(names))}"
+    raise InputError(f"there is no class {label!r:.60}; {hint}")
+
+
+def describe_classes(names: Sequence[str], labels: npt.NDArray[np.integer] | None) -> str:
+    """The classes with their numbers and counts: ``0 cat 40, 1 dog 40``; of many the first.
+
+    Args:
+        names: one a class.
+        labels: of the training images, or None where they are not known without reading every record.
+    """
+    counts = None if labels is None else np.bincount(labels[labels >= 0], minlength=len(names))
+    if list(names) == [str(number) for number in range(len(names))]:
+        shown = f"0 to {len(names) - 1}"
+        return shown if counts is None else f"{shown}, {_range(counts)} training images each"
+    if counts is None:
+        return _some([f"{number} {name}" for number, name in enumerate(names)])
+    return _some([f"{number} {name} {counts[number]:,}" for number, name in enumerate(names)])
+
+
+def _range(counts: npt.NDArray[np.integer]) -> str:
+    least, most = int(counts.min()), int(counts.max())
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def _some(items: list[str]) -> str:
+    rest = len(items) - _MOST_SHOWN
+    return ", ".join(items[:_MOST_SHOWN]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def _natural_key(name: str) -> list[tuple[int, str]]:
+    """Parts that are digits as numbers, before those that are not."""
+    parts = re.split("([0-9]+)", name)
+    return [(int(part), "") if index % 2 else (-1, part) for index, part in enumerate(parts)]
