@@ -102,7 +102,7 @@ def _encode(
     run: Path, dataset: str | None, data_dir: str | None, split: str, batch_size: int | None, out: Path
 ) -> None:
     vae, config = open_model(run)
-    images = open_dataset(config, dataset, data_dir, vae)
+    images = open_dataset(run, config, dataset, data_dir, vae)
     import numpy as np
 
     from keras_vae.data import evaluation_batches

@@ -130,13 +130,15 @@ def evaluate_run(
         InputError: when the model or the data cannot be opened, do not fit each other, or cannot be measured.
     """
     vae, config = open_model(path)
-    images = open_dataset(config, dataset, data_dir, vae)
-    from keras_vae.training.evaluation import evaluation_report  # deferred: it imports TensorFlow
+    images = open_dataset(path, config, dataset, data_dir, vae)
+    from keras_vae.data.recorded import difference  # deferred, as the next: it imports TensorFlow
+    from keras_vae.training.evaluation import evaluation_report
 
     measured = evaluation_report(vae, images, batch_size=batch_size, say=say, **settings)
-    report = {"model": str(path), "data": images.describe(), **measured}
+    data = images.describe()
+    report = {"model": str(path), "data": data, **measured}
     run = RunDirectory(path)
-    if run.is_run() and run.read_recorded().get("data") == report["data"]:
+    if run.is_run() and difference(data, run.read_recorded().get("data")) is None:
         try:
             run.write_evaluation(report)
             say(f"wrote {run.evaluation}")

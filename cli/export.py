@@ -130,7 +130,7 @@ def export_run(
     vae, config = open_model(path)
     if training is None:
         say(f"{path} is not a run directory, so the model card will say nothing about training and metrics")
-    images, labels = _real_images(open_dataset(config, dataset, data_dir, vae).train)
+    images, labels = _real_images(open_dataset(path, config, dataset, data_dir, vae).train)
     # The converter, its interpreter and the loader of SavedModels write lines that are not for users.
     with stderr_held_back() as say_beside:
         from keras_vae.export.export import export_saved_model  # deferred: it imports TensorFlow

@@ -40,7 +40,7 @@ def command(
     out = out or Path("interpolation.png")
     check_output(out, overwrite=overwrite, suffix=".png")
     vae, config = open_model(run)
-    images, labels = open_dataset(config, dataset, data_dir, vae).test.first(CANDIDATES)
+    images, labels = open_dataset(run, config, dataset, data_dir, vae).test.first(CANDIDATES)
     import numpy as np
 
     from keras_vae.callbacks.model_pictures import interpolation_picture

@@ -12,7 +12,7 @@ from keras_vae.errors import InputError
 from .batch import BatchCommand, batch_options, check_batch, check_plain, job_options, job_output
 from .options import FilePath, overwrite_option, run_argument
 from .outputs import check_output, write_picture
-from .runtime import check_label, open_model, read_image
+from .runtime import find_label, open_model, read_image
 
 if TYPE_CHECKING:
     from keras_vae.beam import JobOptions
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command("reconstruct", cls=BatchCommand, short_help="Draw your images over their reconstructions.")
 @run_argument
 @click.argument("images", nargs=-1, required=True)
-@click.option("--label", type=click.IntRange(min=0), help="Class of the images, which a conditional model needs.")
+@click.option("--label", help="Name or number of the images' class, which a conditional model needs.")
 @click.option(
     "--out",
     show_default="reconstructions.png, or with --beam reconstructions",
@@ -34,7 +34,7 @@ def command(
     context: click.Context,
     run: Path,
     images: tuple[str, ...],
-    label: int | None,
+    label: str | None,
     out: str | None,
     overwrite: bool,
     beam: bool,
@@ -77,17 +77,17 @@ def _reconstruct_in_a_job(options: JobOptions) -> None:
     click.echo(f"{summary['images']:,} reconstructions are in {options.out} ({files:,} file{'s'[: files > 1]})")
 
 
-def _draw(run: Path, images: tuple[Path, ...], label: int | None, out: Path) -> None:
+def _draw(run: Path, images: tuple[Path, ...], label: str | None, out: Path) -> None:
     vae, config = open_model(run)
-    check_label(vae, run, label)
-    if vae.num_classes is not None and label is None:
+    number = find_label(vae, run, label)
+    if vae.num_classes is not None and number is None:
         raise InputError(f"{run}: is conditional; give the class of the images with --label")
     import numpy as np
 
     from keras_vae import visualize
 
     originals = np.stack([read_image(path, vae.image_shape, config) for path in images])
-    labels = None if label is None else np.full(len(images), label, np.int32)
+    labels = None if number is None else np.full(len(images), number, np.int32)
     reconstructions = np.asarray(vae.reconstruct(originals, labels))
     title = f"Reconstructions · {run.stem} · MSE {np.mean(np.square(originals - reconstructions)):.4f}"
     write_picture(out, visualize.reconstruction_grid(originals, reconstructions, title=title))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from keras_vae.config import DataConfig
 from keras_vae.errors import BatchJobError, ExportError, InputError
+from keras_vae.export.manifest import read_manifest
 from keras_vae.export.publish import list_versions
 from keras_vae.training.run_directory import RunDirectory
 
@@ -131,13 +132,18 @@ def _open_exported(folder: Path) -> tuple[VAE, DataConfig | None]:
     return cast("VAE", exported), DataConfig(dataset=dataset) if name and source else None
 
 
-def open_dataset(config: DataConfig | None, dataset: str | None, data_dir: str | None, vae: VAE) -> ImageDataset:
+def open_dataset(
+    run: Path, config: DataConfig | None, dataset: str | None, data_dir: str | None, vae: VAE
+) -> ImageDataset:
     """The data set that was asked for, or else the one that the run was trained on; its images fit the model.
 
+    Classes have the numbers that they had in the training of ``run``.
+
     Raises:
-        InputError: when it is not to be had, or its images have another shape.
+        InputError: when it is not to be had, its images have another shape, or a conditional model has other classes.
     """
     from keras_vae.data import load_dataset
+    from keras_vae.data.recorded import numbered_as_recorded
 
     found = config or DataConfig()
     if dataset and dataset != found.dataset:
@@ -156,7 +162,7 @@ def open_dataset(config: DataConfig | None, dataset: str | None, data_dir: str |
         raise InputError(
             f"{loaded.name}: its images are {loaded.image_shape}, the model takes {vae.image_shape}; choose --dataset"
         )
-    return loaded
+    return loaded if vae.num_classes is None else numbered_as_recorded(loaded, recorded_data(run))
 
 
 def framed_as(config: DataConfig, shape: tuple[int, int, int]) -> DataConfig:
@@ -181,18 +187,41 @@ def read_image(path: Path, shape: tuple[int, int, int], config: DataConfig | Non
     return read_pixels(path, Framing(shape, found.fit, found.max_pixels, found.bit_depth)).astype(np.float32) / 255
 
 
-def check_label(vae: VAE, run: Path, label: int | None) -> None:
-    """Whether the model has the class that was asked for.
+def recorded_data(path: Path) -> dict[str, Any]:
+    """What a run directory or an exported version recorded of its training data; empty where nothing was."""
+    version = exported_version(path)
+    if version:
+        data = read_manifest(version).data
+    else:
+        run = RunDirectory(path)
+        data = run.read_recorded().get("data") if run.is_run() else None
+    return dict(data) if isinstance(data, Mapping) else {}
+
+
+def class_names_of(path: Path, vae: VAE) -> tuple[str, ...] | None:
+    """The names of a conditional model's classes, where they were recorded."""
+    from keras_vae.data.class_names import recorded_names
+
+    names = recorded_names(recorded_data(path))
+    return names if names is not None and len(names) == vae.num_classes else None
+
+
+def find_label(vae: VAE, run: Path, label: str | None) -> int | None:
+    """The number of the class that was asked for by name or number; None where none was.
 
     Raises:
-        InputError: when it has no classes, or not this one.
+        InputError: when the model has no classes, or not this one.
     """
     if label is None:
-        return
+        return None
     if vae.num_classes is None:
         raise InputError(f"{run}: is not conditional, so it has no label {label}; train with --conditional")
-    if label >= vae.num_classes:
-        raise InputError(f"{run}: has the labels 0 to {vae.num_classes - 1}, got --label {label}")
+    from keras_vae.data.class_names import find_class
+
+    try:
+        return find_class(label, class_names_of(run, vae), vae.num_classes)
+    except InputError as error:
+        raise InputError(f"{run}: {error}") from error
 
 
 def say(line: str) -> None:

@@ -10,7 +10,7 @@ from keras_vae.errors import InputError
 
 from .options import Choice, picture_option, run_argument, seed_option, with_data_options
 from .outputs import check_output, write_picture
-from .runtime import check_label, open_dataset, open_model
+from .runtime import class_names_of, find_label, open_dataset, open_model
 
 COMPONENTS = 10
 
@@ -25,7 +25,7 @@ COMPONENTS = 10
     show_default=True,
     help="Where z is drawn from: N(0, I), or a Gaussian mixture fitted to the training images' latents.",
 )
-@click.option("--label", type=click.IntRange(min=0), help="Class of a conditional model; a row for each without it.")
+@click.option("--label", help="Name or number of the class, for a conditional model; a row for each without it.")
 @click.option("--components", type=click.IntRange(min=1), help=f"Components of the mixture.  [default: {COMPONENTS}]")
 @with_data_options
 @seed_option
@@ -34,7 +34,7 @@ def command(
     run: Path,
     count: int,
     sampler: str,
-    label: int | None,
+    label: str | None,
     components: int | None,
     dataset: str | None,
     data_dir: str | None,
@@ -53,6 +53,7 @@ def command(
       keras-vae sample runs/mnist-latent2 --count 400 --seed 7 --out digits.png
       keras-vae sample runs/mnist-latent2 --sampler gmm --components 20
       keras-vae sample runs/conditional --label 7
+      keras-vae sample runs/pets --label dog
     """
     fitting = {"--components": components, "--dataset": dataset, "--data-dir": data_dir}
     given = [name for name, value in fitting.items() if value is not None]
@@ -61,12 +62,13 @@ def command(
     out = out or Path("samples.png" if sampler == "prior" else "samples_gmm.png")
     check_output(out, overwrite=overwrite, suffix=".png")
     vae, config = open_model(run)
-    check_label(vae, run, label)
+    number = find_label(vae, run, label)
     from keras_vae.callbacks.model_pictures import samples_picture
     from keras_vae.training.posteriors import fit_mixture
 
     mixture = None
     if sampler == "gmm":
-        images = open_dataset(config, dataset, data_dir, vae)
+        images = open_dataset(run, config, dataset, data_dir, vae)
         mixture = fit_mixture(vae, images.train, components or COMPONENTS, seed)
-    write_picture(out, samples_picture(vae, count, seed, mixture, label=label))
+    names = class_names_of(run, vae)
+    write_picture(out, samples_picture(vae, count, seed, mixture, label=number, class_names=names))

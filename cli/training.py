@@ -105,11 +105,7 @@ def resume_run(
             remove_leftovers(run.path)
         distribution = _start(execution, cluster)
         with distribution.together():
-            dataset = _load_dataset(config)
-            if dataset.describe() != run.read_recorded().get("data"):
-                raise InputError(
-                    f"{dataset.name}: is not the data that {run_dir} was trained on; find that with TFDS_DATA_DIR"
-                )
+            dataset = _load_recorded(config, run)
         trainer = _build(config, dataset, execution, distribution)
         start = _restore(trainer, run, distribution)
         _fit(run, config, dataset, trainer, distribution, start=start, profile=profile, interval=interval)
@@ -153,12 +149,35 @@ def _load_dataset(config: RunConfig) -> ImageDataset:
     return load_dataset(framed_as(config.data, config.model.image_shape), say=say)
 
 
+def _load_recorded(config: RunConfig, run: RunDirectory) -> ImageDataset:
+    """The data that the run was trained on so far, its classes with the same numbers.
+
+    Raises:
+        InputError: when they are other data now.
+    """
+    from keras_vae.data.recorded import difference, numbered_as_recorded
+
+    recorded = run.read_recorded().get("data")
+    dataset = _load_dataset(config)
+    dataset = numbered_as_recorded(dataset, recorded) if isinstance(recorded, dict) else dataset
+    if found := difference(dataset.describe(), recorded):
+        raise InputError(
+            f"{dataset.name}: is not the data that {run.path} was trained on ({found}); "
+            "find that with TFDS_DATA_DIR, or bring the files back"
+        )
+    return dataset
+
+
 def _classes_of(config: RunConfig, dataset: ImageDataset) -> int | None:
     """How many labels the model is conditional on, if it is."""
     if not config.data.conditional:
         return config.model.num_classes
     if dataset.num_classes is None:
-        raise InputError(f"{dataset.name}: has no labels, which --conditional needs; choose another --dataset")
+        why = f" ({dataset.unlabelled})" if dataset.unlabelled else ""
+        raise InputError(
+            f"{dataset.name}: has no labels, which --conditional needs{why}; "
+            f"{'put each class into a folder' if why else 'choose another --dataset'}"
+        )
     return dataset.num_classes
 
 
@@ -214,6 +233,7 @@ def _fit(
 def _introduction(
     run: RunDirectory, config: RunConfig, dataset: ImageDataset, trainer: VAETrainer, distribution: Distribution
 ) -> str:
+    from keras_vae.data.class_names import describe_classes
     from keras_vae.training.device import choose_jit, choose_precision
 
     replicas = distribution.strategy.num_replicas_in_sync
@@ -225,6 +245,8 @@ def _introduction(
         f"precision {precision.value} ({precision.reason}); XLA {jit.value} ({jit.reason})",
         f"VAE of {trainer.vae.count_params():,} parameters, latent {config.model.latent}; into {run.path}",
     ]
+    if dataset.class_names:
+        lines.insert(1, f"classes: {describe_classes(dataset.class_names, dataset.class_counts)}")
     if replicas > 1:
-        lines.insert(2, f"{replicas} replicas, {config.data.batch_size // replicas} images of a batch each")
+        lines.insert(-1, f"{replicas} replicas, {config.data.batch_size // replicas} images of a batch each")
     return "\n".join(lines)

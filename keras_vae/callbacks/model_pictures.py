@@ -36,7 +36,9 @@ def samples_picture(
     if vae.num_classes is None or label is not None:
         labels = None if label is None else np.full(count, label, np.int32)
         images = decode_in_batches(vae, sampler.sample(count, seed), labels)
-        return visualize.image_grid(images, title=title if label is None else f"{title} · class {label}", width=width)
+        if label is not None:
+            title = f"{title} · class {label if class_names is None else class_names[label]}"
+        return visualize.image_grid(images, title=title, width=width)
     rows = min(vae.num_classes, MOST_CLASSES)
     columns = max(1, count // rows)
     z = np.tile(sampler.sample(columns, seed), (rows, 1))

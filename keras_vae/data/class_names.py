@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from keras_vae.errors import InputError
 
@@ -42,34 +40,47 @@ def find_class(label: str, names: Sequence[str] | None, num_classes: int) -> int
     if names is None:
         raise InputError(f"there is no class {label!r:.60}; {known}, and their names are not recorded")
     near = difflib.get_close_matches(label, names, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"{known} and named {_some(list(names))}"
+    hint = f"did you mean {near[0]}?" if near else f"{known} and named {some(names)}"
     raise InputError(f"there is no class {label!r:.60}; {hint}")
 
 
-def describe_classes(names: Sequence[str], labels: npt.NDArray[np.integer] | None) -> str:
+def describe_classes(names: Sequence[str], counts: Sequence[int] | None = None) -> str:
     """The classes with their numbers and counts: ``0 cat 40, 1 dog 40``; of many the first.
 
     Args:
         names: one a class.
-        labels: of the training images, or None where they are not known without reading every record.
+        counts: images of each class, where they are known.
     """
-    counts = None if labels is None else np.bincount(labels[labels >= 0], minlength=len(names))
-    if list(names) == [str(number) for number in range(len(names))]:
+    if are_numbers(names):
         shown = f"0 to {len(names) - 1}"
-        return shown if counts is None else f"{shown}, {_range(counts)} training images each"
+        return shown if counts is None else f"{shown}, of {_range(counts)} images each"
     if counts is None:
-        return _some([f"{number} {name}" for number, name in enumerate(names)])
-    return _some([f"{number} {name} {counts[number]:,}" for number, name in enumerate(names)])
+        return some([f"{number} {name}" for number, name in enumerate(names)])
+    return some([f"{number} {name} {count:,}" for number, (name, count) in enumerate(zip(names, counts, strict=True))])
 
 
-def _range(counts: npt.NDArray[np.integer]) -> str:
-    least, most = int(counts.min()), int(counts.max())
-    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+def are_numbers(names: Sequence[str]) -> bool:
+    """Whether the classes have no names but their numbers."""
+    return list(names) == [str(number) for number in range(len(names))]
 
 
-def _some(items: list[str]) -> str:
+def recorded_names(recorded: Mapping[str, Any] | None) -> tuple[str, ...] | None:
+    """The names in `ImageDataset.describe` as a run or a manifest recorded it; None where there are none."""
+    names = (recorded or {}).get("class_names")
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        return None
+    return tuple(names)
+
+
+def some(items: Sequence[str]) -> str:
+    """The first dozen, and how many more there are."""
     rest = len(items) - _MOST_SHOWN
     return ", ".join(items[:_MOST_SHOWN]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def _range(counts: Sequence[int]) -> str:
+    least, most = min(counts), max(counts)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def _natural_key(name: str) -> list[tuple[int, str]]:

@@ -241,6 +241,15 @@ class ImageDataset:
         """How many classes the labels count, or None without labels."""
         return None if self.class_names is None else len(self.class_names)
 
+    @property
+    def class_counts(self) -> list[int] | None:
+        """Training images of each class; None without labels, and where records would have to be read for that."""
+        labels = None if isinstance(self.train, StreamSplit) else self.train.labels
+        if labels is None or self.num_classes is None:
+            return None
+        counts: list[int] = np.bincount(labels[labels >= 0], minlength=self.num_classes).tolist()
+        return counts
+
     def describe(self) -> dict[str, Any]:
         """What a run records about its data, ready for JSON.
 

@@ -55,8 +55,8 @@ def write_tfrecords(
         progress: is told, again and again, how many more images are done.
 
     Returns:
-        What ``dataset.json`` holds: `ImageDataset.describe`, with the `Fingerprint` of streamed splits too,
-        ``class_names``, and for each split its ``shards``: ``file``, ``images``, ``sha256``.
+        What ``dataset.json`` holds: `ImageDataset.describe`, with the `Fingerprint` of streamed splits too, and for
+        each split its ``shards``: ``file``, ``images``, ``sha256``.
 
     Raises:
         InputError: when the shard size is below 1, the place is taken (and ``overwrite`` is not set, or what is there
@@ -64,7 +64,7 @@ def write_tfrecords(
     """
     if shard_size < 1:
         raise InputError(f"shard-size must be at least 1, got {shard_size}")
-    description = {"format": FORMAT, **dataset.describe(), "class_names": dataset.class_names}
+    description = {"format": FORMAT, **dataset.describe()}
     with _replaced_whole(folder, overwrite=overwrite) as beside:
         written = {
             name: _write_split(split, name, beside / name, shard_size, progress)

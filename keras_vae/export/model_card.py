@@ -16,6 +16,7 @@ from typing import Any
 import jinja2
 
 from keras_vae.config import RunConfig
+from keras_vae.data.class_names import describe_classes, recorded_names
 from keras_vae.export.manifest import Manifest
 from keras_vae.files import write_text
 from keras_vae.training.command_line import training_command
@@ -114,8 +115,14 @@ def _described(data: Mapping[str, Any] | None) -> dict[str, Any]:
         "version": (data or {}).get("version"),
         "train": counts.get("train"),
         "test": counts.get("test"),
+        "classes": _classes(data),
         "digests": {split: digest for split, digest in digests.items() if digest},
     }
+
+
+def _classes(data: Mapping[str, Any] | None) -> str | None:
+    names = recorded_names(data)
+    return None if names is None else describe_classes(names, None)
 
 
 def _metric_rows(manifest: Manifest) -> list[tuple[str, str, str]]:

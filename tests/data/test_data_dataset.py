@@ -51,6 +51,7 @@ def test_describe_is_json_with_counts_and_the_hash_of_the_pixels():
         "version": None,
         "image_shape": [4, 5, 3],
         "num_classes": 2,
+        "class_names": ["a", "b"],
         "counts": {"train": 6, "test": 3},
         "sha256": {
             "train": train.sha256(),

@@ -55,16 +55,19 @@ def test_a_folder_of_mixed_photographs_trains_a_conditional_model(shapes_run):
     config = json.loads((place / "run" / "config.json").read_text())
     assert config["config"]["model"]["num_classes"] == 2
     assert config["recorded"]["data"]["source"] == "folder"
+    assert config["recorded"]["data"]["class_names"] == ["bar", "disc"]
+    assert "classes: 0 bar 108, 1 disc 108" in done.stdout
     assert {path.name for path in (place / "run" / "plots").iterdir()} >= {"samples.png", "latent_manifold.png"}
 
 
 def test_samples_of_one_class_are_drawn_and_a_class_that_is_not_there_is_refused(shapes_run):
     _, place = shapes_run
-    done = run_command("sample", "run", "--label", 1, "--count", 9, "--out", "discs.png", cwd=place)
+    done = run_command("sample", "run", "--label", "disc", "--count", 9, "--out", "discs.png", cwd=place)
     assert done.returncode == 0, done.stderr
     assert (place / "discs.png").is_file()
     refused = run_command("sample", "run", "--label", 2, cwd=place)
-    assert (refused.returncode, refused.stderr) == (2, "keras-vae: run: has the labels 0 to 1, got --label 2\n")
+    known = "the classes are numbered 0 to 1 and named bar, disc"
+    assert (refused.returncode, refused.stderr) == (2, f"keras-vae: run: there is no class '2'; {known}\n")
 
 
 def test_photographs_of_one_class_are_reconstructed_and_the_class_is_asked_for(shapes_run):
@@ -87,6 +90,8 @@ def test_a_conditional_model_is_evaluated_exported_and_loaded_back(shapes_run):
     assert done.returncode == 0, done.stderr
     vae = load_exported(place / "exports" / "shapes" / "1")
     assert vae.num_classes == 2
+    assert vae.manifest.data["class_names"] == ["bar", "disc"]
+    assert "Classes by number: 0 bar, 1 disc." in (place / "saved_models/shapes/1/MODEL_CARD.md").read_text()
     assert vae.sample(3, seed=0, labels=[0, 1, 1]).shape == (3, 26, 20, 3)
 
 
@@ -130,7 +135,8 @@ def test_labels_that_are_not_there_are_asked_for(tmp_path):
     write_shapes(tmp_path / "shapes", 10)
     done = run_command("train", "--dataset", "folder:shapes/bar", "--conditional", *TINY, cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == "keras-vae: bar: has no labels, which --conditional needs; choose another --dataset\n"
+    why = "has no labels, which --conditional needs (bar/ has no class folders); put each class into a folder"
+    assert done.stderr == f"keras-vae: bar: {why}\n"
     assert not (tmp_path / "runs").exists()
 
 
