@@ -56,23 +56,23 @@ class Part:
         return element // own * self.count + tf.gather(numbers, element % own)
 
     def deal(self, batches: tf.data.Dataset, total: int) -> tf.data.Dataset:
-        """Whole batches dealt to the parts in turn, with a weight each: (batch, float32 ()).
+        """Whole batches dealt to the parts in turn, each with whether it counts: (batch, bool ()).
 
-        Every part gets equally many: to those that would have none left in the last round goes a copy of the first
-        batch, of weight 0.
+        Every part gets equally many. Parts that would have none left in the last round get a copy of the first batch,
+        which does not count.
 
         Args:
             batches: what to deal.
             total: how many there are.
         """
 
-        def with_weight(weight: float) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-            return lambda batch: (batch, tf.constant(weight))
+        def marked(is_counted: bool) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+            return lambda batch: (batch, tf.constant(is_counted))
 
-        padding = batches.take(1).repeat(-total % self.count)
-        weighted = batches.map(with_weight(1.0)).concatenate(padding.map(with_weight(0.0)))
+        copies = batches.take(1).repeat(-total % self.count)
+        all_batches = batches.map(marked(True)).concatenate(copies.map(marked(False)))
         numbers = tf.constant(self.numbers, tf.int64)
-        dealt = weighted.enumerate().filter(lambda number, _: tf.reduce_any(number % self.count == numbers))
+        dealt = all_batches.enumerate().filter(lambda number, _: tf.reduce_any(number % self.count == numbers))
         return dealt.map(lambda _, batch: batch)
 
 

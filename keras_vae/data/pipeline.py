@@ -95,8 +95,8 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
 def evaluation_batches(split: Split, batch_size: int, part: Part = WHOLE) -> tf.data.Dataset:
     """The split once, in order, as ``training_batches`` gives it; the last batch may be smaller.
 
-    Of several parts it is whole batches, dealt to the parts in turn, each with its weights (B,) as a third element (and
-    zeros as labels where there are none): 1, or 0 of a copy that fills the last round up.
+    For several parts, whole batches are dealt to the parts in turn. Each then has a third element, bool (B,): True, or
+    False in a copy that fills up the last round and does not count. Labels are zeros where there are none.
 
     Raises:
         InputError: when ``batch_size`` is below 1.
@@ -109,16 +109,15 @@ def evaluation_batches(split: Split, batch_size: int, part: Part = WHOLE) -> tf.
     if part.count == 1:
         batches = _parallel_map(batches, read)
     else:
-        batches = _parallel_map(part.deal(batches, total), partial(_weighted, read))
+        batches = _parallel_map(part.deal(batches, total), partial(_marked, read))
         total = -(-total // part.count) * len(part.numbers)
     return batches.apply(tf.data.experimental.assert_cardinality(total)).prefetch(tf.data.AUTOTUNE)
 
 
-def _weighted(read: Callable[[tf.Tensor], Any], batch: tf.Tensor, weight: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Images, labels and weights of a dealt batch."""
-    weights = tf.fill(tf.shape(batch), weight)
+def _marked(read: Callable[[tf.Tensor], Any], batch: tf.Tensor, is_counted: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Images and labels of a dealt batch, and whether they count."""
     images, labels = (*_as_tuple(read(batch)), tf.zeros(tf.shape(batch), tf.int32))[:2]
-    return images, labels, weights
+    return images, labels, tf.fill(tf.shape(batch), is_counted)
 
 
 def _check_batch_size(batch_size: int) -> None:

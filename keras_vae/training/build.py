@@ -97,12 +97,11 @@ def _autoencoder_optimizer(config: OptimizerConfig, total_steps: int) -> keras.o
 def _optimizer(
     kind: type[FusedAdamW], config: OptimizerConfig, peak: float, total_steps: int, **options: Any
 ) -> keras.optimizers.Optimizer:
-    optimizer = kind(
+    return kind(
         warmup_cosine(peak, config.learning_rate_warmup, total_steps),
         weight_decay=config.weight_decay,
         global_clipnorm=config.clip_norm,
+        # As is usual, decay shrinks kernels alone.
+        without_decay=("bias", "gamma", "beta"),
         **options,
     )
-    # As is usual, decay shrinks kernels alone.
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -13,17 +14,28 @@ from keras import ops
 class FusedAdamW(keras.optimizers.AdamW):
     """`keras.optimizers.AdamW` with one kernel for each variable's update.
 
-    Same arguments, state and result; what all updates have in common is computed once a step. Keras writes Adam out in
-    a dozen operations a variable, and evaluates a learning rate schedule anew for every variable that decays; over the
-    150 variables of these models, that is half of the step's graph and of the time from start to first step.
+    Arguments, state and result are the same. Keras writes Adam out in a dozen operations a variable, and evaluates a
+    learning rate schedule anew for every variable that decays. For the 150 variables of these models, that is half of
+    the step's graph and of the time from start to first step. Here the operations that all updates share run once.
+
+    Args:
+        learning_rate: float or schedule.
+        without_decay: regular expressions; weights do not decay where one of them is found in the name. Saved with the
+            optimizer, unlike what `exclude_from_weight_decay` is given.
+        **kwargs: as for `keras.optimizers.AdamW`.
 
     Reference: Kingma & Ba 2015, "Adam"; Loshchilov & Hutter 2019, "Decoupled Weight Decay Regularization".
     """
 
-    def __init__(self, learning_rate: Any = 0.001, **kwargs: Any) -> None:
+    def __init__(self, learning_rate: Any = 0.001, *, without_decay: Iterable[str] = (), **kwargs: Any) -> None:
         super().__init__(learning_rate, **kwargs)
         if self.amsgrad:
             raise ValueError("FusedAdamW: the fused kernel has no amsgrad; use keras.optimizers.AdamW")
+        self.without_decay = tuple(without_decay)
+        self.exclude_from_weight_decay(var_names=self.without_decay)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "without_decay": list(self.without_decay)}
 
     def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
         step = tf.cast(self.iterations + 1, "float32")
@@ -59,6 +71,7 @@ class FusedAdamW(keras.optimizers.AdamW):
         )
 
 
+@keras.saving.register_keras_serializable(package="keras_vae")
 class SkippingOptimizer(keras.optimizers.LossScaleOptimizer):
     """Keras's `LossScaleOptimizer` with a scale of 1 throughout: it skips steps whose gradients are not finite.
 
@@ -68,6 +81,9 @@ class SkippingOptimizer(keras.optimizers.LossScaleOptimizer):
 
     def __init__(self, inner_optimizer: keras.optimizers.Optimizer) -> None:
         super().__init__(inner_optimizer, initial_scale=1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"inner_optimizer": keras.saving.serialize_keras_object(self.inner_optimizer)}
 
     def check_finite(self, gradients: list[Any]) -> Any:
         """Whether all are finite: then their sum is, unless it overflows. Keras's own check took five times as long."""

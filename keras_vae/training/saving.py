@@ -10,6 +10,7 @@ import keras
 from keras_vae.errors import InputError
 from keras_vae.files import written_beside
 from keras_vae.models import VAE
+from keras_vae.training.trainer import VAETrainer
 
 
 def save_model(vae: VAE, path: Path) -> None:
@@ -19,7 +20,9 @@ def save_model(vae: VAE, path: Path) -> None:
 
 
 def load_model(path: Path) -> VAE:
-    """Load a ``.keras`` file; nothing in it is run (``safe_mode``).
+    """Load a ``.keras`` file of a VAE, or of a trainer, whose `inference_vae` it gives.
+
+    Nothing in the file is run (``safe_mode``).
 
     Raises:
         InputError: when the file is missing, damaged, unsafe or holds another kind of model.
@@ -32,6 +35,8 @@ def load_model(path: Path) -> VAE:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever a damaged or hostile archive makes Keras raise
         raise InputError(f"{path}: cannot be loaded ({first_line(error)})") from error
+    if isinstance(model, VAETrainer):
+        model = model.inference_vae
     if not isinstance(model, VAE):
         raise InputError(f"{path}: holds a {type(model).__name__}, not a VAE")
     return model

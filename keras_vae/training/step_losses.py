@@ -71,13 +71,7 @@ class StepLosses:
             scale = objective.calibrated(error)
         else:
             scale = vae.likelihood_scale
-        kl = punished_kl = 0.0
-        if vae.variational:
-            kl = ops.mean(vae.prior.kl(mean, log_var, z))
-            # Of other priors there is none of a dimension.
-            has_free_bits = bool(objective.config.free_bits)
-            dimension_kl = batch_mean("dimension_kl", _dimension_kl(mean, log_var)) if has_free_bits else None
-            punished_kl = objective.punished_kl(kl, dimension_kl)
+        kl, punished_kl = self.kl(vae, mean, log_var, z, batch_mean) if vae.variational else (0.0, 0.0)
         parts = {
             "nll": objective.nll(images, reconstructions, scale),
             "kl": kl,
@@ -92,6 +86,14 @@ class StepLosses:
         elif objective.perceptual_loss is not None:
             parts["lpips"] = objective.perceptual(images, reconstructions)
         return parts, AutoencoderPass(reconstructions, features)
+
+    def kl(self, vae: VAE, mean: Any, log_var: Any, z: Any, batch_mean: BatchMean) -> tuple[Any, Any]:
+        """The batch's mean KL of ``vae`` in nats an image, and what β multiplies."""
+        kl = ops.mean(vae.prior.kl(mean, log_var, z))
+        # Other priors than N(0, I) have no KL of a dimension.
+        has_free_bits = bool(self.objective.config.free_bits)
+        dimension_kl = batch_mean("dimension_kl", _dimension_kl(mean, log_var)) if has_free_bits else None
+        return kl, self.objective.punished_kl(kl, dimension_kl)
 
     def adversarial(self, images: Any, reconstructions: Any, *, training: bool) -> Parts:
         """Both players' adversarial losses from one pass of the discriminator over each kind."""

@@ -22,8 +22,9 @@ from keras_vae.training.distribution import (
     rows_of_replica,
     sum_over_replicas,
 )
+from keras_vae.training.inputs import as_floats, unpack
+from keras_vae.training.keras_model import TrainerModel
 from keras_vae.training.objective import Objective, adaptive_weight
-from keras_vae.training.optimizers import guarded
 from keras_vae.training.schedules import beta_at, is_adversarial_at
 from keras_vae.training.step_losses import Batch, BatchMean, Parts, StepLosses
 
@@ -42,47 +43,52 @@ ADVERSARIAL_PARTS = (
 FEATURE_PARTS = ("feature_adversarial", "feature_discriminator")
 
 
-class VAETrainer(keras.Model):
+@keras.saving.register_keras_serializable(package="keras_vae")
+class VAETrainer(TrainerModel):
     """Trains a `VAE` against ``NLL + β·KL + λ_p·LPIPS + λ_a·adversarial``, and a discriminator beside it.
 
-    Data sets yield images (N, H, W, C), float32 in [0, 1], or (images, labels); labels (N,), int32, are used by a
-    conditional model alone. A step makes one decoder forward for both players. The discriminator learns from the first
-    step on; the autoencoder heeds it from ``config.adversarial_start`` on. A step with a gradient that is not finite
-    changes neither player, in any precision, and counts in ``skipped_steps``.
+    Data sets yield images (N, H, W, C), float in [0, 1] or uint8, or (images, labels). A conditional model needs the
+    labels (N,), whole numbers; any other ignores them. One forward pass of the decoder serves both players. The
+    discriminator learns from the first step on; the autoencoder heeds it from ``config.adversarial_start`` on. A step
+    with a gradient that is not finite changes neither player, in any precision, and counts in ``skipped_steps``.
 
     Args:
         vae: the model to train.
         discriminator: gives patch logits of images; None leaves the adversarial part out.
-        perceptual_loss: takes (images, reconstructions), gives distances (N,), as ``losses.LPIPS(reduction=None)``;
+        perceptual_loss: takes (images, reconstructions) and gives distances (N,) or their mean, as `losses.LPIPS` does;
             None leaves the part out.
         config: weights and schedules.
-        feature_discriminator: a second discriminator, on the features that the perceptual loss has of its share of the
-            batch; its loss counts ``config.feature_weight`` times the first's. None leaves it out. It needs the first,
-            and a perceptual loss with the methods ``features`` and ``distance`` of `losses.LPIPS`.
-        total_steps: planned length of the run, of which the config's shares are taken. None: no warm-ups.
+        feature_discriminator: a second discriminator, which judges the perceptual loss's features of its share of the
+            batch; its loss counts ``config.feature_weight`` times the first's. None leaves it out. It needs the first
+            discriminator, and a perceptual loss with the methods ``features`` and ``distance`` of `losses.LPIPS`.
+        total_steps: planned length of the run. The schedules in ``config`` are shares of it; None: no warm-ups.
         ema: decay of the averaged weights in ``ema_vae``; 0 keeps none.
-        accumulate: passes that a batch is dealt to, one after another, before the step, which is the same; the batch
-            is a multiple of it.
+        accumulate: number of passes in which a step goes through its batch, to save memory; the result is the same. The
+            batch must be a multiple of it.
 
-    Made in the scope of a `tf.distribute` strategy it trains on all of its replicas: each takes its part of every batch
-    (`keras_vae.data.Part`), and the step is the one that the whole batch gives.
+    A trainer that is made in the scope of a `tf.distribute` strategy trains on all of its replicas. Each replica takes
+    its part of every batch (`keras_vae.data.Part`), and the step equals that of the whole batch.
 
     Example:
         ```python
-        trainer = VAETrainer(VAE(latent_dim=2), PatchDiscriminator(), LPIPS(reduction=None))
+        trainer = VAETrainer(VAE(latent_dim=2), PatchDiscriminator(), LPIPS())
         trainer.compile(keras.optimizers.AdamW(2e-3), keras.optimizers.AdamW(5e-4))
         trainer.fit(images, batch_size=128, epochs=10, validation_data=(test_images,))
+        trainer.save("trainer.keras")  # both players, both optimizers and the step
         ```
 
     A subclass changes what is minimised by ``objective_class``.
 
-    Reported (means over the epoch; likelihoods in nats an image): ``loss elbo nll kl beta mse gradient_norm
+    Training reports means over the epoch, likelihoods in nats an image: ``loss elbo nll kl beta mse gradient_norm
     skipped_steps``; with a perceptual loss ``lpips``; with a discriminator ``adversarial discriminator real_accuracy
     fake_accuracy adversarial_weight discriminator_gradient_norm``; with a feature discriminator ``feature_adversarial
-    feature_discriminator``. Testing reports ``elbo nll kl mse psnr ssim
-    [lpips]`` of the averaged weights and, with a discriminator, ``adversarial discriminator real_accuracy
-    fake_accuracy``; image metrics are of the reconstruction through the posterior mean, the ELBO and what the
-    discriminator sees of one sampled z an image.
+    feature_discriminator``.
+
+    Testing reports ``loss elbo nll kl mse psnr ssim`` of the averaged weights, with a perceptual loss ``lpips``, and
+    with a discriminator ``adversarial discriminator real_accuracy fake_accuracy``. The ``loss`` is the objective
+    without its adversarial part, which has no level to compare between epochs, and with β at its final value:
+    ``NLL + β·KL + λ_p·LPIPS``. Image metrics and LPIPS are of the reconstruction through the posterior mean. The ELBO
+    and the discriminator's figures are of one sampled z for each image.
     """
 
     objective_class: type[Objective] = Objective
@@ -129,6 +135,40 @@ class VAETrainer(keras.Model):
         self.ssim = metrics.SSIM()
         self.built = True
 
+    def get_config(self) -> dict[str, Any]:
+        """The networks, the losses and the options.
+
+        Raises:
+            ValueError: when the perceptual loss is a lambda.
+        """
+        perceptual_loss = self.objective.perceptual_loss
+        # Keras would write its byte code into the file, and refuse to load it.
+        if getattr(perceptual_loss, "__name__", None) == "<lambda>":
+            raise ValueError(
+                "perceptual_loss: a lambda cannot be saved; give a function or class that is registered by "
+                "keras.saving.register_keras_serializable"
+            )
+        parts = {
+            "vae": self.vae,
+            "discriminator": self.discriminator,
+            "perceptual_loss": perceptual_loss,
+            "feature_discriminator": self.feature_discriminator,
+        }
+        return {
+            **super().get_config(),
+            **{name: keras.saving.serialize_keras_object(part) for name, part in parts.items()},
+            "config": self.config.as_dict(),
+            "total_steps": self.total_steps,
+            "ema": self.ema,
+            "accumulate": self.accumulate,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> VAETrainer:
+        parts = ("vae", "discriminator", "perceptual_loss", "feature_discriminator")
+        made = {name: keras.saving.deserialize_keras_object(config[name], custom_objects) for name in parts}
+        return cls(**{**config, **made, "config": ObjectiveConfig.from_dict(config["config"])})
+
     @staticmethod
     def _copy_of(vae: VAE) -> VAE:
         copy = type(vae).from_config(vae.get_config())
@@ -137,40 +177,9 @@ class VAETrainer(keras.Model):
         return copy
 
     @property
-    def inference_vae(self) -> VAE:
-        """The model to evaluate, save and sample from: the averaged weights if there are any."""
-        return self.vae if self.ema_vae is None else self.ema_vae
-
-    def compile(
-        self,
-        optimizer: keras.optimizers.Optimizer | str = "adamw",
-        discriminator_optimizer: keras.optimizers.Optimizer | str = "adamw",
-        *,
-        jit_compile: bool | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Set the players' optimizers; other arguments as `keras.Model.compile` (no ``loss``, no ``metrics``).
-
-        ``jit_compile=None`` uses XLA where there is a GPU: on CPU it was measured slower.
-
-        Raises:
-            ValueError: when both players are given the same optimizer object, or one of Keras's own where there are
-                several replicas.
-        """
-        if optimizer is discriminator_optimizer and not isinstance(optimizer, str):
-            raise ValueError("each player needs an optimizer of its own: it holds that player's moments")
-        if jit_compile is None:
-            jit_compile = bool(tf.config.list_physical_devices("GPU"))
-        super().compile(
-            optimizer=guarded(optimizer, self.vae.compute_dtype, self.vae.trainable_variables),
-            auto_scale_loss=False,
-            jit_compile=jit_compile,
-            **kwargs,
-        )
-        if self.discriminator is not None:
-            self.discriminator_optimizer = guarded(
-                discriminator_optimizer, self.discriminator.compute_dtype, self.step_losses.discriminator_variables
-            )
+    def discriminator_variables(self) -> list[Any]:
+        """What the second player trains: the weights of one discriminator or two."""
+        return self.step_losses.discriminator_variables
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -185,16 +194,11 @@ class VAETrainer(keras.Model):
         means = {name: float(total / count) if count else 0.0 for name, (total, count) in sums.items()}
         return {**means, self.skipped_steps.name: float(copies_of(self.skipped_steps.total)[0].numpy())}
 
-    def call(self, images: Any, labels: Any = None, training: bool = False) -> Any:
-        return self.vae(images, labels, training=training)
-
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Nothing: all is built. Keras would take a batch for it here, and average the labels over the workers."""
-
     # Nothing in the steps depends on a tensor's value in Python: rewriting them would only take start-up time.
     @tf.autograph.experimental.do_not_convert
     def train_step(self, data: Any) -> dict[str, Any]:
-        images, labels, _ = self._unpack(data)
+        images, labels, _ = unpack(data, self.vae)
+        images = as_floats(images)
         batch = Batch(images, labels, self._noise(images) if self.vae.variational else None)
         gradients, parts = self._gradients(batch) if self.accumulate == 1 else self._accumulated(batch)
         gradients, parts = mean_over_replicas((gradients, parts))
@@ -204,7 +208,9 @@ class VAETrainer(keras.Model):
         norms, is_finite = self._update(gradients)
         parts |= zip(("gradient_norm", "discriminator_gradient_norm"), norms, strict=False)
         self._average_weights()
-        self.step.assign_add(1)
+        # After the batch: at the end of a data set of unknown length there is none, and no step either.
+        with tf.control_dependencies([is_finite]):
+            self.step.assign_add(1)
         self.skipped_in_a_row.assign(ops.where(is_finite, 0, self.skipped_in_a_row + 1))
         self.finite_means.assign(ops.stack([ops.isfinite(parts[name]) for name in self.means]))
         for name, mean in self.means.items():
@@ -215,38 +221,33 @@ class VAETrainer(keras.Model):
 
     @tf.autograph.experimental.do_not_convert
     def test_step(self, data: Any) -> dict[str, Any]:
-        images, labels, weights = self._unpack(data)
+        images, labels, is_counted = unpack(data, self.vae)
+        images = as_floats(images)
         vae = self.inference_vae
         mean, log_var = vae.encode(images, labels)
         reconstructions = vae.decode(mean, labels)
         if vae.variational:
             z = vae.sampling(mean, log_var)
             sampled = vae.decode(z, labels)
-            kl = ops.mean(vae.prior.kl(mean, log_var, z))
+            kl, punished_kl = self.step_losses.kl(vae, mean, log_var, z, lambda name, own: own)
         else:
-            sampled, kl = reconstructions, 0.0
+            sampled, kl, punished_kl = reconstructions, 0.0, 0.0
         nll = self.objective.nll(images, sampled, vae.likelihood_scale)
         parts = {"nll": nll, "kl": kl, "elbo": -(nll + kl), "mse": ops.mean(ops.square(images - reconstructions))}
         if self.objective.perceptual_loss is not None:
             parts["lpips"] = self.objective.perceptual(images, reconstructions)
+        # β at its final value, so that epochs can be compared.
+        parts["loss"] = self.objective.reconstruction(parts) + self.config.beta * punished_kl
         if self.discriminator is not None:
             parts |= self.step_losses.adversarial(images, sampled, training=False)
-        # Of several replicas each has batches of its own, and copies of weight 0.
-        count = ops.shape(images)[0] if weights is None else ops.sum(weights)
+        # Each of several replicas has batches of its own, and copies that do not count.
+        count = ops.shape(images)[0] if is_counted is None else ops.sum(ops.cast(is_counted, "float32"))
         for name, value in parts.items():
             self.means[name].update_state(value, sample_weight=count)
         for metric in (self.psnr, self.ssim):
-            metric.update_state(images, reconstructions, sample_weight=weights)
+            metric.update_state(images, reconstructions, sample_weight=is_counted)
         reported = [*(self.means[name] for name in parts), self.psnr, self.ssim]
         return _logs(dict(zip((metric.name for metric in reported), _results(reported), strict=True)))
-
-    def _unpack(self, data: Any) -> tuple[Any, Any, Any]:
-        images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-        if self.vae.num_classes is None:
-            return images, None, weights
-        if labels is None:
-            raise ValueError("a conditional model needs labels: the data set has to yield (images, labels)")
-        return images, labels, weights
 
     def _noise(self, images: Any) -> Any:
         """ε of this replica's images: its part of the draws for the whole batch."""
