@@ -179,6 +179,8 @@ def test_test_metrics_are_those_of_all_images_whatever_the_batches():
         "ssim": numpy_of(metrics.ssim(images, reconstructions)).mean(),
         **{name: np.concatenate(parts).mean() for name, parts in adversarial.items()},
     }
+    weights = trainer.config
+    expected["loss"] = nll + weights.beta * kl + weights.perceptual_weight * expected["lpips"]
     assert reported.keys() == expected.keys()
     for name, value in expected.items():
         # Six digits of float32, less where terms cancel.
