@@ -247,7 +247,8 @@ class TrainerModel(keras.Model):
 
 
 def _shown(logs: dict[str, Any] | None) -> dict[str, Any]:
-    return {name: value for name, value in (logs or {}).items() if name.removeprefix("val_") in SHOWN}
+    names = [*SHOWN, *(f"val_{name}" for name in SHOWN)]
+    return {name: logs[name] for name in names if logs and name in logs}
 
 
 def _refuse_weights(arguments: dict[str, Any]) -> None:
