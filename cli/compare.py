@@ -12,7 +12,7 @@ from keras_vae.errors import InputError
 from keras_vae.training.run_directory import RunDirectory
 
 from .options import FilePath, json_option
-from .published import no_model, published_name
+from .published import no_model, not_a_model, published_name
 from .runtime import say
 
 
@@ -59,6 +59,8 @@ def compare_runs(runs: Sequence[Path], to: Path, *, overwrite: bool = False, as_
             raise InputError(f"{run}: is a published model; compare takes the run directories that train writes")
         if not run.exists():
             raise no_model(run)
+        if not RunDirectory(run).is_run():
+            raise not_a_model(run)
     check_runs(runs)
     check_folder(to, overwrite=overwrite)
     evaluations = {}

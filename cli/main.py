@@ -95,11 +95,14 @@ def _run(debug: bool) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 2
-    except click.MissingParameter as error:
-        hint = f" See {error.ctx.command_path} --help." if error.ctx else ""
-        return _fail(error.format_message() + hint, 2)
     except click.ClickException as error:
-        return _fail(error.format_message(), 2)
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        message = error.format_message()
+        # The message about a wrong value says what is right. A missing or superfluous word needs the help.
+        is_wrong_value = isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter)
+        if context and not is_wrong_value and "Did you mean" not in message:
+            message = f"{message.rstrip('.')}. See {context.command_path} --help."
+        return _fail(message, 2)
     except InputError as error:
         if debug:
             traceback.print_exc()

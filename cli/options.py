@@ -226,7 +226,7 @@ def start_options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=FilePath(),
         group=START,
         is_common=False,
-        help="Run what a config.json describes.",
+        help="Run what a config.json describes; a run directory stands for its own.",
     )(command)
     return grouped_option(
         "--preset",

@@ -1,4 +1,4 @@
-"""Published models by name, and the answer to a RUN that is not there."""
+"""Published models by name, and the answer where RUN names no model."""
 
 from __future__ import annotations
 
@@ -38,6 +38,17 @@ def no_model(run: Path) -> InputError:
         f"{run}: no such run directory, .keras file or exported model, and no published model "
         f"({', '.join(PUBLISHED)}){hint}"
     )
+
+
+def not_a_model(folder: Path) -> InputError:
+    """What to raise where ``folder`` is neither a run nor an exported model: it names one that lies in it."""
+    inside = next((path for path in sorted(map(Path, _inside(folder))) if _holds_model(path)), None)
+    hint = f"; did you mean {inside}?" if inside else ""
+    return InputError(f"{folder}: is neither a run directory (it has no config.json) nor an exported model{hint}")
+
+
+def _holds_model(path: Path) -> bool:
+    return path.suffix == ".keras" or any(path.glob("config.json")) or any(path.glob("*/saved_model.pb"))
 
 
 def _inside(folder: Path) -> list[str]:

@@ -16,7 +16,7 @@ from keras_vae.export.manifest import read_manifest
 from keras_vae.export.publish import list_versions
 from keras_vae.training.run_directory import RunDirectory
 
-from .published import no_model, own_run, published_data, published_name
+from .published import no_model, not_a_model, own_run, published_data, published_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,7 +83,9 @@ def open_model(path: Path) -> tuple[VAE, DataConfig | None]:
         return _open_exported(version)
     config, model_path = None, path
     if path.is_dir():
-        run = RunDirectory.open(path)
+        run = RunDirectory(path)
+        if not run.is_run():
+            raise not_a_model(path)
         config, model_path = run.read_config().data, run.model
         if not model_path.is_file():
             raise InputError(
@@ -178,6 +180,8 @@ def read_image(path: Path, shape: tuple[int, int, int], config: DataConfig | Non
     Raises:
         InputError: when it cannot be read.
     """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name the image files in it, such as {path}/*.png")
     import numpy as np
 
     from keras_vae.data.framing import Framing

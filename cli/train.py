@@ -106,6 +106,8 @@ def command(
 
 
 def describe_run(name: str, config_path: Path | None, changes: dict[str, Any]) -> RunConfig:
-    """The preset of that ``name``, or what ``config_path`` describes, with ``changes``."""
+    """The preset of that ``name``, or what ``config_path`` (a config.json or its run) describes, with ``changes``."""
+    if config_path and config_path.is_dir():
+        config_path /= "config.json"
     config = read_config(config_path) if config_path else preset(name)
     return config.replace(**changes)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import keras
 import tensorflow as tf
 
-from keras_vae.errors import InputError
+from keras_vae.errors import InputError, nearest
 
 # From images float32 (B, H, W, C) in [0, 1] and the number of their batch, int64 (), to images of the same kind.
 Augment: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -66,7 +66,9 @@ def _make_layer(text: str) -> keras.layers.Layer:
     except ImportError as error:
         raise InputError(f"augment: {text} needs {_MODULES[module]} ({error})") from error
     if not (inspect.isclass(kind) and issubclass(kind, keras.layers.Layer)):
-        raise InputError(f"augment: {module} has no layer {name!r}")
+        near = nearest(name, (each for each in dir(importlib.import_module(module)) if each[:1].isupper()))
+        hint = f"; did you mean {near}?" if near else ""
+        raise InputError(f"augment: {module} has no layer {name!r}{hint}")
     parameters = inspect.signature(kind).parameters
     if "value_range" in parameters:
         named.setdefault("value_range", (0, 1))

@@ -83,6 +83,8 @@ def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
         kind, _, place = name.partition(":")
         near = nearest(kind, ("idx", "folder", "tfrecord")) if place else None
         hint = f"did you mean {near}:{place}?" if near else "a TFDS name looks like mnist or cifar10"
+        if os.path.isdir(name):
+            hint = f"for the images in that folder, folder:{name}"
         raise InputError(
             f"{name!r} names no data set; give auto, sample, idx:DIR, folder:DIR, tfrecord:DIR or a TFDS name; {hint}"
         )
@@ -106,6 +108,8 @@ def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
         names = ["auto", "sample", *tfds.list_builders(with_community_datasets=False)]
         found = difflib.get_close_matches(name.lower(), names)
         hint = f"did you mean {' or '.join(found)}?" if found else "the TFDS catalogue lists all names"
+        if os.path.isdir(name):
+            hint = f"for the images in that folder, give folder:{name}"
         where = f" and none is prepared in {folder}" if folder else ""
         raise InputError(f"{name}: TFDS has no data set of this name{where}; {hint}") from None
     except Exception as error:  # TFDS runs the data set's own code: anything may come

@@ -127,6 +127,7 @@ def test_the_packages_run_as_the_command(package):
         (["sample", "x", "--sampler", "gm"], "Did you mean gmm?"),
         (["train", "--preset", "mnits"], "did you mean mnist?"),
         (["presets", "photo128"], "did you mean photos128?"),
+        (["train", "photos"], "Got unexpected extra argument (photos). See keras-vae train --help."),
         (["sample"], "Missing argument 'RUN'. See keras-vae sample --help."),
     ],
 )

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from keras_vae.config import PUBLISHED, DataConfig
-from keras_vae.data import tfds_prepare
+from keras_vae.data import load_dataset, tfds_prepare
 from keras_vae.errors import InputError
-from keras_vae_cli import compare, export, runtime, verify
+from keras_vae_cli import compare, export, runtime, train, verify
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def test_a_published_model_is_opened_by_its_name_with_the_data_that_it_was_train
 
 def test_what_exists_comes_before_a_published_model_of_that_name(folder):
     (folder / "mnist-latent2").mkdir()
-    with pytest.raises(InputError, match="mnist-latent2: no run directory"):
+    with pytest.raises(InputError, match="mnist-latent2: is neither a run directory"):
         runtime.open_model(Path("mnist-latent2"))
 
 
@@ -59,12 +59,41 @@ def test_a_model_that_is_not_there_is_answered_with_the_published_and_the_neares
     )
 
 
+def test_a_folder_of_models_is_answered_with_one_that_is_in_it(folder):
+    for path in ("runs/a/plots", "runs/b", "exports/digits/7"):
+        (folder / path).mkdir(parents=True)
+    (folder / "runs" / "b" / "config.json").write_text("{}")
+    (folder / "exports" / "digits" / "7" / "saved_model.pb").write_text("")
+    for given, meant in (("runs", "runs/b"), ("exports", "exports/digits")):
+        with pytest.raises(InputError, match=rf"^{given}: is neither a run directory .*; did you mean {meant}\?$"):
+            runtime.open_model(Path(given))
+    with pytest.raises(InputError, match=r"nor an exported model$"):
+        compare.compare_runs([Path("runs/a")], folder / "comparison")
+
+
+def test_a_folder_is_no_image(folder):
+    with pytest.raises(InputError, match=r"is a folder; name the image files in it, such as .*/\*\.png"):
+        runtime.read_image(folder, (28, 28, 1), None)
+
+
+def test_a_run_directory_stands_for_its_config(folder):
+    (folder / "config.json").write_text('{"config": {"epochs": 3}}')
+    assert train.describe_run("mnist", folder, {}).epochs == 3
+
+
+def test_a_folder_that_is_given_as_a_data_set_is_answered_with_how_to_name_it(folder):
+    (folder / "photos").mkdir()
+    for name in ("photos", "./photos"):
+        with pytest.raises(InputError, match=rf"for the images in that folder,.* folder:{name}"):
+            load_dataset(name)
+
+
 def test_without_mnist_and_a_network_the_bundled_digits_are_named_as_the_way_out():
     model = types.SimpleNamespace(image_shape=(28, 28, 1))
     with pytest.raises(InputError, match=r"does not answer; .* use the 5,000 MNIST digits .*: --dataset sample$"):
-        runtime.open_dataset(DataConfig(dataset="mnist"), None, None, model)
+        runtime.open_dataset(Path("model"), DataConfig(dataset="mnist"), None, None, model)
     with pytest.raises(InputError) as other:
-        runtime.open_dataset(DataConfig(dataset="fashion_mnist"), None, None, model)
+        runtime.open_dataset(Path("model"), DataConfig(dataset="fashion_mnist"), None, None, model)
     assert "--dataset sample" not in str(other.value)  # they are no garments
 
 
@@ -75,6 +104,7 @@ def test_a_published_model_is_no_run_to_compare(folder):
 
 def test_a_comparison_is_replaced_only_when_asked(folder, monkeypatch):
     monkeypatch.setattr("keras_vae.reports.runs.check_runs", lambda runs: None)
+    (folder / "config.json").write_text("{}")
     (folder / "comparison").mkdir()
     (folder / "comparison" / "comparison.json").write_text("{}")
     with pytest.raises(InputError, match="comparison: holds a comparison already; replace it with --overwrite"):
