@@ -1,6 +1,6 @@
 """Training: the objective, the trainer with both players, schedules, checkpoints and the run directory.
 
-Attributes are loaded on first use: the run directory needs no TensorFlow.
+Attributes are loaded on first use, so that the run directory can be used without TensorFlow.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
-"""Gradient accumulation: a batch in several passes, one after another, for the step that all of it would give.
+"""Gradient accumulation: compute a batch in several passes and make the step that the whole batch would give.
 
-The parts are dealt as `keras_vae.data.Part` does, so that the perceptual loss sees the same images either way.
+Passes take rows in turn, as `keras_vae.data.Part` does, so that the perceptual loss sees the same images either way.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 
 def pass_of(values: Any, number: tf.Tensor, count: int) -> Any:
-    """Of each tensor (N, ...) of a structure the rows ``number``, ``number + count`` and so on: (N / count, ...)."""
+    """Rows ``number``, ``number + count``, … of each tensor (N, ...) in a structure: (N / count, ...)."""
 
     def rows(tensor: tf.Tensor | None) -> tf.Tensor | None:
         if tensor is None:
@@ -28,7 +28,7 @@ def pass_of(values: Any, number: tf.Tensor, count: int) -> Any:
 def mean_of_passes(function: Callable[[tf.Tensor], Any], count: int, zeros: Any) -> Any:
     """The mean of ``function(number)``, a structure of tensors like ``zeros``, over ``count`` passes.
 
-    Only the sums are kept from one pass to the next.
+    Only the running sums are kept between passes.
     """
 
     def add(number: tf.Tensor, sums: Any) -> tuple[tf.Tensor, Any]:
@@ -37,6 +37,6 @@ def mean_of_passes(function: Callable[[tf.Tensor], Any], count: int, zeros: Any)
     def is_left(number: tf.Tensor, sums: Any) -> tf.Tensor:
         return number < count
 
-    # One pass at a time: that is what saves memory.
+    # Running one pass at a time is what saves memory.
     _, sums = tf.while_loop(is_left, add, (tf.constant(0), zeros), parallel_iterations=1, maximum_iterations=count)
     return tf.nest.map_structure(lambda total: total / count, sums)

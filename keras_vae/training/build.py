@@ -1,4 +1,4 @@
-"""From a run's description to a compiled trainer."""
+"""Build a compiled trainer from a run's configuration."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from keras_vae.training.optimizers import FusedAdamW
 from keras_vae.training.schedules import warmup_cosine
 from keras_vae.training.trainer import VAETrainer
 
-# Where images and latents enter and leave the networks: Muon is for the layers between (Jordan et al. 2024).
+# Layers where images and latents enter and leave the networks. Muon is for the layers between (Jordan et al. 2024).
 ENDS = ("encoder/stem", "mean", "log_var", "decoder/mapping_0", "to_image", "embedding")
 
 
 def build_trainer(config: RunConfig, steps_per_epoch: int, execution: Execution = ONE_DEVICE) -> VAETrainer:
-    """Seed Keras and make the trainer that ``config`` describes, ready to ``fit``, in the precision that it names.
+    """Seed Keras and build the trainer that ``config`` describes, ready to ``fit``, in the precision that it names.
 
-    Inside the scope of the strategy that ``execution`` names, if that is not one device.
+    If ``execution`` names more than one device, call this inside the strategy's scope.
 
     Raises:
-        InputError: when the model's or the loss's settings do not fit together.
+        InputError: if the model's or the loss's settings do not fit together.
     """
     keras.utils.set_random_seed(config.seed)
     execution.check(config, replicas())
@@ -64,7 +64,7 @@ def build_trainer(config: RunConfig, steps_per_epoch: int, execution: Execution 
 
 @contextlib.contextmanager
 def _dtype_policy(name: str) -> Iterator[None]:
-    """Keras's global policy, for what is made inside: the caller's own layers are none of a run's business."""
+    """Set Keras's global policy inside the block, then restore the caller's."""
     before = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_dtype_policy(name)
     try:
@@ -74,7 +74,7 @@ def _dtype_policy(name: str) -> Iterator[None]:
 
 
 def build_perceptual_loss(config: ObjectiveConfig) -> LPIPS | None:
-    """The perceptual loss that ``config`` names, or None where its weight is 0."""
+    """The perceptual loss that ``config`` names, or None if its weight is 0."""
     if not config.perceptual_weight:
         return None
     return LPIPS(config.perceptual_weights, config.perceptual_taps, reduction=None)

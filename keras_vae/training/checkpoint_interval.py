@@ -1,4 +1,4 @@
-"""How often a checkpoint is written. Imports neither Keras nor TensorFlow."""
+"""How often to write a checkpoint. Imports neither Keras nor TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _INTERVAL = re.compile(r"(\d+(?:\.\d+)?)(min)?")
 
 @dataclass(frozen=True)
 class CheckpointInterval:
-    """After how many epochs, and after how many minutes within one.
+    """The epochs and the minutes between checkpoints.
 
     Args:
-        epochs: a checkpoint at the end of every so many; the last epoch has one in any case.
-        minutes: and at the first step, or end of an epoch, so long after the last one.
+        epochs: write a checkpoint after every this many epochs; the last epoch always has one.
+        minutes: also write one at the first step or end of an epoch that is this long after the previous checkpoint.
     """
 
     epochs: int | None = 1
@@ -24,10 +24,10 @@ class CheckpointInterval:
 
     @classmethod
     def parse(cls, text: str) -> CheckpointInterval:
-        """``"5"``: every fifth epoch; ``"30min"``: every half an hour.
+        """``"5"`` is every fifth epoch, ``"30min"`` every half hour.
 
         Raises:
-            InputError: when it is neither.
+            InputError: if ``text`` is neither.
         """
         match = _INTERVAL.fullmatch(text.strip())
         if match and match[2] and float(match[1]) > 0:

@@ -1,6 +1,6 @@
-"""The machines that train one model together, as the environment names them. Imports neither Keras nor TensorFlow.
+"""The machines that train one model together, read from the environment. Imports neither Keras nor TensorFlow.
 
-``TF_CONFIG`` is what Kubernetes' TFJob and most launchers set; Slurm sets variables of its own.
+Kubernetes' TFJob and most launchers set ``TF_CONFIG``; Slurm sets its own variables.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _ROLES = ("chief", "worker")
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """The workers of one run, and which of them this process is.
+    """The workers of one run, and the number of this process among them.
 
     Args:
         size: number of workers.
         index: this worker's number; 0 is the chief, which writes the run directory.
-        source: what named them, "TF_CONFIG" or "Slurm"; None for one process alone.
+        source: what named the workers, "TF_CONFIG" or "Slurm"; None for a single process.
     """
 
     size: int = 1
@@ -32,7 +32,7 @@ class Cluster:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes."""
+        """Whether this process writes the run directory."""
         return self.index == 0
 
 
@@ -40,7 +40,7 @@ def find_cluster(environment: Mapping[str, str] = os.environ) -> Cluster:
     """The workers that the environment names, or this process alone.
 
     Raises:
-        InputError: when ``TF_CONFIG`` is there and is no cluster of workers with this one among them.
+        InputError: if ``TF_CONFIG`` is set but does not describe a cluster that includes this worker.
     """
     if environment.get(TF_CONFIG):
         return _from_tf_config(environment[TF_CONFIG])
@@ -59,8 +59,8 @@ def _from_tf_config(text: str) -> Cluster:
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f'{TF_CONFIG} is not {{"cluster": {{"worker": [...]}}, "task": {{...}}}} ({error})') from error
     if not workers:
-        return Cluster()  # as some launchers write for a job of one process
+        return Cluster()  # some launchers write this for a job of one process
     if (role, number) not in workers:
         known = ", ".join(f"{role} {number}" for role, number in workers)
-        raise InputError(f"{TF_CONFIG}: the task is {role} {number}, which is none of the cluster's: {known}")
+        raise InputError(f"{TF_CONFIG}: the task is {role} {number}, but the cluster has only: {known}")
     return Cluster(len(workers), workers.index((role, number)), TF_CONFIG)

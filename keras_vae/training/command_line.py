@@ -8,14 +8,14 @@ from typing import Any
 
 from keras_vae.config import PRESETS, RunConfig
 
-# What the data decide, and what the command line has no option for.
+# Settings that the data decide, and settings without a command-line option.
 _FROM_DATA = {"model.image_shape"}
 _WITHOUT_OPTION = {"model.num_classes"}
 _OPTIONS = {"discriminator.widths": "--discriminator-widths"}
 
 
 def training_command(path: Path, config: RunConfig) -> str:
-    """The command line that trains the run in ``path`` again, from its preset or else from its config.json."""
+    """The command line that trains the run in ``path`` again: from its preset, or else from its config.json."""
     directory = ["--run-dir", str(path)]
     options = _options(config)
     if options is None:
@@ -24,7 +24,7 @@ def training_command(path: Path, config: RunConfig) -> str:
 
 
 def flat_settings(config: RunConfig) -> dict[str, Any]:
-    """``section.setting`` → value."""
+    """All settings in one dictionary, ``section.setting`` → value."""
     flat: dict[str, Any] = {}
     for name, value in config.as_dict().items():
         flat |= {f"{name}.{key}": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
@@ -32,7 +32,7 @@ def flat_settings(config: RunConfig) -> dict[str, Any]:
 
 
 def _options(config: RunConfig) -> list[str] | None:
-    """The options that make the preset this run; None where there is a setting that no option reaches."""
+    """The options that turn the preset into this run; None if a setting has no option."""
     if config.preset not in PRESETS:
         return None
     before, after = flat_settings(PRESETS[config.preset][1]), flat_settings(config)

@@ -1,4 +1,4 @@
-"""What a run computes in and on: precision and XLA, chosen by device, with the reason."""
+"""The precision of a run and whether it uses XLA, each chosen by device and given with the reason."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import tensorflow as tf
 
-# With either of them oneDNN multiplies in bfloat16; without, it converts there and back.
+# With either of these, oneDNN multiplies in bfloat16; without them, it converts back and forth.
 BFLOAT16_INSTRUCTIONS = frozenset({"amx_bf16", "avx512_bf16"})
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """A value and, in a few words, why."""
+    """A value, and the reason for it in a few words."""
 
     value: str
     reason: str
@@ -29,7 +29,7 @@ def gpus() -> list[tuple[str, tuple[int, int] | None]]:
 
 
 def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
-    """The instruction sets that Linux names for the first processor; none on other systems."""
+    """The instruction sets that Linux lists for the first processor; empty on other systems."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -57,7 +57,7 @@ def choose_precision(requested: str) -> Choice:
 
 
 def choose_jit(requested: str, replicas: int = 1) -> Choice:
-    """ "on" or "off" for ``requested``, which may be "auto"."""
+    """Whether XLA is "on" or "off" for ``requested``, which may be "auto"."""
     if requested != "auto":
         return Choice(requested, "as asked")
     if replicas > 1:

@@ -1,7 +1,7 @@
-"""Several replicas of a trainer, on several devices or machines, in step with each other.
+"""Several replicas of a trainer, on several devices or machines, that stay in step.
 
-Each replica holds all weights and works on its part of every batch. Gradients and batch means are averaged over them
-within the step; from there on every replica computes the same, and updates its own copies.
+Each replica holds all weights and works on its part of every batch. The step averages gradients and batch means over
+the replicas, so that every replica makes the same update to its own copies.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from keras_vae.training.cluster import TF_CONFIG, Cluster
 
 @dataclasses.dataclass(frozen=True)
 class Distribution:
-    """The replicas that train together, and which of them this process has.
+    """The replicas that train together, and those of this process.
 
     Args:
-        strategy: in whose scope the trainer is made.
-        cluster: the processes.
+        strategy: the trainer is built in its scope.
+        cluster: the worker processes.
     """
 
     strategy: tf.distribute.Strategy = dataclasses.field(default_factory=tf.distribute.get_strategy)
@@ -48,7 +48,7 @@ class Distribution:
         return self.strategy.distribute_datasets_from_function(lambda _: batches)
 
     def sum_over_workers(self, value: int) -> int:
-        """The sum of every worker's value; they wait for each other here."""
+        """The sum of all workers' values. Waits for every worker."""
         if self.cluster.size == 1:
             return value
         first = self.part.numbers[0]
@@ -60,28 +60,28 @@ class Distribution:
         return int(self.strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None))
 
     def from_chief(self, value: int) -> int:
-        """The chief's value; the workers wait for each other here."""
+        """The chief's value. Waits for every worker."""
         return self.sum_over_workers(value if self.cluster.is_chief else 0)
 
     def check_same(self, description: dict[str, Any]) -> None:
-        """Check that every worker was started alike: ``description`` is what it does, as JSON can say it.
+        """Check that all workers were started alike; ``description`` says in JSON values what this one will do.
 
         Raises:
-            InputError: when a worker's differs from the chief's.
+            InputError: if this worker's description differs from the chief's, or another worker's does.
         """
         text = json.dumps(description, sort_keys=True, default=str)
         digest = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
         is_same = digest == self.from_chief(digest)
         with self.together():
             if not is_same:
-                raise InputError("the chief was started with other settings, or has other data")
+                raise InputError("the chief was started with different settings or different data")
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """What every worker has to do before any goes on; what is done inside may not wait for other workers.
+        """Run the block on every worker before any of them goes on. The block itself must not wait for other workers.
 
         Raises:
-            InputError: when another worker failed at it.
+            InputError: if the block failed on another worker.
         """
         problem = None
         try:
@@ -92,15 +92,14 @@ class Distribution:
         if problem is not None:
             raise problem
         if failed:
-            raise InputError(f"{failed} of the {self.cluster.size - 1} other workers cannot start; see what they say")
+            raise InputError(f"{failed} of the {self.cluster.size - 1} other workers cannot start; see their output")
 
 
 def build_distribution(strategy: str, cluster: Cluster) -> Distribution:
-    """What `Execution.strategy` names. For several workers it has to be made before TensorFlow does anything else.
+    """The distribution that `Execution.strategy` names. For several workers, build it before TensorFlow does anything.
 
     Raises:
-        InputError: when several workers are asked for and the environment names none, or when they have unequal numbers
-            of GPUs.
+        InputError: if several workers are asked for but the environment names none, or their numbers of GPUs differ.
     """
     if strategy == "auto":
         several = "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one"
@@ -112,7 +111,7 @@ def build_distribution(strategy: str, cluster: Cluster) -> Distribution:
             )
         found = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=_resolver(cluster))
         if len(found.extended.worker_devices) * cluster.size != found.num_replicas_in_sync:
-            raise InputError("--strategy multi-worker: every worker needs equally many GPUs, or none")
+            raise InputError("--strategy multi-worker: every worker needs the same number of GPUs, or none")
         return Distribution(found, cluster)
     if strategy == "mirrored":
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
@@ -121,10 +120,10 @@ def build_distribution(strategy: str, cluster: Cluster) -> Distribution:
 
 
 def _resolver(cluster: Cluster) -> tf.distribute.cluster_resolver.ClusterResolver:
-    """Addresses of the workers."""
+    """The workers' addresses."""
     if cluster.source == TF_CONFIG:
         return tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    # Slurm deals out GPUs itself (--gpus-per-task). The resolver would leave out tasks for which it counts none.
+    # Slurm assigns GPUs itself (--gpus-per-task). The resolver would leave out tasks for which it counts none.
     return tf.distribute.cluster_resolver.SlurmClusterResolver(
         port_base=20_000 + int(os.environ.get("SLURM_JOB_ID", "0")) % 10_000,  # two jobs may share a machine
         gpus_per_node=cluster.size,
@@ -134,17 +133,17 @@ def _resolver(cluster: Cluster) -> tf.distribute.cluster_resolver.ClusterResolve
 
 
 def replicas() -> int:
-    """How many there are, inside of a step or of a strategy's scope."""
+    """The number of replicas. Call this inside a step or a strategy's scope."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def is_multi_worker() -> bool:
-    """Whether the replicas are on several workers."""
+    """Whether the replicas are spread over several workers."""
     return isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def rows_of_replica(values: tf.Tensor) -> tf.Tensor:
-    """Of values for a whole batch, those for this replica's part of it (`Part`)."""
+    """This replica's rows (`Part`) of values for a whole batch."""
     count = replicas()
     if count == 1:
         return values
@@ -152,12 +151,12 @@ def rows_of_replica(values: tf.Tensor) -> tf.Tensor:
 
 
 def mean_over_replicas(values: Any) -> Any:
-    """The mean of each tensor of a structure, the same on every replica."""
+    """The mean over replicas of each tensor in a structure. Every replica gets the same result."""
     return _reduced(tf.distribute.ReduceOp.MEAN, values)
 
 
 def sum_over_replicas(values: Any) -> Any:
-    """The sum of each tensor of a structure, the same on every replica."""
+    """The sum over replicas of each tensor in a structure. Every replica gets the same result."""
     return _reduced(tf.distribute.ReduceOp.SUM, values)
 
 
@@ -168,6 +167,6 @@ def _reduced(operation: tf.distribute.ReduceOp, values: Any) -> Any:
 
 
 def copies_of(variable: Any) -> tuple[tf.Variable, ...]:
-    """A Keras variable's copies on this process's replicas. Reading one asks no other worker for its own."""
+    """A Keras variable's copies on this process's replicas. Reading them involves no other worker."""
     value = variable.value
     return getattr(value, "values", (value,))

@@ -1,4 +1,4 @@
-"""What a run records of where it ran: versions, devices, precision, git revision."""
+"""The environment that a run records: versions, devices, precision, git revision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_vae.training.requirements import package_versions
 
 
 def describe_environment(config: RunConfig, replicas: int = 1) -> dict[str, Any]:
-    """Versions, devices, precision and XLA with the reasons, and the git revision of a checkout; ready for JSON."""
+    """Versions, devices, precision and XLA with their reasons, and a checkout's git revision; ready for JSON."""
     precision, jit = choose_precision(config.precision), choose_jit(config.jit, replicas)
     return {
         "python": platform.python_version(),
@@ -28,7 +28,7 @@ def describe_environment(config: RunConfig, replicas: int = 1) -> dict[str, Any]
 
 
 def git_revision() -> str | None:
-    """The commit of the checkout that this file lies in, with "-dirty" after it if it was changed."""
+    """The commit of the checkout that this file is in, with "-dirty" appended if it was changed; None if unknown."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""How good a model is on a data set: reconstructions, likelihood, latent space, and samples."""
+"""Evaluate a model on a data set: reconstructions, likelihood, latent space and samples."""
 
 from __future__ import annotations
 
@@ -37,33 +37,35 @@ def evaluation_report(
     seed: int = 0,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Everything that is measured of a model, ready for JSON: ``{"settings": {…}, "metrics": {…}}``.
+    """Measure the model and return a report ready for JSON: ``{"settings": {…}, "metrics": {…}}``.
 
-    The settings are those that were used: a data set may have fewer images than were asked for. The metrics:
+    The settings are the ones used, which may be smaller than requested if the data set has fewer images. The metrics:
 
-    - ``mse psnr ssim lpips``: of all test images' reconstructions through the posterior mean; LPIPS is the bundled one
-      of three taps.
-    - ``elbo nll kl``: nats a test image; the NLL is of one z drawn for each.
-    - ``kl_per_dimension``: list, nats, means over the test images; to N(0, 1), whatever the model's prior.
-    - ``importance_nll``: `importance_sampled_nll` in nats, the mean over the first test images, or None where it was
-      left out or the model is not variational.
-    - ``active_units``: of the test images.
-    - ``knn_accuracy``: in [0, 1], of the test images among the training images; None without labels.
+    - ``mse psnr ssim lpips``: means over all test images, reconstructed through the posterior mean; LPIPS is the
+      bundled version with three taps.
+    - ``elbo nll kl``: nats per test image; the NLL uses one draw of z per image.
+    - ``kl_per_dimension``: list of means over the test images, in nats; the KL to N(0, 1), whatever the model's prior.
+    - ``importance_nll``: mean of `importance_sampled_nll` over the first test images, in nats; None if it was left out
+      or the model is not variational.
+    - ``active_units``: `active_units` of the test images' posterior means.
+    - ``knn_accuracy``: in [0, 1]; test images classified by the training images nearest to them in latent space; None
+      without labels.
     - ``frechet_reconstructions frechet_prior frechet_gmm``: `frechet_distance` from the first test images to their
-      reconstructions, and to as many decoded draws of the prior and of a Gaussian mixture over training latents.
+      reconstructions, to decoded draws from the prior, and to decoded draws from a Gaussian mixture over training
+      latents, as many of each.
 
     Args:
         vae: the model.
-        dataset: measured on its test split; the classifier and the mixture are fitted to its training split.
+        dataset: its test split is measured; the classifier and the mixture are fitted to its training split.
         batch_size: images at a time, by default `images_at_a_time`.
-        importance_samples: draws of z for each image; 0 leaves importance sampling out.
-        importance_images: of how many test images, at most.
-        components: of the Gaussian mixture.
-        seed: of everything that is drawn.
-        say: is told, in a line, what is being measured.
+        importance_samples: draws of z per image; 0 leaves importance sampling out.
+        importance_images: test images used for importance sampling, at most.
+        components: number of components in the Gaussian mixture.
+        seed: seed of all draws.
+        say: called with one line about each measurement when it starts.
 
     Raises:
-        InputError: when a number is out of range, a conditional model gets images without labels or with unknown ones,
+        InputError: if a number is out of range, a conditional model gets images without labels or with unknown labels,
             there are fewer than two test images, or the model's values are not finite.
     """
     if importance_samples < 0 or importance_images < 1 or components < 1:
@@ -89,7 +91,7 @@ def evaluation_report(
 
 @dataclass(frozen=True)
 class _Settings:
-    """What was used; `evaluation_report` says of what."""
+    """The settings that `evaluation_report` used."""
 
     batch_size: int
     importance_samples: int
@@ -105,10 +107,10 @@ def _check_labels(vae: VAE, dataset: ImageDataset) -> None:
     if vae.num_classes is None:
         return
     if not (dataset.train.has_labels and dataset.test.has_labels):
-        raise InputError(f"{dataset.name}: has no labels, and the model is conditional on {vae.num_classes} classes")
+        raise InputError(f"{dataset.name}: has no labels, but the model is conditional on {vae.num_classes} classes")
     if dataset.num_classes is not None and dataset.num_classes > vae.num_classes:
         raise InputError(
-            f"{dataset.name}: has {dataset.num_classes} classes, and the model is conditional on {vae.num_classes}"
+            f"{dataset.name}: has {dataset.num_classes} classes, but the model is conditional on {vae.num_classes}"
         )
 
 
@@ -174,7 +176,7 @@ def _image_and_posterior_metrics(vae: VAE, figures: ReconstructionFigures, seed:
 
 
 def _kl_to_prior(vae: VAE, figures: ReconstructionFigures, seed: int) -> float:
-    """The mean over images of what a prior of its own estimates at one draw of each posterior."""
+    """The mean over images of the KL that the model's own prior estimates from one draw of each posterior."""
     noise = np.random.default_rng(seed).standard_normal(figures.means.shape, np.float32)
     draws = figures.means + np.exp(0.5 * figures.log_vars) * noise
     latents = (array.reshape(-1, *vae.latent_shape) for array in (figures.means, figures.log_vars, draws))
@@ -182,7 +184,7 @@ def _kl_to_prior(vae: VAE, figures: ReconstructionFigures, seed: int) -> float:
 
 
 def _compiled_features_of(vae: VAE, network: VGG16Features, *, is_conditional: bool) -> Callable[..., Any]:
-    """`frechet_features` of decoded ``z`` (B, latent_dim), with labels (B,) of a conditional model: (B, 256)."""
+    """`frechet_features` of decoded ``z`` (B, latent_dim), with labels (B,) if the model is conditional: (B, 256)."""
     signature = [tf.TensorSpec((None, vae.latent_dim), tf.float32)]
     signature += [tf.TensorSpec((None,), tf.int32)] if is_conditional else []
 
@@ -199,7 +201,7 @@ def _features_of_draws(
     labels: npt.NDArray[np.int32] | None,
     settings: _Settings,
 ) -> npt.NDArray[np.float32]:
-    """The features of as many draws as test images; a conditional model's draws have the test images' labels."""
+    """Features of ``frechet_images`` decoded draws; a conditional model's draws take the test images' labels."""
     drawn: list[npt.NDArray[Any]] = [sampler.sample(settings.frechet_images, settings.seed)]
     drawn += [] if labels is None else [labels[: settings.frechet_images]]
     starts = range(0, settings.frechet_images, settings.batch_size)

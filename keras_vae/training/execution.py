@@ -1,6 +1,6 @@
-"""How a run is carried out: on how many devices, in how large steps. Imports neither Keras nor TensorFlow.
+"""How a run is carried out: on which devices, in how many passes a step. Imports neither Keras nor TensorFlow.
 
-It is no part of a run's description: the same run can go on in another way.
+This is not part of a run's configuration: a run can be resumed with another execution.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ STRATEGIES = ("auto", "one", "mirrored", "multi-worker")
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
-    """How steps are made.
+    """How training steps are computed.
 
     Args:
-        strategy: "one" device, "mirrored" over all of this machine, "multi-worker" over those that TF_CONFIG or Slurm
-            name; "auto" is the last that there is more than one for.
-        accumulate: passes that a batch is dealt to, one after another, before the step: memory of B / accumulate.
-        recompute: compute blocks' insides a second time for the gradient, and do not keep them (Chen et al. 2016).
+        strategy: "one" device, "mirrored" over all devices of this machine, or "multi-worker" over the machines that
+            TF_CONFIG or Slurm names; "auto" is "multi-worker" if there are several workers, "mirrored" if this machine
+            has several GPUs, else "one".
+        accumulate: split each batch of B images into this many passes, which need the memory of B / accumulate images.
+        recompute: compute the inside of each block again for the gradient instead of keeping it (Chen et al. 2016).
     """
 
     strategy: str = "auto"
@@ -29,10 +30,11 @@ class Execution:
     recompute: bool = False
 
     def check(self, config: RunConfig, replicas: int = 1) -> None:
-        """Check that the run can be carried out so.
+        """Check that the run can be carried out this way.
 
         Raises:
-            InputError: when batches cannot be divided, or the objective needs all of one at once.
+            InputError: if batches cannot be divided evenly, if the objective needs a whole batch at once, or if XLA is
+                requested for several replicas.
         """
         parts = replicas * self.accumulate
         if parts == 1:
@@ -45,13 +47,13 @@ class Execution:
             )
         if config.objective.adversarial_weight and config.discriminator.normalization == "batch":
             raise InputError(
-                "batch normalisation of the discriminator needs a batch in one piece; choose another "
-                "--normalization, or one replica and no --accumulate"
+                "batch normalisation in the discriminator needs the whole batch at once; choose another "
+                "--normalization, or use one replica without --accumulate"
             )
         if config.objective.adaptive_weight and self.accumulate > 1:
-            raise InputError("--adaptive-weight compares gradients of a batch in one piece; leave --accumulate out")
+            raise InputError("--adaptive-weight needs the gradients of the whole batch at once; leave out --accumulate")
         if config.jit == "on" and replicas > 1:
-            raise InputError("--jit on compiles for one replica; leave it out")
+            raise InputError("--jit on supports one replica only; leave it out")
 
 
 ONE_DEVICE = Execution("one")

@@ -1,4 +1,4 @@
-"""Floating-point operations of a TensorFlow function's convolutions and matrix products, two for each multiply-add."""
+"""Floating-point operations of a TensorFlow function's convolutions and matrix products, two per multiply-add."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ CONVOLUTIONS = ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter")
 
 
 def flops_of(function: Any, *arguments: Any) -> int:
-    """What one call computes: of the operations that its results and side effects need, which TensorFlow keeps.
+    """Floating-point operations of one call, without those that TensorFlow drops because no result needs them.
 
-    Every tap of a kernel counts at every position, as is usual, those on padding too.
+    As usual, every kernel tap counts at every position, including those on padding.
     """
     graph = tf.function(function).get_concrete_function(*arguments).graph
     needed: set[tf.Operation] = set()
@@ -33,7 +33,7 @@ def _flops_of_operation(operation: tf.Operation) -> int:
     if kind in CONVOLUTIONS:
         (output,) = operation.outputs
         kernel = output if kind == "Conv2DBackpropFilter" else inputs[1]
-        # Forward it is the result, backward the gradient of it, that has a sum over a kernel for each element.
+        # Each element of the output, or of its gradient in a backward pass, stands for one sum over the kernel.
         sums = output if kind == "Conv2D" else inputs[2]
         height, width, channels, _ = kernel.shape
         return 2 * sums.shape.num_elements() * height * width * channels
@@ -50,7 +50,7 @@ def _flops_of_operation(operation: tf.Operation) -> int:
 
 
 def model_flops(vae: VAE) -> tuple[int, int]:
-    """What encoding and what decoding one image computes."""
+    """Floating-point operations to encode one image and to decode one image."""
     label = () if vae.num_classes is None else (tf.zeros((1,), tf.int32),)
     images, z = tf.zeros((1, *vae.image_shape)), tf.zeros((1, vae.latent_dim))
     return flops_of(vae.encode, images, *label), flops_of(vae.decode, z, *label)

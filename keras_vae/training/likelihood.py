@@ -33,20 +33,20 @@ def importance_sampled_nll(
     batch_size: int | None = None,
     seed: int = 0,
 ) -> npt.NDArray[np.float64]:
-    """``-log 1/K Σ_k p(x|z_k) p(z_k) / q(z_k|x)`` with ``z_k ~ q(z|x)``, of every image: (N,) nats, float64.
+    """``-log 1/K Σ_k p(x|z_k) p(z_k) / q(z_k|x)`` with ``z_k ~ q(z|x)``, for every image: (N,) nats, float64.
 
-    In expectation an upper bound of ``-log p(x)``: at K of 1 the negative ELBO, and falling to it as K grows.
+    Its expectation is an upper bound of ``-log p(x)``: the negative ELBO at K = 1, and a tighter bound as K grows.
 
     Args:
         vae: a variational model.
-        images: (N, H, W, C), float in [0, 1], or uint8 as a split in memory holds them.
+        images: (N, H, W, C), float in [0, 1], or uint8, as in-memory splits hold them.
         samples: K, at least 1.
         labels: (N,), for a conditional model.
-        batch_size: how many z are decoded at a time, by default `images_at_a_time`; it does not change the draws.
-        seed: of the draws.
+        batch_size: number of z decoded at a time, by default `images_at_a_time`; it does not change the draws.
+        seed: seed of the draws.
 
     Raises:
-        InputError: when the model is not variational, or ``samples`` or ``batch_size`` is below 1.
+        InputError: if the model is not variational, or ``samples`` or ``batch_size`` is below 1.
 
     Reference: Burda et al. 2016, eq. 8.
     """
@@ -59,8 +59,8 @@ def importance_sampled_nll(
     log_weights = _compiled_log_weights(vae, images.shape[1:], is_conditional=labels is not None)
     rng = np.random.default_rng(seed)
     totals = np.full(len(images), -np.inf)
-    # Image by image, K draws each, cut into batches wherever they fall: whatever the batch size, every draw has its
-    # place in the generator's sequence, and no more than a batch is decoded at a time.
+    # The draws go image by image, K each, and are cut into batches anywhere. So each draw keeps its place in the
+    # generator's sequence whatever the batch size, and no more than one batch is decoded at a time.
     for start in range(0, len(images) * samples, batch_size):
         owners = np.arange(start, min(start + batch_size, len(images) * samples)) // samples
         noise = rng.standard_normal((len(owners), means.shape[1]), np.float32)
@@ -82,7 +82,7 @@ def _encode(
 
 
 def _compiled_log_weights(vae: VAE, image_shape: tuple[int, ...], *, is_conditional: bool) -> Any:
-    """``log p(x|z) + log p(z) - log q(z|x)`` of ``z = mean + exp(log_var / 2) ε``, one a row: (B,) nats."""
+    """``log p(x|z) + log p(z) - log q(z|x)`` of ``z = mean + exp(log_var / 2) ε``, one per row: (B,) nats."""
     latents = tf.TensorSpec((None, vae.latent_dim), tf.float32)
     signature = [tf.TensorSpec((None, *image_shape), tf.float32), latents, latents, latents]
     signature += [tf.TensorSpec((None,), tf.int32)] if is_conditional else []

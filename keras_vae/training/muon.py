@@ -1,4 +1,4 @@
-"""Muon: momentum whose matrices are made orthogonal before they are applied."""
+"""Muon: momentum updates that are made orthogonal matrix by matrix."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from keras_vae.training.optimizers import FusedAdamW
 
-# Newton and Schulz's iteration, tuned to bring every singular value to about 1 within five steps (Jordan et al. 2024).
+# The Newton-Schulz iteration, tuned to bring every singular value close to 1 in five steps (Jordan et al. 2024).
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
-# An AdamW step is about this large, element for element; so Muon can share AdamW's learning rate (Liu et al. 2025).
+# About the size of an AdamW step per element, so that Muon can share AdamW's learning rate (Liu et al. 2025).
 UPDATE_RMS = 0.2
 
 
@@ -24,15 +24,15 @@ class Muon(FusedAdamW):
     """Muon for the kernels of dense and convolutional layers, `FusedAdamW` for every other weight.
 
     A kernel (…, in, out) is one matrix (…·in, out). Its step is ``lr · 0.2 · √max(rows, columns) · U Vᵀ``, where
-    ``U S Vᵀ`` is Nesterov's momentum of its gradient: all directions of the matrix learn equally fast. Beside
-    `keras.optimizers.Muon`, which leaves convolutions to AdamW, this one takes their kernels as well.
+    ``U S Vᵀ`` is the Nesterov momentum of its gradient, so all directions of the matrix learn equally fast.
+    `keras.optimizers.Muon` leaves convolutions to AdamW; this optimizer updates their kernels as well.
 
     Args:
-        learning_rate: of both; float or schedule.
-        momentum: of the kernels that Muon updates.
-        exclude_layers: regular expressions; weights whose path one of them is found in are left to AdamW. Meant for a
+        learning_rate: float or schedule, for both.
+        momentum: momentum for the kernels that Muon updates.
+        exclude_layers: regular expressions; AdamW updates the weights whose path contains a match. Meant for a
             network's first and last layers.
-        **kwargs: as for `keras.optimizers.AdamW`; ``weight_decay`` is for all weights.
+        **kwargs: as for `keras.optimizers.AdamW`; ``weight_decay`` applies to all weights.
 
     Reference: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"; Liu et al. 2025, "Muon is
     Scalable for LLM Training", section 2.2.
@@ -80,8 +80,8 @@ class Muon(FusedAdamW):
 
 @tf.function
 def orthogonalized(matrix: tf.Tensor) -> tf.Tensor:
-    """About ``U Vᵀ`` of ``matrix = U S Vᵀ`` (rows, columns): the singular values come out between 0.7 and 1.2."""
-    # Traced once for each shape, of which the kernels have few.
+    """Approximate ``U Vᵀ`` of ``matrix = U S Vᵀ`` (rows, columns); its singular values lie between 0.7 and 1.2."""
+    # Traced once per shape; the kernels have few shapes.
     rows, columns = matrix.shape
     is_tall = rows > columns
     matrix /= tf.norm(matrix) + 1e-7
@@ -89,7 +89,7 @@ def orthogonalized(matrix: tf.Tensor) -> tf.Tensor:
     identity = tf.eye(min(rows, columns), dtype=matrix.dtype)
     for _ in range(ITERATIONS):
         gram = tf.matmul(matrix, matrix, transpose_a=is_tall, transpose_b=not is_tall)
-        # Of a·X + (b·G + c·G²)·X the sum is made of the small matrices, and X is never transposed: that took three
+        # a·X + (b·G + c·G²)·X, summed over the small matrices first and without transposing X: this took three
         # quarters of the time.
         factor = tf.matmul(gram, c * gram + b * identity) + a * identity
         matrix = tf.matmul(matrix, factor) if is_tall else tf.matmul(factor, matrix)

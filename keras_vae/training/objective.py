@@ -1,6 +1,6 @@
-"""The objective, once, on `keras.ops`: ``L_G = NLL + β·KL + λ_p·LPIPS + λ_a·adversarial``, and the discriminator's.
+"""The objective on `keras.ops`: ``L_G = NLL + β·KL + λ_p·LPIPS + λ_a·adversarial``, and the discriminator's loss.
 
-Everything is float32 and a scalar, the mean over the batch. A trainer for another backend is a thin step over this.
+Every loss is a float32 scalar, the mean over the batch. A trainer for another backend only adds the training step.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ ADAPTIVE_EPSILON, ADAPTIVE_MAXIMUM = 1e-4, 1e4
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """What both players minimise.
+    """The losses that both players minimise.
 
     Args:
         config: weights and kinds of the parts.
         likelihood: "gaussian", "laplace", "bernoulli" or "discretized_logistic".
-        perceptual_loss: takes (images, reconstructions), gives their distances (N,); None leaves the part out.
+        perceptual_loss: takes (images, reconstructions) and returns their distances (N,); None leaves the part out.
     """
 
     config: ObjectiveConfig
@@ -44,19 +44,19 @@ class Objective:
         return get_adversarial_loss(self.config.adversarial_loss)
 
     def error(self, images: Any, reconstructions: Any) -> Any:
-        """The mean over a batch that the likelihood's scale is calibrated from."""
+        """The mean error of a batch, from which the likelihood's scale is calibrated."""
         return likelihood_error(self.likelihood, images, reconstructions)
 
     def calibrated(self, error: Any) -> Any:
-        """The likelihood's scale that fits images of that mean error best (σ-VAE, Rybkin et al. 2021)."""
+        """The likelihood's scale that best fits images with this mean error (σ-VAE, Rybkin et al. 2021)."""
         return scale_for_error(self.likelihood, error)
 
     def nll(self, images: Any, reconstructions: Any, scale: Any) -> Any:
-        """``-log p(x | z)`` in nats an image; ``scale`` as for `likelihood_nll`."""
+        """``-log p(x | z)`` in nats per image; ``scale`` as for `likelihood_nll`."""
         return ops.mean(likelihood_nll(self.likelihood, images, reconstructions, scale))
 
     def punished_kl(self, kl: Any, dimension_kl: Any) -> Any:
-        """What β multiplies: the KL, or with free bits only the part of it above them.
+        """The KL that β multiplies. With free bits, each dimension counts for at least that many nats.
 
         ``dimension_kl`` (latent_dim,) is the batch's mean KL of each dimension; see `free_bits_kl`.
         """
@@ -65,14 +65,14 @@ class Objective:
         return ops.sum(ops.maximum(dimension_kl, self.config.free_bits))
 
     def perceptual(self, images: Any, reconstructions: Any) -> Any:
-        """LPIPS of `perceptual_share`."""
+        """Mean LPIPS of `perceptual_share`."""
         images, reconstructions = (self.perceptual_share(batch) for batch in (images, reconstructions))
         return ops.mean(self.perceptual_loss(images, reconstructions))  # type: ignore[misc]
 
     def perceptual_with_features(self, images: Any, reconstructions: Any) -> tuple[Any, tuple[list[Any], list[Any]]]:
-        """`perceptual`, and the features of real images and of reconstructions that it was computed from.
+        """`perceptual`, and the features of the real images and the reconstructions that it was computed from.
 
-        Those of the finest map are left out: it is large, and says what pixels say.
+        The finest feature map is left out, because it is large and says what the pixels say.
         """
         loss: Any = self.perceptual_loss
         real = loss.features(ops.stop_gradient(self.perceptual_share(images)))
@@ -106,7 +106,7 @@ class Objective:
 
 
 def adaptive_weight(reconstruction_gradient: Any, adversarial_gradient: Any) -> Any:
-    """``‖∇ reconstruction‖ / (‖∇ adversarial‖ + ε)``, both with respect to the decoder's last kernel; a constant.
+    """``‖∇ reconstruction‖ / (‖∇ adversarial‖ + ε)``, with respect to the decoder's last kernel, as a constant.
 
     Reference: Esser et al. 2021, "Taming Transformers for High-Resolution Image Synthesis" (VQGAN), eq. 7.
     """
@@ -115,5 +115,5 @@ def adaptive_weight(reconstruction_gradient: Any, adversarial_gradient: Any) -> 
 
 
 def _length(gradient: Any) -> Any:
-    """The Euclidean norm over all axes (`ops.norm` takes no more than two)."""
+    """The Euclidean norm over all axes (`ops.norm` takes at most two)."""
     return ops.sqrt(ops.sum(ops.square(gradient)))

@@ -1,4 +1,4 @@
-"""The posteriors of a split's images, and the density that is fitted to them."""
+"""The posteriors of a split's images, and the density fitted to them."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from keras_vae.models.samplers import COMPONENTS
 
 Array = npt.NDArray[np.float32]
 
-# Of a larger training split the first so many images stand for all: MNIST's number, 15 s on two CPU cores.
+# This many images stand for a larger training split: as many as MNIST has, 15 s on two CPU cores.
 TRAINING_POSTERIORS = 60_000
-# And no more than so many numbers, half a gigabyte: spatial latents are large.
+# Spatial latents are large, so no more than this many numbers are kept: half a gigabyte.
 MOST_NUMBERS = 1 << 27
-# Images that a spatial latent's standard deviation is measured on.
+# Images from which a spatial latent's standard deviation is measured.
 SCALED_IMAGES = 2048
 
 
 def posterior_draws(
     vae: VAE, split: Split, limit: int = TRAINING_POSTERIORS, batch_size: int | None = None, seed: int = 0
 ) -> tuple[Array, Array, npt.NDArray[np.int32] | None]:
-    """Means, one draw ``z ~ q(z|x)`` each (of a plain autoencoder the mean again), and labels, if there are any.
+    """Means, one draw ``z ~ q(z|x)`` per image (the mean again for a plain autoencoder), and labels, if there are any.
 
     Args:
         vae: the model; a conditional one needs a split with labels.
-        split: whose first images are encoded.
-        limit: how many of them (all when there are fewer).
+        split: its first images are encoded.
+        limit: number of images to encode, at most.
         batch_size: images encoded at a time, by default `images_at_a_time`; it does not change the draws.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Returns:
         float32 (N, latent_dim), float32 (N, latent_dim), int32 (N,) or None.
@@ -56,17 +56,17 @@ def posterior_draws(
 
 
 def fit_mixture(vae: VAE, split: Split, components: int = COMPONENTS, seed: int = 0) -> GaussianMixtureSampler:
-    """A Gaussian mixture over the latents of ``split``: of its first `TRAINING_POSTERIORS` images.
+    """A Gaussian mixture over the latents of the first `TRAINING_POSTERIORS` images of ``split``.
 
     Raises:
-        InputError: when there are fewer images than components.
+        InputError: if there are fewer images than components.
     """
     _, draws, _ = posterior_draws(vae, split, TRAINING_POSTERIORS, seed=seed)
     return GaussianMixtureSampler.fit(draws, components, seed)
 
 
 def measure_scaling_factor(vae: VAE, split: Split, seed: int = 0) -> None:
-    """Set a spatial latent's ``scaling_factor``: one over the standard deviation of latents of the first images.
+    """Set a spatial latent's ``scaling_factor`` to one over the standard deviation of the first images' latents.
 
     Reference: Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffusion Models", section G.
     """
@@ -77,5 +77,5 @@ def measure_scaling_factor(vae: VAE, split: Split, seed: int = 0) -> None:
 
 
 def tuple_batches(split: Split, batch_size: int) -> tf.data.Dataset:
-    """`evaluation_batches`, each a tuple: ``(images, labels)``, or ``(images,)`` where there are no labels."""
+    """`evaluation_batches` as tuples: ``(images, labels)``, or ``(images,)`` without labels."""
     return evaluation_batches(split, batch_size).map(lambda *batch: batch)

@@ -1,4 +1,4 @@
-"""One pass over a split: what can be measured of an image and its reconstruction, in batches."""
+"""Measure a split's images and their reconstructions in one pass of batches."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ FEATURES = ("features", "reconstruction_features")
 
 @dataclass(frozen=True)
 class ReconstructionFigures:
-    """What `measure_reconstructions` found of N images.
+    """What `measure_reconstructions` measured on N images.
 
     Args:
-        per_image: ``mse psnr ssim lpips`` of the reconstructions through the posterior mean, and ``nll`` (nats) of one
-            sampled z: each (N,).
-        means: of the posteriors (N, latent_dim).
-        log_vars: of the posteriors (N, latent_dim).
+        per_image: ``mse psnr ssim lpips`` of the reconstructions through the posterior mean, and ``nll`` (nats) with
+            one sampled z: (N,) each.
+        means: posterior means (N, latent_dim).
+        log_vars: posterior log variances (N, latent_dim).
         labels: int32 (N,), or None.
-        features: what `frechet_features` gives of the first M images (M, 256).
-        reconstruction_features: and of their reconstructions (M, 256).
+        features: `frechet_features` of the first M images (M, 256).
+        reconstruction_features: `frechet_features` of their reconstructions (M, 256).
     """
 
     per_image: dict[str, Array]
@@ -50,15 +50,15 @@ class ReconstructionFigures:
 def measure_reconstructions(
     vae: VAE, split: Split, network: VGG16Features, *, frechet_images: int, batch_size: int, seed: int
 ) -> ReconstructionFigures:
-    """Measure all of ``split``; one pass of each image through ``network`` serves LPIPS and the Fréchet features.
+    """Measure all of ``split``. LPIPS and the Fréchet features share one pass of each image through ``network``.
 
     Args:
         vae: the model; a conditional one needs a split with labels.
         split: the images.
         network: the bundled VGG16.
-        frechet_images: M, of how many images to keep features.
+        frechet_images: M, the number of images whose features are kept.
         batch_size: images at a time; it does not change the draws.
-        seed: of the draws of z.
+        seed: seed of the draws of z.
     """
     heads = read_heads(network.weights_source, network.taps)
     batches = tuple_batches(split, batch_size)
@@ -90,7 +90,7 @@ def measure_reconstructions(
         noise = rng.standard_normal((len(images), vae.latent_dim), np.float32)
         found = {**measure(images, noise, *labels), **({"labels": labels[0]} if labels else {})}
         for name in FEATURES:
-            # 256 numbers an image: of a large split no more than is needed is kept.
+            # Each image has 256 numbers, so only the features that are needed are kept.
             found[name] = found[name][: max(frechet_images - seen, 0)]
         for name, value in found.items():
             measured[name].append(value)

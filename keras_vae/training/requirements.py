@@ -1,4 +1,4 @@
-"""Which packages are installed, and whether they are those that keras-vae needs."""
+"""Which packages are installed, and whether they meet keras-vae's requirements."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-# Those that decide what a run computes.
+# The packages that decide what a run computes.
 PACKAGES = ("keras-vae", "keras", "tensorflow", "numpy", "tensorflow-datasets")
 
 
 def package_versions() -> dict[str, str | None]:
-    """Installed version of each package that decides what a run computes; None where it is not installed."""
+    """Installed version of each package that decides what a run computes; None if it is not installed."""
     return {name: _installed(name) for name in PACKAGES}
 
 
 def unmet_requirements(package: str = "keras-vae") -> list[str]:
-    """What the package, and the packages that it needs, need and do not find: a line for each."""
+    """One line for each unmet requirement of the package and of the packages that it needs."""
     unmet = list(_unmet(package))
     for requirement in _requirements(package):
         unmet += _unmet(requirement.name)
@@ -30,11 +30,11 @@ def _unmet(package: str) -> Iterator[str]:
         if found is None:
             yield f"{package} needs {requirement.name}{requirement.specifier}, which is not installed"
         elif not requirement.specifier.contains(found, prereleases=True):
-            yield f"{package} needs {requirement.name}{requirement.specifier}, and {found} is installed"
+            yield f"{package} needs {requirement.name}{requirement.specifier}, but {found} is installed"
 
 
 def _requirements(package: str) -> list[Requirement]:
-    """What it needs here, extras left out."""
+    """The package's requirements in this environment, without extras."""
     try:
         lines = metadata.requires(package) or []
     except metadata.PackageNotFoundError:

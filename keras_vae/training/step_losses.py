@@ -1,4 +1,4 @@
-"""What one pass over a batch, or over a part of one, gives: the parts of both players' losses."""
+"""The parts of both players' losses from one pass over a batch or a part of it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from keras_vae.models import VAE, FeatureDiscriminator, PatchDiscriminator
 from keras_vae.training.objective import Objective
 
 Parts = dict[str, Any]
-# From a name and the mean over what is at hand to the mean over the whole batch, with the former's gradient.
+# Takes a name and the mean over a part of the batch; gives the mean over the whole batch, with the part's gradient.
 BatchMean = Callable[[str, Any], Any]
 
 
 class Batch(NamedTuple):
-    """Images (N, H, W, C) float32, labels (N,) int32 or None, and the noise of z (N, *latent_shape) or None."""
+    """Images (N, H, W, C) float32, labels (N,) int32 or None, and noise for z (N, *latent_shape) or None."""
 
     images: Any
     labels: Any
@@ -27,7 +27,7 @@ class Batch(NamedTuple):
 
 
 class AutoencoderPass(NamedTuple):
-    """Reconstructions (N, H, W, C), and what the feature discriminator sees of real images and of them, if anything."""
+    """Reconstructions (N, H, W, C), and the real and reconstructed features for the feature discriminator, or None."""
 
     reconstructions: Any
     features: tuple[list[Any], list[Any]] | None
@@ -35,7 +35,7 @@ class AutoencoderPass(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class StepLosses:
-    """The networks of both players under one objective; the arguments are `VAETrainer`'s."""
+    """The networks of both players and their objective; the arguments are those of `VAETrainer`."""
 
     objective: Objective
     vae: VAE
@@ -44,14 +44,14 @@ class StepLosses:
 
     @property
     def batch_means_at_zero(self) -> Parts:
-        """What `batch_means` gives, all zeros: empty where the loss of an image does not depend on its batch."""
+        """Zeros shaped like `batch_means`; empty if an image's loss does not depend on its batch."""
         found = {"error": ops.zeros(())} if self.vae.scale is None else {}
         if self.objective.config.free_bits:
             found["dimension_kl"] = ops.zeros(self.vae.latent_shape)
         return found
 
     def batch_means(self, batch: Batch) -> Parts:
-        """The means over a batch that its loss depends on, and does not only add up."""
+        """The means over a batch that its loss depends on nonlinearly, so that losses of parts do not just average."""
         mean, log_var, z = self._latent(batch)
         found = {}
         if self.vae.scale is None:
@@ -66,7 +66,7 @@ class StepLosses:
         mean, log_var, z = self._latent(batch)
         reconstructions = vae.decode(z, batch.labels)
         if vae.scale is None:
-            # The most likely scale: the loss has no slope there.
+            # The loss has zero slope at the most likely scale.
             error = ops.stop_gradient(batch_mean("error", objective.error(images, reconstructions)))
             scale = objective.calibrated(error)
         else:
@@ -96,7 +96,7 @@ class StepLosses:
         return kl, self.objective.punished_kl(kl, dimension_kl)
 
     def adversarial(self, images: Any, reconstructions: Any, *, training: bool) -> Parts:
-        """Both players' adversarial losses from one pass of the discriminator over each kind."""
+        """Both players' adversarial losses from one discriminator pass over images and one over reconstructions."""
         assert self.discriminator is not None
         real_logits = self.discriminator(images, training=training)
         fake_logits = self.discriminator(reconstructions, training=training)
@@ -109,7 +109,7 @@ class StepLosses:
         }
 
     def on_features(self, real_features: list[Any], fake_features: list[Any]) -> Parts:
-        """Both players' losses on the perceptual network's features, and the mean squares of these."""
+        """Both players' losses on the perceptual network's features, and the mean squares of the features."""
         assert self.feature_discriminator is not None
         real_logits = self.feature_discriminator(real_features, training=True)
         fake_logits = self.feature_discriminator(fake_features, training=True)
@@ -122,13 +122,13 @@ class StepLosses:
 
     @property
     def discriminator_variables(self) -> list[Any]:
-        """What the second player trains: the weights of one discriminator or two."""
+        """The weights that the second player trains, of one discriminator or two."""
         players = (self.discriminator, self.feature_discriminator)
         return [variable for player in players if player is not None for variable in player.trainable_variables]
 
     @property
     def discriminator_state(self) -> list[tf.Variable]:
-        """What a pass of the discriminators moves besides: the vectors of their spectral normalisation."""
+        """What a discriminator pass changes besides: the vectors of the spectral normalisation."""
         players = (self.discriminator, self.feature_discriminator)
         return [variable for player in players if player is not None for variable in player.non_trainable_variables]
 

@@ -39,9 +39,9 @@ def test_a_data_dir_that_is_a_file_is_named(advice, tmp_path):
 def test_versions_that_do_not_go_together_are_named(advice, monkeypatch):
     monkeypatch.setattr(
         "keras_vae.training.requirements.unmet_requirements",
-        lambda: ["keras-vae needs keras>=3.15, and 3.1 is installed"],
+        lambda: ["keras-vae needs keras>=3.15, but 3.1 is installed"],
     )
-    assert advice()[0].startswith("keras-vae needs keras>=3.15, and 3.1 is installed: pip install keras-vae,")
+    assert advice()[0].startswith("keras-vae needs keras>=3.15, but 3.1 is installed: pip install keras-vae,")
 
 
 def test_software_that_cannot_be_imported_is_explained(advice, monkeypatch):

@@ -137,5 +137,5 @@ def test_workers_with_different_settings_do_not_train_together(tmp_path):
     chief, worker = (process.communicate(timeout=120)[0] for process in processes)
 
     assert [process.returncode for process in processes] == [2, 2], chief + worker
-    assert "the chief was started with other settings" in worker
+    assert "the chief was started with different settings" in worker
     assert not (folders[0] / "run").exists()

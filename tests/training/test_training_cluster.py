@@ -53,7 +53,7 @@ def test_a_process_that_nothing_names_is_alone(environment):
         ({"TF_CONFIG": "worker"}, "TF_CONFIG is not"),
         ({"TF_CONFIG": "[1]"}, "TF_CONFIG is not"),
         ({"TF_CONFIG": "[" * 100_000}, "TF_CONFIG is not"),
-        (tf_config(TWO, index=2), "the task is worker 2, which is none of the cluster's: worker 0, worker 1"),
+        (tf_config(TWO, index=2), "the task is worker 2, but the cluster has only: worker 0, worker 1"),
         (tf_config(TWO, kind="ps"), "the task is ps 0"),
         (tf_config(TWO, index="x"), "TF_CONFIG is not"),
     ],

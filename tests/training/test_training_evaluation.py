@@ -161,9 +161,9 @@ def test_a_conditional_model_is_measured_with_the_images_own_labels():
 
 
 def test_what_cannot_be_measured_is_refused():
-    with pytest.raises(InputError, match="noise: has no labels, and the model is conditional on 3 classes"):
+    with pytest.raises(InputError, match="noise: has no labels, but the model is conditional on 3 classes"):
         metrics_of(make_vae(num_classes=3), make_dataset(labelled=False))
-    with pytest.raises(InputError, match="noise: has 3 classes, and the model is conditional on 2"):
+    with pytest.raises(InputError, match="noise: has 3 classes, but the model is conditional on 2"):
         metrics_of(make_vae(num_classes=2), DATASET)
     with pytest.raises(InputError, match="importance-images and components at least 1, got 0, 1 and 0"):
         metrics_of(make_vae(), DATASET, importance_samples=0, importance_images=1, components=0)

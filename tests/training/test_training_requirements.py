@@ -37,7 +37,7 @@ def test_missing_and_wrong_versions_are_named_here_and_one_level_down(install):
     install("part", "2.5", "piece==1")
     install("piece", "2")
     assert requirements.unmet_requirements("whole") == [
-        "whole needs part>=3, and 2.5 is installed",
+        "whole needs part>=3, but 2.5 is installed",
         "whole needs missing>=1.2, which is not installed",
-        "part needs piece==1, and 2 is installed",
+        "part needs piece==1, but 2 is installed",
     ]
