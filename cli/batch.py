@@ -14,9 +14,9 @@ from click.core import ParameterSource
 from keras_vae.errors import InputError
 
 from .grouped_help import GroupedCommand, grouped_option
-from .options import Choice
 from .published import published_name
 from .runtime import exported_version, say, start_tensorflow, stderr_held_back
+from .values import Choice
 
 if TYPE_CHECKING:
     from keras_vae.beam import JobOptions

@@ -11,9 +11,10 @@ import click
 from keras_vae.errors import InputError
 from keras_vae.training.run_directory import RunDirectory
 
-from .options import FilePath, json_option
+from .options import json_option
 from .published import no_model, not_a_model, published_name
 from .runtime import say
+from .values import FilePath
 
 
 @click.command("compare", short_help="Compare runs in one report.")

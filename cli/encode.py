@@ -9,9 +9,10 @@ import click
 
 from .batch import BATCH_JOBS, BatchCommand, batch_options, check_batch, check_plain, job_options, job_output
 from .grouped_help import grouped_option
-from .options import Choice, FilePath, batch_size_option, overwrite_option, run_argument
+from .options import batch_size_option, overwrite_option, run_argument
 from .outputs import check_output, writing
 from .runtime import open_dataset, open_model
+from .values import Choice, FilePath
 
 if TYPE_CHECKING:
     from keras_vae.beam import JobOptions

@@ -23,10 +23,11 @@ from .compare import compare_runs
 from .evaluate import evaluate_run
 from .export import export_run
 from .grouped_help import GroupedCommand, grouped_option
-from .options import RUN, START, FilePath, Numbers, setting_options, start_options
+from .options import RUN, START, setting_options, start_options
 from .runtime import say
 from .train import describe_run
 from .training import resume_run, start_run
+from .values import FilePath, Numbers
 
 DESCRIPTION = "experiment.json"
 

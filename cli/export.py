@@ -15,8 +15,9 @@ from keras_vae.export.onnx_packages import check_onnx_packages
 from keras_vae.export.publish import MOST_VERSION, check_target, model_root
 from keras_vae.training.run_directory import RunDirectory
 
-from .options import FilePath, json_option, run_argument, with_data_options
+from .options import json_option, run_argument, with_data_options
 from .runtime import exported_version, open_dataset, open_model, say, stderr_held_back
+from .values import FilePath
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 import types
 import typing
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
 from keras_vae.config import PRESETS, RunConfig
-from keras_vae.errors import InputError, nearest
-from keras_vae.training.checkpoint_interval import CheckpointInterval
 
 from .grouped_help import grouped_option
+from .values import Choice, FilePath, Latent, Numbers, Size
 
 # Settings that data or preset decide.
 _HIDDEN = {"preset", "model__image_shape", "model__num_classes", "model__latent_shape"}
@@ -48,113 +45,6 @@ _READING = {
         "memory_limit",
     )
 }
-
-
-class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of Click alone
-    """Whole numbers joined by commas: ``32,64``."""
-
-    name = "N,N,..."
-
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return tuple(int(item) for item in value.split(","))
-        except ValueError:
-            self.fail(f"{value!r:.60} is not whole numbers joined by commas", param, context)
-
-
-class Size(click.ParamType):  # type: ignore[type-arg]  # as above
-    """Height and width in pixels: ``64``, which is both, or ``48x64``."""
-
-    name = "H[xW]"
-
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        height, _, width = value.lower().replace("×", "x").partition("x")
-        try:
-            return int(height), int(width or height)
-        except ValueError:
-            self.fail(f"{value!r:.60} is no size H or HxW in pixels", param, context)
-
-
-class Latent(click.ParamType):  # type: ignore[type-arg]  # as above
-    """The size of a vector, ``16``, or channels, height and width of a spatial latent, ``4x7x7``: then (h, w, c)."""
-
-    name = "N|CxHxW"
-
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            sizes = [int(size) for size in value.lower().replace("×", "x").split("x")]
-            if len(sizes) == 1:
-                return sizes[0]
-            channels, height, width = sizes
-        except ValueError:
-            self.fail(f"{value!r:.60} is no latent such as 16, or 4x7x7 for 4 channels of 7×7", param, context)
-        return height, width, channels
-
-
-class Choice(click.Choice):  # type: ignore[type-arg]  # as above
-    """One of several words; another is answered with the nearest of them."""
-
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
-        try:
-            return super().convert(value, param, context)
-        except click.BadParameter as error:
-            near = nearest(str(value), self.choices)
-            self.fail(f"{error.message} Did you mean {near}?" if near else error.message, param, context)
-
-
-class FilePath(click.ParamType):  # type: ignore[type-arg]  # as above
-    """A path, whether or not there is something; refused where that cannot even be looked up."""
-
-    name = "path"
-
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Path:
-        path = Path(value)
-        try:
-            path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        except OSError as error:  # the name is too long, a folder may not be searched
-            self.fail(f"{os.fspath(path)[:100]}: {error.strerror}", param, context)
-        return path
-
-
-class Interval(click.ParamType):  # type: ignore[type-arg]  # as above
-    """Epochs, ``5``, or minutes, ``30min``, between checkpoints."""
-
-    name = "interval"
-
-    def convert(
-        self, value: str | CheckpointInterval, param: click.Parameter | None, context: click.Context | None
-    ) -> CheckpointInterval:
-        if isinstance(value, CheckpointInterval):
-            return value
-        try:
-            return CheckpointInterval.parse(value)
-        except InputError as error:
-            self.fail(str(error), param, context)
-
-
-class StepWindow(click.ParamType):  # type: ignore[type-arg]  # as above
-    """Two training steps: ``10:20``."""
-
-    name = "FIRST:LAST"
-
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            first, last = map(int, value.split(":"))
-        except ValueError:
-            first = last = 0
-        if not 1 <= first <= last:
-            self.fail(f"{value!r:.60} is not two steps FIRST:LAST, counted from 1", param, context)
-        return first, last
 
 
 def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -287,6 +177,8 @@ def _section_of(key: str) -> str:
 def _sentence(field: dataclasses.Field[Any]) -> str:
     """The field's help with its bounds, and its default unless that is said in words."""
     text = f"{field.metadata['help'][0].upper()}{field.metadata['help'][1:]}."
+    if field.name == "latent_dim":  # whose option takes latent_shape too
+        text = "Size of the latent vector, or a spatial latent's channels, height and width, such as 4x7x7."
     said = []
     if field.default not in (None, ()) and not isinstance(field.default, bool):
         default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
@@ -296,17 +188,22 @@ def _sentence(field: dataclasses.Field[Any]) -> str:
 
 
 def _range(bounds: Mapping[str, Any]) -> str:
-    """The bounds as Click writes them: ``x>=1``, ``0<x<=1``; empty where there are none."""
+    """The bounds, such as ``x >= 1`` or ``0 < x <= 1``; empty if there are none.
+
+    They have spaces because ``<x`` begins a tag in the HTML that the documentation makes of them.
+    """
     low = [(bounds[name], sign) for name, sign in (("minimum", "="), ("above", "")) if name in bounds]
-    high = [f"<{sign}{bounds[name]}" for name, sign in (("maximum", "="), ("below", "")) if name in bounds]
+    high = [f" <{sign} {bounds[name]}" for name, sign in (("maximum", "="), ("below", "")) if name in bounds]
     if not low or not high:
-        return "".join(["x", *(f">{sign}{number}" for number, sign in low), *high]) if low or high else ""
+        return "".join(["x", *(f" >{sign} {number}" for number, sign in low), *high]) if low or high else ""
     number, sign = low[0]
-    return f"{number}<{sign}x{high[0]}"
+    return f"{number} <{sign} x{high[0]}"
 
 
 def _metavar(field: dataclasses.Field[Any], kind: Any) -> str | None:
-    """The choices of a number, which Click's own type of choices does not have."""
+    """How the value is written; Click's own metavar is the type's name in capitals, and has no choices of a number."""
+    if isinstance(kind, Numbers | Size | Latent):
+        return kind.name
     return f"[{'|'.join(map(str, field.metadata['choices']))}]" if kind is int and "choices" in field.metadata else None
 
 

@@ -10,9 +10,10 @@ import click
 from keras_vae.errors import InputError
 
 from .batch import BatchCommand, batch_options, check_batch, check_plain, job_options, job_output
-from .options import FilePath, overwrite_option, run_argument
+from .options import overwrite_option, run_argument
 from .outputs import check_output, write_picture
 from .runtime import find_label, open_model, read_image
+from .values import FilePath
 
 if TYPE_CHECKING:
     from keras_vae.beam import JobOptions

@@ -8,9 +8,10 @@ import click
 
 from keras_vae.errors import InputError
 
-from .options import Choice, picture_option, run_argument, seed_option, with_data_options
+from .options import picture_option, run_argument, seed_option, with_data_options
 from .outputs import check_output, write_picture
 from .runtime import class_names_of, find_label, open_dataset, open_model
+from .values import Choice
 
 COMPONENTS = 10
 

@@ -10,8 +10,9 @@ import click
 
 from keras_vae.config import DataConfig
 
-from .options import FilePath, reading_options
+from .options import reading_options
 from .runtime import say, start_tensorflow
+from .values import FilePath
 
 
 @click.command("to-tfrecord", short_help="Write a data set as TFRecords.")

@@ -14,8 +14,9 @@ from keras_vae.training.execution import STRATEGIES, Execution
 from keras_vae.training.run_directory import read_config
 
 from .grouped_help import GroupedCommand, grouped_option
-from .options import RUN, Choice, FilePath, Interval, StepWindow, setting_options, start_options
+from .options import RUN, setting_options, start_options
 from .training import resume_run, start_run
+from .values import Choice, FilePath, Interval, StepWindow
 
 
 @click.command("train", cls=GroupedCommand, short_help="Train a VAE into a run directory.")

@@ -11,7 +11,8 @@ from keras_vae.errors import InputError
 from keras_vae.export.manifest import NAME, check_manifest
 from keras_vae.export.publish import list_versions
 
-from .options import FilePath, json_option
+from .options import json_option
+from .values import FilePath
 
 
 @click.command("verify", short_help="Check the files of an exported model.")

@@ -84,12 +84,12 @@ def test_help_all_shows_every_option_in_its_group():
 @pytest.mark.parametrize(
     ("option", "bounds"),
     [
-        ("--epochs", "default: 10; x>=1"),
-        ("--learning-rate", "default: 0.002; x>0"),
-        ("--perceptual-fraction", "default: 0.125; 0<x<=1"),
-        ("--test-fraction", "default: 0.1; 0<x<1"),
-        ("--clip-norm", "x>0"),
-        ("--latent", "default: 2; 1<=x<=65536"),
+        ("--epochs", "default: 10; x >= 1"),
+        ("--learning-rate", "default: 0.002; x > 0"),
+        ("--perceptual-fraction", "default: 0.125; 0 < x <= 1"),
+        ("--test-fraction", "default: 0.1; 0 < x < 1"),
+        ("--clip-norm", "x > 0"),
+        ("--latent", "default: 2; 1 <= x <= 65536"),
     ],
 )
 def test_help_shows_the_bounds_of_a_setting(option, bounds):
