@@ -1,4 +1,4 @@
-"""Variational autoencoders for Keras 3: layers, models, losses, metrics, training and pictures.
+"""Variational autoencoders for Keras 3: layers, models, losses, metrics, training and plots.
 
 Attributes are loaded on first use, so that ``import keras_vae`` imports neither Keras nor TensorFlow.
 """

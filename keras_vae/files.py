@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and their checksums. Imported by anyone, imports none."""
+"""Files and folders that appear whole or not at all, and checksums. Imports no other module of the package."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _BESIDE = re.compile(r"\.[0-9a-f]{32}\..+")
 
 @contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
-    """A new name in the target's directory, renamed to it on success and removed on failure.
+    """Yield a new path in the target's directory; rename it to the target on success, remove it on failure.
 
-    The name keeps the target's suffixes, by which writers choose a format.
+    The path keeps the target's suffixes, from which writers choose a format.
     """
     beside = path.with_name(f".{uuid.uuid4().hex}.{path.name}")
     try:
@@ -30,16 +30,17 @@ def written_beside(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def folder_written_beside(path: Path) -> Iterator[Path]:
-    """A new folder beside the target, renamed to it on success and removed on failure.
+    """Yield a new folder beside the target; rename it to the target on success, remove it on failure.
 
-    A folder that is there is replaced; on any failure it is where it was. Of a link, what it names is replaced.
+    An existing folder is replaced; on any failure it stays where it was. If the target is a link, the folder that it
+    points to is replaced.
     """
     target = Path(os.path.realpath(path))
     beside, old = (target.with_name(f".{uuid.uuid4().hex}.{target.name}") for _ in range(2))
     try:
         beside.mkdir(parents=True)
         yield beside
-        # A folder cannot be renamed onto one that is not empty, so the old one steps aside first.
+        # A folder cannot be renamed onto one that is not empty, so the old one is moved aside first.
         if target.exists():
             target.rename(old)
         try:
@@ -54,7 +55,7 @@ def folder_written_beside(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what `written_beside` and `folder_written_beside` could not, below ``folder``: their process was killed.
+    """Remove what killed processes left of `written_beside` and `folder_written_beside` below ``folder``.
 
     No other process may be writing there.
     """
@@ -66,7 +67,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text; an existing file is replaced in one step."""
+    """Write UTF-8 text, replacing an existing file in one step."""
     with written_beside(path) as beside:
         beside.write_text(text, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Groups of checked settings: frozen dataclasses that say what is wrong with a value, and go to JSON and back."""
+"""Groups of checked settings: frozen dataclasses that report a wrong value and convert to and from JSON."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ T = TypeVar("T", bound="Section")
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A group of settings, each of its annotated type and within the bounds in its field's metadata.
+    """A group of settings. Each has its annotated type and is within the bounds in its field's metadata.
 
-    Bounds are ``minimum``, ``above``, ``maximum``, ``below`` and ``choices``; of a tuple they hold for every item.
+    Bounds are ``minimum``, ``above``, ``maximum``, ``below`` and ``choices``; they apply to every item of a tuple.
     """
 
     def __post_init__(self) -> None:
@@ -33,10 +33,10 @@ class Section:
         return dataclasses.asdict(self)
 
     def replace(self: T, **changes: Any) -> T:
-        """A copy with other values; ``section__field`` reaches into a section.
+        """A copy with other values; ``section__field`` changes a field of a section.
 
         Raises:
-            InputError: when a name is unknown (the nearest known one is suggested) or a value out of range.
+            InputError: if a name is unknown (the message suggests the nearest) or a value is out of range.
         """
         nested: dict[str, dict[str, Any]] = {}
         for key in [key for key in changes if "__" in key]:
@@ -46,19 +46,19 @@ class Section:
         for section, values in nested.items():
             current = changes.get(section, getattr(self, section))
             if not isinstance(current, Section):
-                raise InputError(f"{section} is no section of {type(self).__name__}, it has no {next(iter(values))}")
+                raise InputError(f"{section} is not a section of {type(self).__name__}; it has no {next(iter(values))}")
             changes[section] = current.replace(**values)
         return dataclasses.replace(self, **changes)
 
     @classmethod
     def from_dict(cls: type[T], values: Any) -> T:
-        """Build from what `as_dict` or JSON gives; missing fields take their defaults.
+        """Build from the output of `as_dict` or from parsed JSON; missing fields take their defaults.
 
         Raises:
-            InputError: when ``values`` is no mapping, a key is unknown or a value is out of range.
+            InputError: if ``values`` is not a mapping, a key is unknown or a value is out of range.
         """
         if not isinstance(values, Mapping):
-            raise InputError(f"{cls.__name__}: expected an object with settings, got {values!r:.60}")
+            raise InputError(f"{cls.__name__}: expected an object of settings, got {values!r:.60}")
         cls._check_names(values)
         return cls(**values)
 
@@ -68,7 +68,7 @@ class Section:
         for name in names:
             if name not in known:
                 near = nearest(str(name), known)
-                hint = f"did you mean {near}?" if near else f"known are: {', '.join(known)}"
+                hint = f"did you mean {near}?" if near else f"known settings: {', '.join(known)}"
                 raise InputError(f"unknown setting {name!r:.60} of {cls.__name__}; {hint}")
 
 
@@ -77,7 +77,7 @@ def _option(name: str) -> str:
 
 
 def _coerce(name: str, value: Any, hint: Any) -> Any:
-    """Return ``value`` as ``hint`` wants it (JSON knows lists, not tuples), or raise InputError."""
+    """Return ``value`` converted to the type ``hint`` (JSON has lists, not tuples), or raise InputError."""
     if isinstance(hint, types.UnionType):
         inner, _ = typing.get_args(hint)
         return None if value is None else _coerce(name, value, inner)
@@ -85,15 +85,15 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
         item, *others = typing.get_args(hint)
         length = None if Ellipsis in others else 1 + len(others)
         if not isinstance(value, list | tuple) or (length and len(value) != length) or not (value or item is str):
-            wanted = "texts" if item is str else "whole numbers"
-            raise InputError(f"{_option(name)} must be {length or 'some'} {wanted}, got {value!r:.60}")
+            wanted = "strings" if item is str else "whole numbers"
+            raise InputError(f"{_option(name)} must be {length or 'one or more'} {wanted}, got {value!r:.60}")
         return tuple(_coerce(name, each, item) for each in value)
     if isinstance(hint, type) and issubclass(hint, Section):
         return value if isinstance(value, hint) else hint.from_dict(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value) if abs(value) < 2**53 else math.inf
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+        kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
         raise InputError(f"{_option(name)} must be {kinds[hint]}, got {value!r:.60}")
     if hint is float and not math.isfinite(value):
         raise InputError(f"{_option(name)} must be a finite number, got {value}")

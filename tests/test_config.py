@@ -1,4 +1,4 @@
-"""A run's description: any value is either good or refused in one line; JSON takes it there and back."""
+"""A run's configuration: every value is accepted or refused in one line, and JSON preserves it."""
 
 import dataclasses
 import json
@@ -39,7 +39,7 @@ json_values = st.recursive(
 
 
 def refusal(action):
-    """The message with which ``action`` is refused."""
+    """The message of the `InputError` that ``action`` raises."""
     with pytest.raises(InputError) as refused:
         action()
     message = str(refused.value)
@@ -48,7 +48,7 @@ def refusal(action):
 
 
 def assert_good_or_refused_in_one_line(build):
-    """Whatever ``build`` gives is returned; the one exception that it may raise has one line."""
+    """Return what ``build`` returns, or None if it raises an `InputError`, whose message must be one line."""
     refused, built = "", None
     try:
         built = build()
@@ -154,7 +154,7 @@ def test_true_is_no_whole_number(name):
 
 def test_one_is_not_true_and_not_a_text():
     assert "must be true or false, got 1" in refusal(lambda: ModelConfig(variational=1))
-    assert "must be a text, got 1" in refusal(lambda: ModelConfig(likelihood=1))
+    assert "must be a string, got 1" in refusal(lambda: ModelConfig(likelihood=1))
 
 
 def test_whole_numbers_serve_as_numbers_and_not_the_other_way_round():
@@ -181,7 +181,7 @@ def test_an_unknown_setting_gets_the_nearest_known_one():
     assert "did you mean latent_dim?" in refusal(lambda: ModelConfig.from_dict({"latent_dims": 2}))
     assert "did you mean epochs?" in refusal(lambda: RunConfig().replace(epohcs=2))
     assert "did you mean latent_dim?" in refusal(lambda: RunConfig().replace(model__latentdim=2))
-    assert "known are: dataset, data_dir" in refusal(lambda: DataConfig.from_dict({"zzzzzz": 2}))
+    assert "known settings: dataset, data_dir" in refusal(lambda: DataConfig.from_dict({"zzzzzz": 2}))
 
 
 def test_replace_reaches_into_sections_and_leaves_the_original():
@@ -200,7 +200,7 @@ def test_replace_takes_a_section_and_a_field_of_it_together():
 
 
 def test_replace_says_where_there_is_no_section():
-    assert "epochs is no section of RunConfig" in refusal(lambda: RunConfig().replace(epochs__x=3))
+    assert "epochs is not a section of RunConfig" in refusal(lambda: RunConfig().replace(epochs__x=3))
     assert "latent-dim must be at least 1, got 0" in refusal(lambda: RunConfig().replace(model__latent_dim=0))
 
 

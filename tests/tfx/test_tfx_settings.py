@@ -28,8 +28,8 @@ def test_epochs_count_where_the_trainer_has_no_steps():
         ({"model": {"latent_dim": 0}}, "custom_config: latent-dim must be at least 1, got 0"),
         ({"model": {"latentdim": 2}}, "unknown setting 'latentdim' of ModelConfig; did you mean latent_dim"),
         ({"modle": {"latent_dim": 2}}, "unknown setting 'modle' of RunConfig; did you mean model"),
-        ({"model": 2}, "ModelConfig: expected an object with settings"),
-        ({"seed": {"value": 2}}, "seed is no section"),
+        ({"model": 2}, "ModelConfig: expected an object of settings"),
+        ({"seed": {"value": 2}}, "seed is not a section"),
         ({"preset": "imagenet"}, "no preset is named 'imagenet'"),
         ({"epochs": 3}, "epochs cannot be set here, num_steps of train_args decides how long to train"),
         (
