@@ -1,4 +1,4 @@
-"""What tests of several rooms share."""
+"""Fixtures and options that several folders of tests share."""
 
 import os
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# `pytest tests/fuzz --hypothesis-profile fuzz`: minutes of it, and other inputs each time.
+# `pytest tests/fuzz --hypothesis-profile fuzz` runs for minutes, with new inputs each time.
 hypothesis.settings.register_profile("default", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=10_000)
 
-# Before JAX is imported: its tests compile many small programs, each run once or twice.
+# Set before JAX is imported: its tests compile many small programs that run once or twice.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 
-# Tests that share a run or an export that takes long to make: by folder, or where only some of a folder do, by file.
+# Tests that share a slow run or export: whole folders, and single files where only part of a folder shares.
 SHARING = {"callbacks", "examples", "export"}
 SHARING_ITS_RUN = {"test_cli_bad_input.py", "test_cli_commands.py", "test_cli_export.py"}
-# Each test starts processes of its own, which take longer than what a second process of pytest makes twice.
+# Each test starts slow processes of its own, so little is lost if two pytest processes build the same fixture.
 APART = {"test_distributed_steps.py"}
 
 
@@ -27,7 +27,7 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """What shares a fixture goes to one of pytest-xdist's processes, long tests anywhere, the rest file by file."""
+    """Tests that share a fixture go to one pytest-xdist process, long tests to any, and the rest file by file."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFixture(LoadScopeScheduling):
@@ -41,7 +41,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def _gradients(loss, variables):
-    """NumPy gradients of ``loss()`` by ``variables``; zeros where it does not depend on one."""
+    """NumPy gradients of ``loss()`` with respect to ``variables``; zeros for those that it does not depend on."""
     import keras
 
     if keras.backend.backend() == "tensorflow":

@@ -1,4 +1,4 @@
-"""The import graph points down, as the design draws it, and heavy packages are imported where they are needed."""
+"""The import graph points down, and heavy packages are imported only where they are needed."""
 
 import ast
 import importlib
@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Modules of the package itself that anyone may import and that import no room.
+# Top-level modules that every subpackage may import; they import none of them.
 COMMON = {"config", "errors", "files", "lazy", "sections"}
 ROOMS_BELOW = {
     "layers": set(),
@@ -25,7 +25,7 @@ ROOMS_BELOW = {
     "callbacks": {"training", "visualize", "models", "losses", "metrics", "data", "layers"},
     "tfx": {"callbacks", "export", "training", "data"},
     "beam": {"export", "models", "losses", "metrics", "data"},
-    # Comparing reads finished runs: of training it needs the run directory alone.
+    # Reports read finished runs; all they need from training is the run directory.
     "reports": {"training", "visualize"},
     "cli": {
         "beam",
@@ -54,7 +54,7 @@ def modules_of(room: str) -> list[Path]:
 
 
 def imported_names(path: Path) -> set[str]:
-    """Dotted names of everything that a module imports, wherever in it; ``from a import b`` counts as ``a.b``."""
+    """Dotted names of everything that a module imports anywhere; ``from a import b`` counts as ``a.b``."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

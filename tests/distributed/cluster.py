@@ -1,4 +1,4 @@
-"""Processes of one run on this machine, each told by TF_CONFIG who the others are."""
+"""The worker processes of one run on this machine, which find each other by TF_CONFIG or Slurm's variables."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def free_ports(count):
-    """Ports of loopback that nothing listens on."""
+    """Free loopback ports."""
     sockets = [socket.socket() for _ in range(count)]
     for found in sockets:
         found.bind(("localhost", 0))
@@ -20,14 +20,14 @@ def free_ports(count):
 
 
 def by_tf_config(count):
-    """What tells each of so many workers who it is, as Kubernetes does."""
+    """The environment of each of ``count`` workers, as Kubernetes sets it."""
     addresses = [f"localhost:{port}" for port in free_ports(count)]
     tasks = [{"type": "worker", "index": index} for index in range(count)]
     return [{"TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": task})} for task in tasks]
 
 
 def by_slurm(count):
-    """What tells each of so many tasks on one machine who it is, as Slurm does."""
+    """The environment of each of ``count`` tasks on one machine, as Slurm sets it."""
     job = {
         "SLURM_JOB_ID": str(os.getpid()),
         "SLURM_STEP_NUM_TASKS": str(count),
@@ -38,7 +38,7 @@ def by_slurm(count):
 
 
 def start_workers(commands, *, folders=None, environment=os.environ, told_by=by_tf_config):
-    """A process for each command line, worker 0 first, in its folder, with its output in a pipe."""
+    """Start one process per command line, worker 0 first, each in its folder and with its output in a pipe."""
     folders = folders or [Path.cwd()] * len(commands)
     processes = []
     for command, folder, told in zip(commands, folders, told_by(len(commands)), strict=True):
@@ -57,7 +57,7 @@ def start_workers(commands, *, folders=None, environment=os.environ, told_by=by_
 
 
 def outputs_of(processes, timeout=300):
-    """What each said, once all have ended well."""
+    """Wait for all processes to succeed and return their outputs."""
     outputs = [process.communicate(timeout=timeout)[0] for process in processes]
     for process, output in zip(processes, outputs, strict=True):
         assert process.returncode == 0, output
@@ -65,7 +65,7 @@ def outputs_of(processes, timeout=300):
 
 
 def run_alone(*command, **environment):
-    """What a command said, which ends well."""
+    """Run a command that must succeed and return its output."""
     done = subprocess.run(
         [sys.executable, *map(str, command)],
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},

@@ -1,4 +1,4 @@
-"""Tests of several replicas start processes of their own, since TensorFlow learns of them before all else."""
+"""Tests of several replicas start their own processes, since TensorFlow must know its replicas before anything else."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ STEPS = Path(__file__).with_name("steps.py")
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """``trained(*options, workers=1)``: arrays that `steps.py` wrote, of the chief's where there are several."""
+    """``trained(*options, workers=1)``: for each worker, the arrays that `steps.py` wrote."""
     made = {}
 
     def arrays(*options, workers=1):

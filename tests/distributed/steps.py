@@ -1,7 +1,7 @@
-"""Twenty steps of a tiny model, alone, on two devices, or as one of several workers; the weights go into a file.
+"""Train a tiny model for twenty steps alone, on two devices or as one of several workers, and write its weights.
 
-``python steps.py OUT.npz [--strategy S] [--accumulate N] [--recompute] [key=value ...]``; the values, in JSON, are
-settings of the run.
+``python steps.py OUT.npz [--strategy S] [--accumulate N] [--recompute] [key=value ...]``; the values are settings of
+the run in JSON.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from keras_vae.training.cluster import find_cluster
 from keras_vae.training.distribution import build_distribution
 from keras_vae.training.execution import Execution
 
-# VGG16's rectifiers and maxima switch by rounding alone where an image is flat, as reconstructions are at first, and
-# each switch moves weights by a hundredth of a step. What is alike and smooth leaves rounding at a ten-thousandth.
+# Where an image is flat, as reconstructions are at first, rounding alone switches VGG16's ReLUs and max pools, and each
+# switch moves weights by a hundredth of a step. With smooth functions in their place, it is a ten-thousandth.
 ops.relu, ops.max_pool = ops.softplus, ops.average_pool
 
 STEPS, BATCH = 20, 64
@@ -40,7 +40,7 @@ TINY = {
 
 
 def splits():
-    """Training images for ten steps and a half, and so few test images that batches of them come out unequal."""
+    """Training images for ten steps, and test images whose last batch is smaller than the others."""
     images = np.random.default_rng(0).integers(0, 256, (BATCH * 10 + 150, *TINY["model__image_shape"]), "uint8")
     labels = np.arange(len(images), dtype="int32") % 3
     return ArraySplit(images[150:], labels[150:]), ArraySplit(images[:150], labels[:150])
@@ -69,8 +69,8 @@ def main():
     execution = Execution(arguments.strategy, arguments.accumulate, arguments.recompute)
     with distribution.strategy.scope():
         trainer = build_trainer(config, STEPS // 2, execution)
-    # Adam divides by a gradient's size. Where that is rounding alone, as of the bias of attention's keys, on which
-    # nothing depends, rounding would be all that is compared.
+    # Adam divides by a gradient's size. Nothing depends on the bias of attention's keys, so its gradient is only
+    # rounding, and with a smaller epsilon the test would compare rounding.
     for optimizer in (trainer.optimizer, trainer.discriminator_optimizer):
         optimizer.inner_optimizer.epsilon = 1e-3
     history = trainer.fit(
@@ -83,7 +83,7 @@ def main():
     ).history
     arrays = {}
     for owner in ("vae", "ema_vae", "discriminator", "feature_discriminator"):
-        with contextlib.suppress(AttributeError):  # that are not there
+        with contextlib.suppress(AttributeError):  # for those that the trainer lacks
             variables = getattr(trainer, owner).variables
             arrays |= {f"{owner}/{index}/{variable.path}": variable.numpy() for index, variable in enumerate(variables)}
     np.savez(arguments.out, **arrays, **{f"history/{name}": values for name, values in history.items()})

@@ -1,4 +1,4 @@
-"""`keras-vae train` as several workers: the chief alone writes, all stop together, and any number of them resumes."""
+"""`keras-vae train` as several workers: only the chief writes, all stop together, and any number of them resumes."""
 
 import csv
 import signal
@@ -25,13 +25,13 @@ RESUME = ("train", "--resume", "--run-dir", "run")
 
 
 def workers_in(folders, *arguments, others=None, told_by=by_tf_config):
-    """A worker in each folder; ``others``: what all but the chief are started with, if that is something else."""
+    """Start a worker in each folder; ``others`` replaces the arguments of all but the chief."""
     commands = [[COMMAND, *arguments], *([COMMAND, *(others or arguments)] for _ in folders[1:])]
     return start_workers(commands, folders=folders, environment=bare_environment(), told_by=told_by)
 
 
 def wait_for_checkpoint(run, processes, timeout=240):
-    """Until there is one within an epoch."""
+    """Wait until there is a checkpoint from within an epoch."""
     end = time.monotonic() + timeout
     while not any((run / "checkpoints").glob("epoch_*_step_*[1-9]*")):
         assert time.monotonic() < end, "no checkpoint"
@@ -51,7 +51,7 @@ def last_state(run):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    """The run of one process."""
+    """The run of a single process."""
     folder = tmp_path_factory.mktemp("alone")
     done = run_command(*TRAIN, cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -59,7 +59,7 @@ def alone(tmp_path_factory):
 
 
 def assert_same_run(run, alone):
-    """Figures and weights to float tolerance; the posteriors of untrained steps and the clock aside."""
+    """Compare figures and weights to float tolerance."""
     found, expected = rows_of(run), rows_of(alone)
     assert len(found) == len(expected) == EPOCHS
     for one, other in zip(found, expected, strict=True):

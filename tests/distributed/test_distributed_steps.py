@@ -5,13 +5,13 @@ import pytest
 
 pytestmark = pytest.mark.distributed
 
-# Sums in another order, or by other threads: float32 rounds them apart, and twenty steps make more of it.
+# Sums in another order or by other threads round differently in float32, and twenty steps amplify the difference.
 TOLERANCE = {"rtol": 5e-4, "atol": 5e-6}
-# With either likelihood the scale depends on the batch as a whole; free bits do as well.
+# With either likelihood, the scale depends on the whole batch, and so do free bits.
 DEFAULTS = ()
 LABELS = ("objective__free_bits=0.2", "model__num_classes=3", 'model__likelihood="laplace"')
 BOTH = pytest.mark.parametrize("settings", [DEFAULTS, LABELS], ids=["defaults", "labels"])
-# Of test images every replica draws its own z; reconstructions through the mean, and training, do not depend on that.
+# Every replica draws its own z for test images; training and reconstructions through the mean do not depend on it.
 OWN_DRAWS = ("history/val_elbo", "history/val_nll", "history/val_adversarial", "history/val_discriminator")
 
 
@@ -26,7 +26,7 @@ def assert_same(found, expected):
 def test_a_batch_in_two_passes_gives_the_step_of_the_whole_batch(trained, settings):
     (whole,), (passes,) = trained(*settings), trained("--accumulate", "2", *settings)
 
-    # A comparison of untouched weights would say nothing.
+    # Comparing untrained weights would prove nothing.
     assert whole["history/loss"][-1] < whole["history/loss"][0]
     assert_same(passes, whole)
 
@@ -57,7 +57,7 @@ def test_two_devices_skip_steps_of_float16_that_overflow_together(trained):
     settings = ('precision="mixed_float16"', "model__num_classes=3")
     (one,), (two,) = trained(*settings), trained("--strategy", "mirrored", *settings)
 
-    # The loss scale begins too large and is halved at each; where it ends, rounding decides about one more.
+    # The loss scale starts too large and halves at each skipped step; rounding may decide about one more.
     assert one["history/skipped_steps"].sum() >= 2
     assert abs(two["history/skipped_steps"].sum() - one["history/skipped_steps"].sum()) <= 1
     np.testing.assert_allclose(two["history/loss"], one["history/loss"], rtol=0.02)
@@ -69,7 +69,7 @@ def test_workers_make_the_step_that_one_makes_of_the_whole_batch(trained, worker
 
     for own in several:
         assert_same(own, one)
-    # Not only alike: they never exchange weights, so they have to stay the same bit for bit.
+    # Workers never exchange weights, so theirs must be the same bit for bit, not only close.
     for own in several[1:]:
         assert all(np.array_equal(own[name], several[0][name]) for name in own)
 

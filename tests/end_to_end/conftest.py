@@ -1,4 +1,4 @@
-"""One small run that the tests of this folder share."""
+"""One small run that the tests in this folder share."""
 
 import pytest
 from installed_command import SMALL, run_command

@@ -1,4 +1,4 @@
-"""Running the installed ``keras-vae`` program."""
+"""Run the installed ``keras-vae`` program."""
 
 import os
 import subprocess
@@ -6,17 +6,17 @@ import sys
 from pathlib import Path
 
 COMMAND = Path(sys.executable).with_name("keras-vae")
-# A model that is quick to trace; everything else is the default preset, with every loss on.
+# A model that is quick to trace. All other settings are the default preset's, with every loss on.
 SMALL = ("--widths", "8,16", "--groups", "4", "--discriminator-widths", "8,16", "--batch-size", "250")
 
 
 def bare_environment() -> dict[str, str]:
-    """This process's environment, with no data set at hand but the bundled one."""
+    """This process's environment without a data folder or a Keras backend."""
     return {name: value for name, value in os.environ.items() if name not in ("TFDS_DATA_DIR", "KERAS_BACKEND")}
 
 
 def run_command(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run ``keras-vae`` with no data set at hand but the bundled one."""
+    """Run ``keras-vae`` where only the bundled data set is available."""
     return subprocess.run(
         [str(COMMAND), *map(str, arguments)],
         cwd=cwd,

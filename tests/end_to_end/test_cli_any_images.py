@@ -1,4 +1,4 @@
-"""Images of one's own, labels and spatial latents, through the installed program: from training to an export."""
+"""A user's own images, labels and spatial latents through the installed program, from training to export."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ TINY = ("--widths", "8,16", "--groups", "4", "--discriminator-widths", "8,16", "
 
 
 def write_shapes(folder, count):
-    """Discs and bars in colour, of odd sizes and several formats, in a folder for each."""
+    """Coloured discs and bars in odd sizes and several formats, with a folder for each kind."""
     random = np.random.default_rng(0)
     for kind in ("bar", "disc"):
         (folder / kind).mkdir(parents=True)
@@ -127,7 +127,7 @@ def test_idx_files_of_other_things_than_digits_train_and_come_back_from_an_expor
     served, trained = load_exported(version), load_model(tmp_path / "run" / "model.keras")
     images = np.random.default_rng(1).random((4, 28, 28, 1)).astype(np.float32)
     labels = np.array([0, 3, 7, 9], np.int32)
-    # The export computes in float32, the run in what its machine is fastest in: bfloat16 has eight bits.
+    # The export computes in float32, the run in its machine's fastest precision; bfloat16 has eight bits.
     np.testing.assert_allclose(served.reconstruct(images, labels), trained.reconstruct(images, labels), atol=0.02)
 
 

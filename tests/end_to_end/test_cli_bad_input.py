@@ -1,4 +1,4 @@
-"""Bad input: one line on stderr, exit code 2, no traceback, nothing left behind."""
+"""Bad input gives one line on stderr and exit code 2, without a traceback, and leaves nothing behind."""
 
 import gzip
 import json

@@ -96,9 +96,9 @@ def test_evaluate_prints_figures_as_json_and_keeps_them_with_the_run(trained, wo
         *("knn_accuracy", "frechet_reconstructions", "frechet_prior", "frechet_gmm"),
     }
     assert sum(metrics["kl_per_dimension"]) == pytest.approx(metrics["kl"])
-    # A tighter bound than the ELBO, on other draws of z.
+    # The importance-sampled bound is tighter than the ELBO, but uses other draws of z.
     assert metrics["importance_nll"] < 1 - metrics["elbo"]
-    # The last epoch's test MSE is of the same weights and images; only the batches differ.
+    # The last epoch measured its test MSE with the same weights and images; only the batches differ.
     assert metrics["mse"] == pytest.approx(json.loads((run / "summary.json").read_text())["test"]["mse"], rel=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""An experiment from start to report, through the installed program, on images that are quick to learn."""
+"""A whole experiment through the installed program, on images that are quick to learn."""
 
 import json
 
@@ -9,7 +9,7 @@ from installed_command import run_command
 pytestmark = pytest.mark.slow
 
 COUNTS = {"train": 80, "t10k": 40}
-# The parts that take long, to trace or to convert, are trained and exported elsewhere.
+# Other tests cover the parts that are slow to trace or to convert.
 QUICK = ("--widths", "8", "--groups", "4", "--batch-size", "40", "--no-export")
 QUICK += ("--adversarial-weight", "0", "--perceptual-weight", "0")
 
@@ -57,7 +57,7 @@ def test_the_report_compares_them_in_one_file(experiment):
 
 
 def test_a_second_run_at_one_size_gives_the_same_weights_as_in_the_experiment(experiment):
-    """One process trains all sizes; nothing of the first is left in the second."""
+    """One process trains all sizes, and no run leaves state for the next."""
     done = run_command("train", "--config", "sizes/latent3/config.json", "--run-dir", "alone", cwd=experiment.parent)
     assert done.returncode == 0, done.stderr
     rows = [

@@ -1,4 +1,4 @@
-"""A run published, verified and used, through the installed program."""
+"""Publish, verify and use a run through the installed program."""
 
 import json
 import shutil
@@ -23,10 +23,10 @@ def exported(trained, workplace):
     run.mkdir()
     for name in ("config.json", "metrics.csv", "summary.json", "model.keras"):
         shutil.copy(trained_run / name, run)
-    # In place of a measurement, which has its own tests.
+    # This replaces a measurement, which has its own tests.
     data = json.loads((run / "config.json").read_text())["recorded"]["data"]
     (run / "evaluation.json").write_text(json.dumps({"data": data, "settings": {}, "metrics": {"mse": 0.0345678}}))
-    # The TFLite converter takes 20 s even of a small model, and has its own tests.
+    # The TFLite converter takes 20 s even for a small model, and has its own tests.
     options = ("--name", "digits", "--version", 7, "--no-tflite", "--json")
     done = run_command("export", run, *options, cwd=workplace)
     assert done.returncode == 0, done.stderr

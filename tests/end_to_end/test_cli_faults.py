@@ -1,6 +1,6 @@
-"""Training on a disk that fills, in a folder that vanishes, and into one that is read-only.
+"""Training on a disk that fills up, in a folder that vanishes, and in a read-only folder.
 
-Each has a small file system of its own, which takes Linux and the right to make user namespaces.
+Each test mounts a small file system, which needs Linux and the right to create user namespaces.
 """
 
 import subprocess
@@ -15,7 +15,7 @@ TRAIN = (
     *("--widths", "8", "--groups", "4", "--mapping-width", "16", "--attention-resolution", "0"),
     *("--no-generative-skips", "--adversarial-weight", "0", "--perceptual-weight", "0"),
 )
-# $1 is a folder to mount at, $2 what happens after the first checkpoint, the rest the command.
+# $1 is the mount point, $2 runs after the first checkpoint, and the rest is the command.
 UNTIL_A_CHECKPOINT = """
 mount -t tmpfs -o size=64m tmpfs "$1" && cd "$1" || exit 99
 happens=$2; shift 2
@@ -30,7 +30,7 @@ FULL = "mount -o remount,size=$(du -sk . | cut -f1)k . "
 
 
 def run_shell(script, folder, *arguments):
-    """Run it with a mount namespace of its own."""
+    """Run the script in its own mount namespace."""
     return subprocess.run(
         ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", str(folder), *arguments],
         env=bare_environment(),

@@ -1,6 +1,6 @@
-"""Training that is killed at any moment goes on as if it had not been: ``pytest --kills 50`` for many moments.
+"""Training that is killed at any moment resumes as if nothing had happened; ``pytest --kills 50`` tries many moments.
 
-The model is small, since most of the time goes into starting; `tests/callbacks` breaks off training with both players
+The model is small, since starting takes most of the time. `tests/callbacks` interrupts training with both players
 after each of its steps.
 """
 
@@ -21,7 +21,7 @@ TRAIN = (
     *("--no-generative-skips", "--adversarial-weight", "0", "--perceptual-weight", "0", "--precision", "float32"),
     *("--run-dir", "run"),
 )
-# Written after every step, so that a kill may come while a checkpoint is written.
+# A checkpoint after every step, so that a kill may come while one is written.
 OFTEN = ("--checkpoint-every", "0.0001min")
 
 
@@ -42,7 +42,7 @@ def start(cwd, *arguments):
 
 
 def outcome(run):
-    """Everything that has to be the same: metrics but for the clock's, frames, and the last checkpoint."""
+    """Everything that must be the same: metrics except times, frames, and the last checkpoint."""
     with open(run / "metrics.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
@@ -91,6 +91,6 @@ def test_a_run_that_was_killed_again_and_again_ends_as_an_unbroken_one(kills, tm
             assert not list(run.rglob(".*"))
             if killed == kills:
                 break
-            # The other kills are another run's.
+            # The remaining kills go to another run.
             shutil.rmtree(run)
             arguments = TRAIN

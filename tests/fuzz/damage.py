@@ -1,4 +1,4 @@
-"""Strategies of files that were damaged, or made to do harm."""
+"""Strategies for damaged and hostile files."""
 
 import copy
 import json
@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 @st.composite
 def damaged(draw, content):
-    """``content`` with a few bytes changed, left out, added or repeated, and perhaps cut short."""
+    """``content`` with a few bytes changed, removed, added or repeated, and perhaps cut short."""
     found = bytearray(content)
     for _ in range(draw(st.integers(1, 4), "edits")):
-        # Half of the damage goes to the head, where it does most.
+        # At least half of the damage is near the start, where it does most.
         at = draw(st.one_of(st.integers(0, 64), st.integers(0, len(found))), "at")
         kind = draw(st.sampled_from(("flip", "set", "remove", "insert", "repeat")), "kind")
         length = draw(st.integers(1, 32), "length")
@@ -47,7 +47,7 @@ any_json = st.recursive(
 
 @st.composite
 def damaged_json(draw, text):
-    """The JSON in ``text`` with a few of its values replaced, left out or renamed; or damaged as bytes."""
+    """The JSON in ``text`` with a few values replaced, removed or renamed, or damaged as bytes."""
     if draw(st.integers(0, 3), "as bytes") == 0:
         return draw(damaged(text.encode()))
     values = copy.deepcopy(json.loads(text))
@@ -67,7 +67,7 @@ def damaged_json(draw, text):
 
 
 def _places(values):
-    """Where a value may be replaced, at any depth."""
+    """Every place, at any depth, where a value may be replaced."""
     items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
     for key, value in items:
         yield values, key

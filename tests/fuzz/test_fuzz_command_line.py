@@ -1,6 +1,6 @@
-"""Whatever is typed, the command line takes it or refuses it in one line.
+"""The command line accepts whatever is typed, or refuses it in one line.
 
-Commands run to where TensorFlow would be started, so that thousands of lines can be tried.
+Commands stop where they would start TensorFlow, so that thousands of lines can be tried.
 """
 
 import importlib
@@ -16,10 +16,10 @@ from keras_vae_cli import main
 
 
 class Accepted(BaseException):
-    """The options were found good, and TensorFlow would be started."""
+    """The options were accepted, and the command would start TensorFlow."""
 
 
-# What a shell can hand over: any bytes but 0, those that are no UTF-8 as lone surrogates.
+# Any text that a shell can pass: all bytes but 0, with bytes that are not UTF-8 as lone surrogates.
 texts = st.text(
     st.one_of(
         st.characters(codec="utf-8", exclude_characters="\0"),
@@ -40,7 +40,7 @@ values = st.one_of(texts, numbers, names)
 
 
 def parameters(command):
-    """Strategy of what may stand after a command: some of its options, each with something it may like."""
+    """Strategy for the words after a command: some of its options, each with a value that it may accept."""
 
     def typed(option):
         flag = st.sampled_from([*option.opts, *option.secondary_opts])
@@ -74,7 +74,7 @@ def lines():
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
-    """An empty folder to run in, with no home and no data that could be found, and TensorFlow kept away."""
+    """An empty folder to run in, with an empty home, no data sets, and TensorFlow kept from starting."""
 
     def start_tensorflow():
         raise Accepted

@@ -1,6 +1,6 @@
-"""Damaged and hostile files are read, or refused in one line: ``pytest tests/fuzz --hypothesis-profile fuzz``.
+"""Damaged and hostile files are read or refused in one line: ``pytest tests/fuzz --hypothesis-profile fuzz``.
 
-Whatever a reader raises but `InputError` fails these tests.
+Any exception from a reader other than `InputError` fails these tests.
 """
 
 import gzip
@@ -126,7 +126,7 @@ def test_configurations(tmp_path, content):
 
 
 def finished_run(folder):
-    """What `read_runs` reads of a run."""
+    """A run with the files that `read_runs` reads."""
     run = RunDirectory.create(folder)
     run.write_config(RunConfig(), {"data": {"name": "sample"}, "environment": {}})
     run.write_metrics([{"epoch": 1, "seconds": 2.5, "train_loss": 1.0}, {"epoch": 2, "seconds": 2.5, "test_mse": 0.1}])
@@ -151,7 +151,7 @@ def test_runs(tmp_path, data):
         assert_one_line(error, run.path)
 
 
-# A model and a trainer that load in a fraction of a second; still fewer files than of the others.
+# A model and a trainer load in a fraction of a second, which still allows fewer files than the other tests try.
 few = settings(
     max_examples=max(20, settings.default.max_examples // 20),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -208,7 +208,7 @@ def model_file(trainer, tmp_path_factory):
 
 @st.composite
 def damaged_archive(draw, content):
-    """The archive damaged as bytes, or one of its members damaged and packed again, or given another name."""
+    """The archive damaged as bytes, or repacked with one member damaged and perhaps renamed."""
     if draw(st.booleans(), "as bytes"):
         return draw(damaged(content))
     packed = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Damaged requests are answered or are an error; the program that serves goes on."""
+"""Damaged requests get an answer or an error, and the server keeps running."""
 
 import io
 
@@ -32,7 +32,7 @@ def served(tmp_path_factory):
 def test_tf_examples(served, content):
     try:
         answer = served.signatures["serve_tf_examples"](examples=tf.constant([content]))
-    # TensorFlow's Python cannot decode a message that quotes what was sent; a server's client gets it as bytes.
+    # TensorFlow in Python cannot decode a message that quotes the request; a server's client gets it as bytes.
     except (tf.errors.OpError, UnicodeDecodeError):
         return
     assert np.isfinite(answer["reconstruction"]).all()

@@ -1,4 +1,4 @@
-"""Every test of the training starts from one seed and leaves the dtype policy as it was."""
+"""Every training test starts from the same seed and restores the dtype policy."""
 
 import keras
 import pytest

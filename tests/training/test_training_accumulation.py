@@ -1,4 +1,4 @@
-"""Passes over a batch: which rows each has, and what is made of their results."""
+"""Passes over a batch: the rows that each one gets, and how their results are combined."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Going on from a checkpoint, and model files: whole, and as if nothing had stopped."""
+"""Resuming from a checkpoint as if training had not stopped, and model files that hold the whole model."""
 
 import shutil
 
@@ -20,7 +20,7 @@ from keras_vae.training.checkpoints import (
 )
 from keras_vae.training.saving import load_model, save_model
 
-# Without VGG16, whose only state is its file.
+# VGG16 is left out, because its only state is its weights file.
 CONFIG = RunConfig().replace(
     epochs=3,
     model__image_shape=SHAPE,
@@ -41,7 +41,7 @@ def build(config=CONFIG):
 
 
 class EveryEpoch(keras.callbacks.Callback):
-    """A checkpoint after every epoch."""
+    """Write a checkpoint after every epoch."""
 
     def __init__(self, folder):
         super().__init__()
@@ -52,7 +52,7 @@ class EveryEpoch(keras.callbacks.Callback):
 
 
 def fit(trainer, folder=None, first_epoch=0, epochs=3):
-    """The logs of the last epoch; a checkpoint in ``folder`` after each."""
+    """Train, write a checkpoint to ``folder`` after each epoch, and return the logs of the last."""
     history = trainer.fit(
         training_batches(SPLIT, 4, seed=CONFIG.seed, first_epoch=first_epoch),
         epochs=epochs,
@@ -213,7 +213,7 @@ def damaged(content, how):
         "empty": b"",
         "half": content[:middle],
         "garbage": b"not a model" * 100,
-        # all but what makes it look like a file of its kind
+        # keeps only what makes it look like a file of its kind
         "zeros inside": content[:64] + bytes(len(content) - 128) + content[-64:],
         "one bit": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
     }[how]

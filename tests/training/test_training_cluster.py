@@ -1,4 +1,4 @@
-"""Who the workers are, as TF_CONFIG and Slurm say it."""
+"""Reading the workers from TF_CONFIG and Slurm."""
 
 import json
 

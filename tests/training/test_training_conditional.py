@@ -1,4 +1,4 @@
-"""A conditional model draws the class that it is asked for: digits that a classifier of real digits recognises."""
+"""A conditional model draws the requested class: a classifier of real digits recognises its samples."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def test_samples_of_a_class_are_recognised_as_that_class():
     digits = load_dataset("sample")
     config = preset("mnist").replace(
         epochs=4,
-        model__latent_dim=2,  # too few to hold the class as well as the label does
+        model__latent_dim=2,  # too few dimensions to hold the class as well as the label does
         model__widths=(16, 32),
         model__num_classes=10,
         objective__adversarial_weight=0.0,

@@ -1,4 +1,4 @@
-"""What a run computes in and on, chosen by device, and what it records of that."""
+"""The choice of precision and XLA by device, and the record of it."""
 
 import json
 
@@ -21,7 +21,7 @@ PRECISIONS = [
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Makes this machine one with the given GPUs and instruction sets."""
+    """Pretend that this machine has the given GPUs and instruction sets."""
 
     def make(gpus, flags=()):
         monkeypatch.setattr(device, "gpus", lambda: gpus)
@@ -95,7 +95,7 @@ def test_a_config_becomes_a_trainer(weight):
     before = keras.mixed_precision.dtype_policy()
     trainer = build_trainer(config, steps_per_epoch=7)
 
-    # What the caller makes next is not this run's.
+    # The run does not change the policy of what the caller builds next.
     assert keras.mixed_precision.dtype_policy() == before
     assert trainer.vae.compute_dtype == "bfloat16"
     assert (trainer.discriminator is None) == (weight == 0)

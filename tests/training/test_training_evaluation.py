@@ -1,4 +1,4 @@
-"""The figures of a whole data set against NumPy and the metrics on the model's own images."""
+"""The figures of a whole data set against NumPy, and against the metrics of the model's own images."""
 
 import json
 
@@ -19,7 +19,7 @@ from keras_vae.training.posteriors import posterior_draws
 
 
 def make_vae(scale=0.3, **options):
-    """One level and no attention: eager steps take the time of their operations' number."""
+    """A model with one level and no attention, since the time of an eager step grows with its operations."""
     return VAE(SHAPE, 2, (8,), groups=4, attention_resolution=0, generative_skips=False, scale=scale, **options)
 
 
@@ -35,7 +35,7 @@ def make_dataset(*, labelled=True):
 
 DATASET = make_dataset()
 IMAGES = DATASET.test.images.astype("float32") / np.float32(255)
-# Small numbers: what is measured is compared, not how well it is estimated.
+# Small numbers are enough: the tests compare figures and do not need good estimates.
 SMALL = {"importance_samples": 4, "importance_images": 5, "components": 2}
 
 
@@ -45,7 +45,7 @@ def metrics_of(vae, dataset, **options):
 
 @pytest.fixture(autouse=True)
 def _step_by_step():
-    """Tracing the evaluation would take longer than making it."""
+    """Tracing the evaluation would take longer than running it."""
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
@@ -75,7 +75,7 @@ def test_the_figures_are_those_of_the_reconstructions_whatever_the_batches():
     for measured in (in_two, in_one):
         assert measured.keys() == expected.keys() | {"nll", "elbo", "importance_nll", "knn_accuracy", "frechet_gmm"}
         for name, value in expected.items():
-            # float32 sums over a hundred pixels, in convolutions of another batch size for LPIPS
+            # float32 sums over a hundred pixels; the LPIPS convolutions have another batch size
             assert measured[name] == pytest.approx(value, rel=1e-4, abs=1e-7), name
         assert measured["elbo"] == pytest.approx(-(measured["nll"] + measured["kl"]), rel=1e-6)
     for name in ("nll", "importance_nll", "frechet_gmm", "knn_accuracy"):
@@ -107,7 +107,7 @@ def test_the_likelihood_is_that_of_draws_of_the_posterior_and_the_seed_repeats_t
     mean, log_var = (np.tile(parameter, (20, 1)) for parameter in vae.encode(IMAGES))
     decoded = np.asarray(vae.decode(vae.sampling(mean, log_var))).reshape(20, *IMAGES.shape)
     draws = -stats.norm(decoded, 0.3).logpdf(IMAGES).sum(axis=(2, 3, 4)).mean(axis=1)
-    # One more draw of what these are draws of: within five of their standard deviations.
+    # The measured NLL is one more such draw, so it lies within five of their standard deviations.
     assert abs(first["nll"] - np.mean(draws)) < 5 * np.std(draws) + 1e-3
 
 
@@ -154,7 +154,7 @@ def test_a_conditional_model_is_measured_with_the_images_own_labels():
 
     assert measured["mse"] == pytest.approx(np.square(IMAGES - vae.reconstruct(IMAGES, labels)).mean(), rel=1e-5)
     expected = metrics.frechet_distance(metrics.frechet_features(IMAGES), metrics.frechet_features(samples))
-    # The labels move the samples of an untrained model little: other labels would be 5e-5 off.
+    # Labels hardly move the samples of an untrained model: wrong labels would be 5e-5 off.
     assert measured["frechet_prior"] == pytest.approx(expected, rel=1e-6)
     expected = importance_sampled_nll(vae, IMAGES[:5], 4, labels=labels[:5]).mean()
     assert measured["importance_nll"] == pytest.approx(expected, rel=1e-5)

@@ -1,4 +1,4 @@
-"""What cannot be shared out or done in passes is refused before anything is built."""
+"""A run that cannot be distributed or split into passes is refused before anything is built."""
 
 import pytest
 

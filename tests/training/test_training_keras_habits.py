@@ -1,4 +1,4 @@
-"""What Keras people do with a model, done with a trainer: data of every kind, callbacks, the bar, saving."""
+"""A trainer works as Keras users expect of a model: data of every kind, callbacks, the progress bar, saving."""
 
 import grain
 import keras
@@ -42,7 +42,7 @@ SOURCES = {
 
 @pytest.fixture(scope="module")
 def plain():
-    """The autoencoder alone, step by step."""
+    """The autoencoder without discriminator or perceptual loss, run eagerly."""
     return compiled(make_trainer(perceptual=None, discriminator=False), 1e-3)
 
 
@@ -68,7 +68,7 @@ def test_fit_and_evaluate_take_data_of_every_kind_that_keras_does(plain, source)
     assert int(plain.step) == step + 2
     assert np.isfinite(history.history["loss"]).all()
     expected = plain.vae.reconstruct(IMAGES)
-    # Images of uint8 are cut off to 1/255; means of two batches are sums in another order.
+    # uint8 images are truncated to 1/255; a mean over two batches sums in another order.
     assert measured["mse"] == pytest.approx(np.mean((expected - IMAGES) ** 2), rel=2e-2 if "uint8" in source else 1e-5)
 
 
@@ -114,7 +114,7 @@ def test_a_second_fit_goes_on_with_the_first(plain):
     assert int(plain.optimizer.iterations) == int(plain.step)
 
 
-# Without noise, which XLA draws by another algorithm.
+# Without noise, because XLA draws it by another algorithm.
 @pytest.mark.parametrize("how", [{"run_eagerly": True}, pytest.param({"jit_compile": True}, marks=pytest.mark.slow)])
 def test_a_step_is_the_same_in_a_graph_and_eagerly_or_under_xla(how):
     logs = []
@@ -144,7 +144,7 @@ def test_validation_does_not_punish_free_bits():
 
     logs = trainer.evaluate(IMAGES, verbose=0, return_dict=True)
 
-    # Two dimensions, neither of which reaches 1,000 nats.
+    # Neither of the two dimensions reaches 1,000 nats.
     assert logs["loss"] == pytest.approx(logs["nll"] + 2 * 1000.0, rel=1e-5)
 
 
@@ -226,7 +226,7 @@ def test_a_bar_of_the_users_own_shows_everything(capsys):
     assert shown.count("adversarial_weight") == 1
 
 
-# What cannot be trained on.
+# Input that cannot be trained on.
 
 USES = {
     "fit": lambda trainer, images: trainer.fit(images, verbose=0),
@@ -339,7 +339,7 @@ def test_compile_refuses_what_it_would_ignore(name):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A trainer with all its parts after two steps, and the file that `ModelCheckpoint` wrote of it."""
+    """A trainer with all its parts after two steps, and the file that `ModelCheckpoint` wrote."""
     keras.utils.set_random_seed(0)
     path = tmp_path_factory.mktemp("saved") / "trainer.keras"
     config = AT_ONCE.replace(beta=0.7)

@@ -1,4 +1,4 @@
-"""Learning is real: two thirds of an epoch of the preset's model on real digits, with every loss on."""
+"""The preset's model learns real digits in two thirds of an epoch, with every loss on."""
 
 import numpy as np
 
@@ -6,13 +6,13 @@ from keras_vae.config import preset
 from keras_vae.data import load_dataset, steps_per_epoch, training_batches
 from keras_vae.training import build_trainer
 
-# Of the error of the best constant image, the mean of the training images. 0.81 was measured, which is what knowing the
-# digit's class alone would give; half of that gain is asked for.
+# Bound on the error as a share of the best constant image's, which is the mean of the training images. The measured
+# share is 0.81, as knowing only the digit's class would give; the test asks for half of that gain.
 SHARE = 0.9
 
 
 def test_two_thirds_of_an_epoch_reconstruct_digits_better_than_the_best_constant_image_through_an_informative_latent():
-    # Warm-ups are shares of a run: in so short a one the discriminator counts from the start, and steps are smaller.
+    # Warm-ups are shares of a run. In a run this short, the discriminator counts from the start and steps are smaller.
     config = preset("mnist").replace(
         epochs=2,
         data__batch_size=32,

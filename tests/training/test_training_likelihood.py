@@ -1,6 +1,6 @@
 """Importance sampling against the closed form of a linear Gaussian model.
 
-``x = W z + b + σ ε`` with W of orthogonal columns: its posterior is a diagonal Gaussian, as an encoder's is.
+``x = W z + b + σ ε`` where W has orthogonal columns, so the posterior is a diagonal Gaussian like an encoder's.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ LABELS = np.array([0, 1, 1, 0], "int32")
 
 
 class LinearGaussian:
-    """What `importance_sampled_nll` needs of a model; ``broader`` multiplies the posterior's variance."""
+    """The parts of a model that `importance_sampled_nll` needs; ``broader`` multiplies the posterior's variance."""
 
     latent_dim = 2
     latent_shape = (2,)
@@ -61,7 +61,7 @@ def test_importance_sampled_nll_of_a_linear_gaussian_model_is_its_closed_form(sa
     nll = importance_sampled_nll(LinearGaussian(), IMAGES, samples, labels=labels)
 
     assert nll.shape == (4,)
-    # Under the exact posterior every draw has the same weight: what is left is float32 rounding.
+    # Under the exact posterior every draw has the same weight, which leaves only float32 rounding.
     np.testing.assert_allclose(nll, closed_form(labels), rtol=1e-5)
 
 
@@ -71,7 +71,7 @@ def test_a_broader_proposal_gives_the_closed_form_up_to_the_spread_of_its_weight
     nll = importance_sampled_nll(LinearGaussian(broader=2.0), IMAGES, samples, batch_size=1000)
 
     # E[w²]/E[w]² is 2/√3 for each dimension whose proposal has twice the variance, so the mean of K weights has
-    # the relative variance (4/3 - 1)/K; five deviations.
+    # the relative variance (4/3 - 1)/K. The bound is five standard deviations.
     np.testing.assert_allclose(nll, closed_form(), rtol=0, atol=5 * np.sqrt(1 / 3 / samples))
 
 
@@ -105,7 +105,7 @@ def test_the_result_depends_on_the_seed_and_not_on_the_batches():
 
 @pytest.fixture
 def _eagerly():
-    """Python code of the model then runs for every batch."""
+    """Run the model's Python code for every batch."""
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)

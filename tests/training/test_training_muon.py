@@ -1,4 +1,4 @@
-"""Muon against Keras's own, against AdamW where it leaves weights to it, and against a singular value decomposition."""
+"""Muon against Keras's Muon, against AdamW for the weights left to it, and against a singular value decomposition."""
 
 import keras
 import numpy as np

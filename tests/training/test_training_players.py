@@ -1,4 +1,4 @@
-"""One step of both players against gradients of each player alone, and what a step that is not finite leaves alone."""
+"""One step of both players against the gradients of each player alone, and steps that are skipped as not finite."""
 
 import keras
 import numpy as np
@@ -49,7 +49,7 @@ def generator_loss(parts, config):
 
 
 def reference_gradients(trainer, images, loss_of, variables):
-    """Gradients by a tape of their own; noise and power iteration are put back to where they were."""
+    """Gradients from a separate tape. The state of the noise and of the power iteration is restored afterwards."""
     before = values_of(trainer.variables)
     with tf.GradientTape() as tape:
         loss = loss_of(reference_losses(trainer, images))
@@ -129,7 +129,7 @@ def test_the_adaptive_weight_is_bounded_where_the_discriminator_gives_no_gradien
 def test_an_overflow_of_float16_changes_neither_player_and_training_goes_on(overflowing):
     keras.mixed_precision.set_global_policy("mixed_float16")
     trainer = make_trainer(ema=0.9)
-    # 2^30 times a gradient of any size is more than the 65504 of float16; 2^4 times these are not.
+    # 2^30 times any gradient here exceeds 65504, the largest float16; 2^4 times these gradients does not.
     scales = {"vae": 2.0**4, "discriminator": 2.0**4, overflowing: 2.0**30}
     optimizers = [
         keras.optimizers.LossScaleOptimizer(keras.optimizers.AdamW(1e-3), initial_scale=scale)
@@ -144,7 +144,7 @@ def test_an_overflow_of_float16_changes_neither_player_and_training_goes_on(over
     logs = train_on(trainer, images)
 
     assert logs["skipped_steps"] == 1
-    assert logs["gradient_norm"] == 0  # the mean over no steps, and not the overflow
+    assert logs["gradient_norm"] == 0  # the mean over no steps, not the overflow
     assert are_equal(before, values_of(players + moments))
     assert [float(optimizer.dynamic_scale) for optimizer in optimizers] == [scale / 2 for scale in scales.values()]
 
@@ -198,7 +198,7 @@ def test_a_batch_with_nan_changes_neither_player_in_float32_and_training_goes_on
 
     assert skipped == [1, 1, 1]
     assert are_equal(before, values_of(guarded))
-    # A scale that halved for good would in the end make every gradient zero.
+    # If the scale kept halving, every gradient would end up zero.
     assert [float(optimizer.dynamic_scale) for optimizer in optimizers] == [1.0, 1.0]
     logs = train_on(trainer, images)
     assert logs["skipped_steps"] == 0

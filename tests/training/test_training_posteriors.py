@@ -1,4 +1,4 @@
-"""Posteriors of a split, in batches, and the mixture over them."""
+"""The posteriors of a split, computed in batches, and the mixture over them."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Training and evaluation go by the model's own prior."""
+"""Training and evaluation use the model's own prior."""
 
 import keras
 import numpy as np
@@ -17,7 +17,7 @@ from keras_vae.training.evaluation import evaluation_report
 
 @keras.saving.register_keras_serializable(package="tests")
 class LearntMean(Prior):
-    """N(mean, I), with a mean that is trained."""
+    """N(mean, I) with a trainable mean."""
 
     def __init__(self, latent_shape, **kwargs):
         super().__init__(latent_shape, **kwargs)
@@ -45,12 +45,12 @@ def test_training_reports_the_kl_to_the_prior_and_moves_it(vae):
     trainer = compiled(VAETrainer(vae, config=AT_ONCE))
     images = random_images(64)
     mean, log_var = (np.asarray(part, "float64") for part in vae.encode(images))
-    # Closed form of N(mean, exp(log_var)) to N(3, 1).
+    # The closed-form KL from N(mean, exp(log_var)) to N(3, 1).
     expected = 0.5 * (np.exp(log_var) + (mean - 3) ** 2 - 1 - log_var).sum(axis=1).mean()
 
     logs = trainer.train_on_batch(images, return_dict=True)
 
-    # One draw an image: the standard error of 64 of them is below 0.5 nats.
+    # With one draw per image, the standard error over 64 images is below 0.5 nats.
     assert logs["kl"] == pytest.approx(expected, abs=2.0)
     assert expected > 7
     assert not np.allclose(vae.prior.mean, 3.0)
@@ -67,7 +67,7 @@ def test_evaluation_measures_the_kl_to_the_prior(vae):
 
     assert metrics["kl"] == pytest.approx(expected, abs=2.0)
     assert metrics["elbo"] == pytest.approx(-(metrics["nll"] + metrics["kl"]))
-    # With one draw an image, the negative ELBO up to the noise of the draws.
+    # With one draw per image, this is the negative ELBO up to the noise of the draws.
     assert metrics["importance_nll"] - metrics["nll"] == pytest.approx(expected, abs=6.0)
 
 

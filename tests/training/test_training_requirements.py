@@ -1,4 +1,4 @@
-"""What is installed against what is needed; made-up packages whose metadata lie in a folder."""
+"""Installed packages against requirements, with made-up packages whose metadata are in a folder."""
 
 import keras
 import pytest

@@ -1,4 +1,4 @@
-"""The run's directory: never taken twice, read back as written, and read without TensorFlow."""
+"""The run directory: never taken twice, read back as written, and readable without TensorFlow."""
 
 import json
 import math

@@ -9,7 +9,7 @@ from keras_vae.config import ObjectiveConfig
 from keras_vae.training.schedules import beta_at, is_adversarial_at, warmup_cosine
 
 few = settings(max_examples=50, deadline=None)
-# Steps and shares in float32: seven digits, of which a quotient of two loses one.
+# Steps and shares are float32 with seven digits; a quotient of two loses one.
 TOLERANCE = 1e-5
 
 
@@ -31,7 +31,7 @@ def test_beta_goes_from_its_start_over_the_warm_up_of_each_cycle_and_then_stays(
     value = float(beta_at(step, config, cycle * cycles))
 
     share = min((step % cycle) / cycle / warmup, 1.0)
-    # Up to 10 in float32.
+    # Values are float32 up to 10.
     assert value == pytest.approx((1 - share) * start + share * beta, rel=TOLERANCE, abs=10 * TOLERANCE)
 
 

@@ -1,4 +1,4 @@
-"""What train_step and test_step report, and what the trainer's options change."""
+"""The figures that train_step and test_step report, and the effect of the trainer's options."""
 
 import itertools
 
@@ -133,7 +133,7 @@ def test_the_averaged_weights_follow_the_recursion_with_a_warm_up():
         ]
 
     for average, expected in zip(values_of(average for average, _ in pairs), averages, strict=True):
-        # Five roundings of weights of order one.
+        # Weights of order one, rounded five times.
         np.testing.assert_allclose(average, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -183,7 +183,7 @@ def test_test_metrics_are_those_of_all_images_whatever_the_batches():
     expected["loss"] = nll + weights.beta * kl + weights.perceptual_weight * expected["lpips"]
     assert reported.keys() == expected.keys()
     for name, value in expected.items():
-        # Six digits of float32, less where terms cancel.
+        # float32 has six digits, fewer where terms cancel.
         assert reported[name] == pytest.approx(value, rel=2e-5, abs=1e-6), name
 
 
@@ -266,7 +266,7 @@ def test_free_bits_are_no_part_of_the_punished_kl():
 
     logs = train_on(trainer, random_images())
 
-    # Both dimensions are far below 50 nats, which the loss then counts in place of the KL.
+    # Both dimensions are far below 50 nats, so the loss counts 50 nats for each in place of its KL.
     assert logs["loss"] == pytest.approx(logs["nll"] + 2 * 50.0, rel=1e-5)
     assert 0 < logs["kl"] < 50
 

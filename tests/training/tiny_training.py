@@ -1,4 +1,4 @@
-"""A trainer small enough that building it takes the time, and what the tests of training share."""
+"""A trainer so small that building it takes most of the time, and helpers that the training tests share."""
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ def random_images(count=4, seed=0):
 
 
 def absolute_distance(images, reconstructions):
-    """In the place of LPIPS: the same arguments and shapes, a millionth of the work."""
+    """A stand-in for LPIPS with the same arguments and shapes, at a millionth of the work."""
     return ops.mean(ops.abs(images - reconstructions), axis=(1, 2, 3))
 
 
@@ -40,7 +40,7 @@ def make_trainer(
     ema=0.0,
     **options,
 ):
-    """An uncompiled trainer; ``options`` are the model's. ``features`` adds a discriminator of LPIPS's features."""
+    """An uncompiled trainer; ``options`` go to the model. ``features`` adds a discriminator of LPIPS features."""
     player = make_discriminator() if discriminator else None
     feature_player = FeatureDiscriminator([(6, 6, 128), (3, 3, 256)], width=4) if features else None
     return VAETrainer(
