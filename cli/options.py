@@ -180,7 +180,9 @@ def _sentence(field: dataclasses.Field[Any]) -> str:
     if field.name == "latent_dim":  # whose option takes latent_shape too
         text = "Size of the latent vector, or a spatial latent's channels, height and width, such as 4x7x7."
     said = []
-    if field.default not in (None, ()) and not isinstance(field.default, bool):
+    if isinstance(field.default, bool):
+        said.append(f"default: {'on' if field.default else 'off'}")
+    elif field.default not in (None, ()):
         default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
         said.append(f"default: {default}")
     said += filter(None, [_range(field.metadata)])

@@ -1,7 +1,7 @@
 """The one description of a run: dataclasses with bounds and help texts, presets, JSON.
 
-The command line makes its options from these fields, ``config.json`` holds them, and every value is checked here,
-before TensorFlow is imported. Imports no room of the library.
+The command line makes its options from these fields, and ``config.json`` stores them. Every value is checked here,
+before TensorFlow is imported.
 """
 
 from __future__ import annotations
@@ -20,40 +20,44 @@ OPTIMIZERS = ("muon", "adamw")
 
 
 def _setting(default: Any, help: str, *, is_common: bool = False, **bounds: Any) -> Any:
-    """A field with its help text and its ``minimum``, ``above``, ``maximum``, ``below`` or ``choices``.
+    """A field with a help text and optional ``minimum``, ``above``, ``maximum``, ``below`` or ``choices``.
 
-    A command's short help shows the options of settings that are common.
+    The short help of a command shows common settings only.
     """
     return dataclasses.field(default=default, metadata={"help": help, "is_common": is_common, **bounds})
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig(Section):
-    """The arguments of `keras_vae.models.VAE`, where each is explained."""
+    """The arguments of `keras_vae.models.VAE`, which explains them."""
 
     image_shape: tuple[int, int, int] = _setting((28, 28, 1), "height, width and channels of the images", minimum=1)
     latent_dim: int = _setting(2, "size of the latent vector", minimum=1, maximum=65536, is_common=True)
     latent_shape: tuple[int, int, int] | None = _setting(
-        None, "height, width and channels of a spatial latent, in place of the vector", minimum=1
+        None, "height, width and channels of a spatial latent, instead of a vector", minimum=1
     )
     widths: tuple[int, ...] = _setting((32, 64), "channels of each level, finest first", minimum=1)
-    variational: bool = _setting(True, "a VAE, or else a plain autoencoder without KL and noise")
-    stem_stride: int = _setting(2, "2 starts at half of the resolution, 1 at all of it", choices=(1, 2))
-    num_layers: int = _setting(1, "residual blocks in a level", minimum=1)
-    attention_resolution: int = _setting(7, "feature maps of at most this side attend to themselves", minimum=0)
-    num_heads: int = _setting(2, "heads of every attention", minimum=1)
-    groups: int = _setting(8, "groups of every normalisation", minimum=1)
-    num_classes: int | None = _setting(None, "number of labels of a conditional model", minimum=1)
-    mapping_layers: int = _setting(3, "dense layers between the features and the latent, on both sides", minimum=0)
-    mapping_width: int = _setting(128, "width of those layers", minimum=1)
-    bottleneck_width: int = _setting(16, "channels of the coarsest feature map next to those layers", minimum=1)
-    generative_skips: bool = _setting(True, "let every decoder level attend to tokens of z")
-    context_tokens: int = _setting(4, "how many tokens z is turned into", minimum=1)
-    output_width: int = _setting(16, "channels at full resolution before the image", minimum=1)
-    likelihood: str = _setting("gaussian", "how pixels are distributed", choices=LIKELIHOODS)
+    variational: bool = _setting(True, "train a VAE; if not, a plain autoencoder without KL and noise")
+    stem_stride: int = _setting(
+        2, "stride of the first convolution: 2 halves the resolution, 1 keeps it", choices=(1, 2)
+    )
+    num_layers: int = _setting(1, "residual blocks per level", minimum=1)
+    attention_resolution: int = _setting(7, "largest side of the feature maps that have self-attention", minimum=0)
+    num_heads: int = _setting(2, "heads of each attention layer", minimum=1)
+    groups: int = _setting(8, "groups of each group normalisation", minimum=1)
+    num_classes: int | None = _setting(None, "number of classes of a conditional model", minimum=1)
+    mapping_layers: int = _setting(
+        3, "dense layers between features and latent, in the encoder and in the decoder", minimum=0
+    )
+    mapping_width: int = _setting(128, "width of these dense layers", minimum=1)
+    bottleneck_width: int = _setting(16, "channels of the coarsest feature map, next to the dense layers", minimum=1)
+    generative_skips: bool = _setting(True, "let each decoder level attend to tokens made from z")
+    context_tokens: int = _setting(4, "number of tokens made from z", minimum=1)
+    output_width: int = _setting(16, "channels at full resolution, before the output layer", minimum=1)
+    likelihood: str = _setting("gaussian", "distribution of a pixel given z", choices=LIKELIHOODS)
     scale: float | None = _setting(
         None,
-        "standard deviation (Gaussian) or scale (others) of a pixel; calibrated in training when not given",
+        "standard deviation (Gaussian) or scale (other likelihoods) of a pixel; by default calibrated in training",
         above=0,
     )
 
@@ -64,7 +68,7 @@ class ModelConfig(Section):
 
     @property
     def latent(self) -> str:
-        """The latent's size as ``--latent`` takes it: ``16``, or channels, height and width, ``4x7x7``."""
+        """The latent size in the form that ``--latent`` takes: ``16``, or ``4x7x7`` for channels, height and width."""
         if self.latent_shape is None:
             return str(self.latent_dim)
         height, width, channels = self.latent_shape
@@ -83,97 +87,114 @@ class DiscriminatorConfig(Section):
 
 @dataclasses.dataclass(frozen=True)
 class ObjectiveConfig(Section):
-    """What is minimised: ``NLL + beta·KL + perceptual_weight·LPIPS + adversarial_weight·adversarial``.
+    """The objective ``NLL + beta·KL + perceptual_weight·LPIPS + adversarial_weight·adversarial``.
 
-    NLL and KL are in nats an image. Shares are of the run's steps; a weight of 0 leaves its part out altogether.
+    NLL and KL are in nats per image. Fractions refer to the steps of the run unless they say otherwise. A part whose
+    weight is 0 is not computed.
     """
 
     beta: float = _setting(1.0, "weight of the KL divergence", minimum=0, is_common=True)
     beta_start: float = _setting(4.0, "weight of the KL divergence at the start of each cycle", minimum=0)
     beta_warmup: float = _setting(
-        0.4, "share of each cycle in which beta goes from beta-start to its value", minimum=0, maximum=1
+        0.4, "fraction of each cycle over which the weight goes from beta-start to beta", minimum=0, maximum=1
     )
-    beta_cycles: int = _setting(1, "cycles of beta over the run", minimum=1)
-    free_bits: float = _setting(0.0, "nats of each latent dimension that the KL does not punish", minimum=0)
+    beta_cycles: int = _setting(1, "number of cycles of the KL weight in the run", minimum=1)
+    free_bits: float = _setting(0.0, "nats per latent dimension that the KL term does not penalise", minimum=0)
     perceptual_weight: float = _setting(500.0, "weight of the VGG16 perceptual loss", minimum=0, is_common=True)
     perceptual_weights: str = _setting("bundled", "VGG16 weights: bundled, imagenet or the path of an .npz file")
-    perceptual_taps: int = _setting(3, "VGG16 blocks that are compared", minimum=1, maximum=5)
+    perceptual_taps: int = _setting(3, "number of VGG16 blocks whose features are compared", minimum=1, maximum=5)
     perceptual_fraction: float = _setting(
-        0.125, "share of each batch that the perceptual loss is computed on", above=0, maximum=1
+        0.125, "fraction of each batch for which the perceptual loss is computed", above=0, maximum=1
     )
-    adversarial_weight: float = _setting(4.0, "weight of the PatchGAN's loss", minimum=0, is_common=True)
+    adversarial_weight: float = _setting(4.0, "weight of the adversarial loss", minimum=0, is_common=True)
     feature_weight: float = _setting(
         1.0,
-        "weight of a second discriminator, of VGG16's features, beside the PatchGAN of pixels; 0: pixels alone",
+        "weight of a second discriminator, on VGG16 features, beside the PatchGAN on pixels; 0 leaves it out",
         minimum=0,
     )
     adversarial_loss: str = _setting(
-        "hinge", "loss of both players", choices=("hinge", "least_squares", "non_saturating")
+        "hinge",
+        "adversarial loss of autoencoder and discriminator",
+        choices=("hinge", "least_squares", "non_saturating"),
     )
     adversarial_start: float = _setting(
-        0.15, "share of the run before the autoencoder heeds the discriminator", minimum=0, maximum=1
+        0.15, "fraction of the run before the adversarial loss reaches the autoencoder", minimum=0, maximum=1
     )
-    adaptive_weight: bool = _setting(False, "scale the adversarial loss by gradient norms, as VQGAN does")
+    adaptive_weight: bool = _setting(False, "scale the adversarial loss by the ratio of gradient norms, as VQGAN does")
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig(Section):
-    """Muon (or AdamW) for the autoencoder, AdamW for the discriminator: linear warm-up, then a cosine down to zero."""
+    """Muon or AdamW for the autoencoder, AdamW for the discriminator: linear warm-up, then cosine decay to zero."""
 
     optimizer: str = _setting("muon", "optimizer of the autoencoder", choices=OPTIMIZERS)
     learning_rate: float = _setting(2e-3, "peak learning rate of the autoencoder", above=0, is_common=True)
     discriminator_learning_rate: float = _setting(5e-4, "peak learning rate of the discriminator", above=0)
     weight_decay: float = _setting(1e-4, "decoupled weight decay", minimum=0)
     learning_rate_warmup: float = _setting(
-        0.03, "share of the run in which the learning rate rises", minimum=0, maximum=1
+        0.03, "fraction of the run over which the learning rate rises", minimum=0, maximum=1
     )
     clip_norm: float | None = _setting(
-        None, "largest global norm of a player's gradient; not clipped when not given", above=0
+        None, "largest global norm of a gradient; by default gradients are not clipped", above=0
     )
     ema: float = _setting(
-        0.999, "decay of the averaged weights that are evaluated and saved; 0: none", minimum=0, maximum=0.999999
+        0.999,
+        "decay of the weight average that is evaluated and saved; 0 turns averaging off",
+        minimum=0,
+        maximum=0.999999,
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig(Section):
-    """Which images, and how many at a time."""
+    """The images, how they are read, and how many make a batch."""
 
     dataset: str = _setting(
         "auto",
-        "images to train on: auto, sample, idx:DIR, folder:DIR, tfrecord:DIR or the name of a TFDS data set",
+        "images to train on: auto (MNIST, or sample without it), sample, idx:DIR, folder:DIR, tfrecord:DIR or the name "
+        "of a TFDS data set",
         is_common=True,
     )
-    data_dir: str | None = _setting(None, "TFDS's data_dir (also the environment's TFDS_DATA_DIR)")
-    train_split: str | None = _setting(None, "TFDS split to train on, such as 'train[:90%]'; train when not given")
-    test_split: str | None = _setting(None, "TFDS split to test on; test or validation when not given")
+    data_dir: str | None = _setting(None, "TFDS's data directory; by default the environment's TFDS_DATA_DIR")
+    train_split: str | None = _setting(None, "TFDS split to train on, such as 'train[:90%]'; by default train")
+    test_split: str | None = _setting(None, "TFDS split to test on; by default test or validation")
     image_size: tuple[int, int] | None = _setting(
         None,
-        "height and width to resize images to; when not given, files get the preset's and others keep theirs",
+        "height and width to resize images to; by default the preset's for image files, and unchanged for other data",
         minimum=1,
         maximum=16384,
         is_common=True,
     )
     channels: int | None = _setting(
-        None, "1 for grey, 3 for RGB; when not given, files get the preset's and others keep theirs", choices=(1, 3)
+        None,
+        "1 for grey, 3 for RGB; by default the preset's for image files, and unchanged for other data",
+        choices=(1, 3),
     )
     fit: str = _setting(
-        "crop", "what to do with other proportions: cut the middle out, add black margins, or distort", choices=FITS
+        "crop",
+        "how images of other proportions are made to fit: cut out the middle, add black margins, or distort",
+        choices=FITS,
     )
-    test_fraction: float = _setting(0.1, "share of a folder without train and test to test on", above=0, below=1)
-    split_seed: int = _setting(0, "seed of that choice", minimum=0, maximum=2**31 - 1)
-    max_pixels: int = _setting(40_000_000, "an image file of more is refused", minimum=1)
+    test_fraction: float = _setting(
+        0.1, "fraction of the images to test on, for a folder without splits", above=0, below=1
+    )
+    split_seed: int = _setting(0, "seed of the random choice of those test images", minimum=0, maximum=2**31 - 1)
+    max_pixels: int = _setting(
+        40_000_000, "largest number of pixels of an image file; larger files are refused", minimum=1
+    )
     bit_depth: int = _setting(
         16, "significant bits of grey image files of 16 bits: 12 where white is 4095", minimum=8, maximum=16
     )
     strict: bool = _setting(False, "stop at the first image file that cannot be read")
-    cache_dir: str | None = _setting(None, "where to keep the decoded pixels of image files for later epochs and runs")
-    conditional: bool = _setting(False, "tell encoder and decoder each image's label", is_common=True)
+    cache_dir: str | None = _setting(
+        None, "folder that keeps the decoded pixels of image files for later epochs and runs"
+    )
+    conditional: bool = _setting(False, "give encoder and decoder each image's class", is_common=True)
     augment: tuple[str, ...] = _setting(
         (), "Keras layer that changes training images at random, such as RandomTranslation or 'RandomRotation(0.05)'"
     )
-    batch_size: int = _setting(128, "images in a training step", minimum=1, is_common=True)
-    memory_limit: int = _setting(2 << 30, "bytes of pixels up to which a data set is kept in memory", minimum=0)
+    batch_size: int = _setting(128, "images per training step", minimum=1, is_common=True)
+    memory_limit: int = _setting(2 << 30, "largest data set to keep in memory, in bytes of pixels", minimum=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +210,7 @@ class RunConfig(Section):
         "auto", "what layers compute in", choices=("auto", "float32", "mixed_bfloat16", "mixed_float16")
     )
     jit: str = _setting("auto", "compile the step with XLA", choices=("auto", "on", "off"))
-    steps_per_execution: int = _setting(1, "training steps in one call of the compiled function", minimum=1)
+    steps_per_execution: int = _setting(1, "training steps per call of the compiled function", minimum=1)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     discriminator: DiscriminatorConfig = dataclasses.field(default_factory=DiscriminatorConfig)
     objective: ObjectiveConfig = dataclasses.field(default_factory=ObjectiveConfig)
@@ -198,7 +219,7 @@ class RunConfig(Section):
 
     @property
     def name(self) -> str:
-        """What its directory and its model are called unless said otherwise: ``mnist-latent2``."""
+        """The default name of the run's directory and of its exported model, such as ``mnist-latent2``."""
         suffix = f"-latent{self.model.latent}"
         return self.preset if self.preset.endswith(suffix) else self.preset + suffix
 
@@ -211,7 +232,7 @@ class RunConfig(Section):
         """Read what `to_json` wrote.
 
         Raises:
-            InputError: when the text is no JSON object, or as `from_dict`.
+            InputError: if the text is not a JSON object, or as `from_dict`.
         """
         try:
             values = json.loads(text)
@@ -224,7 +245,7 @@ _MNIST = RunConfig()
 
 
 def _mnist_at(latent_dim: int, **changes: Any) -> RunConfig:
-    """The run for one latent size; the weights of the objective go with the size of the NLL, which ln σ² decides."""
+    """The run for one latent size. The weights of the objective follow the size of the NLL, which depends on ln σ²."""
     shared = {"epochs": 20, "objective__perceptual_fraction": 0.25}
     return _MNIST.replace(preset=f"mnist-latent{latent_dim}", model__latent_dim=latent_dim, **{**shared, **changes})
 
@@ -232,8 +253,8 @@ def _mnist_at(latent_dim: int, **changes: Any) -> RunConfig:
 _SIZES = (
     _mnist_at(2, objective__beta=1.4, objective__perceptual_weight=500.0, objective__adversarial_weight=6.0),
     _mnist_at(4, objective__beta=2.0, objective__perceptual_weight=1000.0, objective__adversarial_weight=8.0),
-    # What limits this size is how exactly the encoder finds z: hence the wider mapping and the longer run. LPIPS is
-    # nearly all of the objective: its gradient takes the whole batch, and β is as large as to count beside it.
+    # This size is limited by how exactly the encoder finds z, hence the wider mapping and the longer run. LPIPS makes
+    # up nearly all of the objective, so it is computed for the whole batch, and β is large enough to count beside it.
     _mnist_at(
         16,
         epochs=28,
@@ -246,7 +267,8 @@ _SIZES = (
         objective__adversarial_weight=60.0,
         optimizer__learning_rate=0.003,
         optimizer__weight_decay=0.1,
-        # By whole pixels, at most one: without it LPIPS of test images rises from epoch 21 on; blur would cost more.
+        # At most one pixel, and whole ones, since blur would cost more. Without it the LPIPS of test images rises from
+        # epoch 21 on.
         data__augment=("RandomTranslation(0.027, 0.027, fill_mode='constant', interpolation='nearest')",),
     ),
 )
@@ -255,14 +277,14 @@ PUBLISHED = tuple(run.preset for run in _SIZES)
 
 
 def _colour(name: str, side: int, latent_dim: int, widths: tuple[int, ...], **changes: Any) -> RunConfig:
-    """Square RGB images. The NLL's part of the gradient grows with the number of values, the other parts' do not."""
+    """Square RGB images. Only the NLL's share of the gradient grows with the number of values, so weights grow too."""
     share = side * side * 3 / (28 * 28)
     shared = {
         "epochs": 50,
         "model__image_shape": (side, side, 3),
         "model__latent_dim": latent_dim,
         "model__widths": widths,
-        # Maps of more positions would cost more in attention than in all their convolutions.
+        # On larger maps attention would cost more than all convolutions.
         "model__attention_resolution": 16,
         "model__num_heads": 4,
         "model__mapping_width": 256,
@@ -276,9 +298,9 @@ def _colour(name: str, side: int, latent_dim: int, widths: tuple[int, ...], **ch
 
 
 PRESETS: dict[str, tuple[str, RunConfig]] = {
-    "mnist": ("28×28 grey digits, all losses on; made for two CPU cores", _MNIST),
+    "mnist": ("28×28 grey digits with all losses, sized for two CPU cores", _MNIST),
     **{
-        run.preset: (f"28×28 grey digits, made for latent size {run.model.latent_dim}; published with weights", run)
+        run.preset: (f"28×28 grey digits, tuned for latent size {run.model.latent_dim}; published with weights", run)
         for run in _SIZES
     },
     "cifar10": (
@@ -286,15 +308,15 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
         _colour("cifar10", 32, 128, (64, 128), data__dataset="cifar10"),
     ),
     "faces64": (
-        "64×64 photographs of one kind of thing, such as faces",
+        "64×64 photographs of one kind of object, such as faces",
         _colour("faces64", 64, 128, (32, 64, 128), data__batch_size=64),
     ),
     "photos128": (
-        "128×128 photographs, attention on maps of 16×16 and less; a GPU is advised",
+        "128×128 photographs, attention on maps up to 16×16; a GPU is advised",
         _colour("photos128", 128, 256, (32, 64, 128, 128), data__batch_size=32),
     ),
     "photos256": (
-        "256×256 photographs, attention on maps of 16×16 and less; for a GPU",
+        "256×256 photographs, attention on maps up to 16×16; needs a GPU",
         _colour("photos256", 256, 512, (32, 64, 128, 128, 256), data__batch_size=16),
     ),
 }
@@ -304,7 +326,7 @@ def preset(name: str) -> RunConfig:
     """The run that a preset describes.
 
     Raises:
-        InputError: when there is none of that name.
+        InputError: if no preset has this name.
     """
     if name not in PRESETS:
         near = nearest(name, PRESETS)
