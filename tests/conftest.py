@@ -22,7 +22,7 @@ APART = {"test_distributed_steps.py"}
 
 
 def pytest_addoption(parser):
-    parser.addoption("--kills", type=int, default=5, help="how often the test of kills kills a process  [5]")
+    parser.addoption("--kills", type=int, default=5, help="number of times the kill test kills a process  [5]")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -101,7 +101,7 @@ def _optimizer(
         warmup_cosine(peak, config.learning_rate_warmup, total_steps),
         weight_decay=config.weight_decay,
         global_clipnorm=config.clip_norm,
-        # As is usual, decay shrinks kernels alone.
+        # As usual, weight decay shrinks only kernels.
         without_decay=("bias", "gamma", "beta"),
         **options,
     )

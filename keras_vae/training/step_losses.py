@@ -88,9 +88,9 @@ class StepLosses:
         return parts, AutoencoderPass(reconstructions, features)
 
     def kl(self, vae: VAE, mean: Any, log_var: Any, z: Any, batch_mean: BatchMean) -> tuple[Any, Any]:
-        """The batch's mean KL of ``vae`` in nats an image, and what β multiplies."""
+        """The batch's mean KL of ``vae`` in nats per image, and the KL that β multiplies."""
         kl = ops.mean(vae.prior.kl(mean, log_var, z))
-        # Other priors than N(0, I) have no KL of a dimension.
+        # Only the prior N(0, I) has a KL per dimension.
         has_free_bits = bool(self.objective.config.free_bits)
         dimension_kl = batch_mean("dimension_kl", _dimension_kl(mean, log_var)) if has_free_bits else None
         return kl, self.objective.punished_kl(kl, dimension_kl)
