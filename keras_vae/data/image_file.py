@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import struct
 import warnings
 from pathlib import Path
 
@@ -41,6 +42,11 @@ _TIFF_COMPRESSIONS = frozenset({"raw", "packbits", "tiff_lzw", "tiff_deflate", "
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT, _WHITE_IS_ZERO, _UNSIGNED = 258, 262, 339, 0, 1
 # What Pillow multiplies greys of few bits by, though not the transparent one.
 _GREY_SCALES = {"L;2": 85, "L;4": 17}
+# Decoders report a damaged file in all these ways.
+_DECODER_ERRORS = (
+    *(OSError, SyntaxError, ValueError, EOFError, LookupError),
+    *(TypeError, OverflowError, RuntimeError, struct.error),
+)
 _WHITE = (255, 255, 255, 255)
 # JPEGs are decoded at a fraction of their size where that leaves at least so many times the pixels wanted a side.
 _DRAFT = 2
@@ -63,9 +69,9 @@ def read_image(path: Path, framing: Framing) -> UInt8Array:
             with its path.
     """
     try:
-        # Pillow warns of what is large before it refuses it; the size is checked here.
+        # Pillow warns about large images, which are checked here, and about damaged EXIF data.
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")
             with Image.open(path, formats=_FORMATS) as image:
                 _check(path, image, framing)
                 return _framed(_upright(image, framing), framing)
@@ -75,8 +81,7 @@ def read_image(path: Path, framing: Framing) -> UInt8Array:
         raise InputError(f"{path}: announces more pixels than are safe to decode; make it smaller") from error
     except InputError:
         raise
-    # Decoders say what is wrong with a damaged file in all these ways.
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError) as error:
+    except _DECODER_ERRORS as error:
         detail = " ".join(str(error).split()).replace(f"{str(path)!r}", "").strip()
         raise InputError(f"{path}: cannot be read as {KINDS} ({detail})") from error
 

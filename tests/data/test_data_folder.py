@@ -229,6 +229,22 @@ def test_the_cache_spares_decoding_and_notices_changed_files(tmp_path, monkeypat
     assert (1, 1, 1) in colours(changed.train) + colours(changed.test)
 
 
+def test_the_cache_keeps_bit_depths_apart(tmp_path):
+    (tmp_path / "images").mkdir()
+    for index in range(4):
+        Image.fromarray(np.full((8, 8), 4095, np.uint16)).save(tmp_path / "images" / f"{index}.png")
+    found = [
+        load_folder(
+            tmp_path / "images",
+            Framing((8, 8, 1), bit_depth=bit_depth),
+            cache_dir=tmp_path / "cache",
+            say=lambda line: None,
+        )
+        for bit_depth in (16, 12)
+    ]
+    assert [int(dataset.train.images.max()) for dataset in found] == [16, 255]
+
+
 def test_a_damaged_cache_is_refused_by_name(tmp_path):
     write(tmp_path / "images", shapes(30))
     cache = tmp_path / "cache"

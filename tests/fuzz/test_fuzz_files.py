@@ -23,7 +23,7 @@ from keras_vae.config import DataConfig, RunConfig
 from keras_vae.data import load_dataset
 from keras_vae.data.framing import Framing
 from keras_vae.data.idx import read_idx
-from keras_vae.data.image_file import read_image
+from keras_vae.data.image_file import EXTENSIONS, read_image
 from keras_vae.errors import InputError
 from keras_vae.models import VAE
 from keras_vae.reports.runs import read_runs
@@ -63,10 +63,10 @@ def test_idx_files(tmp_path, content):
     assert peak < 8 << 20
 
 
-def picture_bytes(kind, mode):
+def picture_bytes(kind, mode, **options):
     pixels = np.random.default_rng(0).integers(0, 256, (9, 11, 4), dtype=np.uint8)
     file = io.BytesIO()
-    Image.fromarray(pixels).convert(mode).save(file, kind)
+    Image.fromarray(pixels).convert(mode).save(file, kind, **options)
     return file.getvalue()
 
 
@@ -74,6 +74,9 @@ PICTURES = [
     *(picture_bytes("PNG", mode) for mode in ("L", "LA", "RGBA", "P", "I;16", "1")),
     *(picture_bytes("JPEG", mode) for mode in ("L", "RGB", "CMYK")),
     *(picture_bytes(kind, "RGB") for kind in ("BMP", "GIF", "WEBP")),
+    *(picture_bytes("TIFF", mode) for mode in ("L", "RGBA", "P", "I;16", "1")),
+    *(picture_bytes("TIFF", "RGB", compression=f"tiff_{name}") for name in ("lzw", "adobe_deflate")),
+    *(picture_bytes("AVIF", mode) for mode in ("RGB", "RGBA") if ".avif" in EXTENSIONS),
 ]
 
 
@@ -82,12 +85,13 @@ PICTURES = [
     content=st.sampled_from(PICTURES).flatmap(damaged),
     channels=st.sampled_from((1, 3)),
     fit=st.sampled_from(("crop", "pad", "stretch")),
+    bit_depth=st.integers(8, 16),
 )
-def test_image_files(tmp_path, content, channels, fit):
+def test_image_files(tmp_path, content, channels, fit, bit_depth):
     path = tmp_path / "picture.png"
     path.write_bytes(content)
     try:
-        pixels = read_image(path, Framing((8, 6, channels), fit, 10_000))
+        pixels = read_image(path, Framing((8, 6, channels), fit, 10_000, bit_depth))
         assert pixels.shape == (8, 6, channels)
         assert pixels.dtype == np.uint8
     except InputError as error:
@@ -99,7 +103,9 @@ def test_image_files(tmp_path, content, channels, fit):
 def test_folders_of_images(tmp_path, data):
     shutil.rmtree(tmp_path / "images", ignore_errors=True)
     for index in range(data.draw(st.integers(0, 4), "files")):
-        parent = data.draw(st.sampled_from((".", "train", "test", "a", "a/b", "train/a", ".hidden")), "parent")
+        parent = data.draw(
+            st.sampled_from((".", "train", "test", "a", "a/b", "train/a", ".hidden", "\udcfe\n")), "parent"
+        )
         name = data.draw(st.sampled_from((f"{index}.png", f"{index}.txt", f"{index}.png.gz", "\udcff.JPG")), "name")
         content = data.draw(st.one_of(st.sampled_from(PICTURES), st.sampled_from(PICTURES).flatmap(damaged)), "content")
         path = tmp_path / "images" / parent / name
