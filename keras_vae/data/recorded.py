@@ -24,13 +24,13 @@ def numbered_as_recorded(dataset: ImageDataset, recorded: Mapping[str, Any]) -> 
         recorded: `ImageDataset.describe` of the run's data.
 
     Raises:
-        InputError: when classes with names have none of the run's names.
+        InputError: when a class has a name that the run did not have, or its number cannot be known.
     """
     found, names = dataset.class_names, recorded_names(recorded)
     if found is None:
         return dataset
     if names is None and recorded.get("source") == dataset.source == "folder":
-        names = tuple(sorted(found)) if recorded.get("num_classes") == len(found) else None
+        names = _names_before(dataset, found, recorded)
     if names is None or names == found:
         return dataset
     if not set(found) <= set(names):
@@ -46,6 +46,19 @@ def numbered_as_recorded(dataset: ImageDataset, recorded: Mapping[str, Any]) -> 
         train=_renumbered(dataset.train, numbers),
         test=_renumbered(dataset.test, numbers),
         class_names=names,
+    )
+
+
+def _names_before(dataset: ImageDataset, found: tuple[str, ...], recorded: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The names in the order of a run that did not record them."""
+    in_order = tuple(sorted(found))
+    if recorded.get("num_classes") == len(found):
+        return in_order
+    if in_order == found:
+        return None
+    raise InputError(
+        f"{dataset.name}: has {len(found)} classes where the run had {recorded.get('num_classes')} and did not record "
+        "their names, so that their numbers are not known; bring the class folders back"
     )
 
 

@@ -76,3 +76,11 @@ def test_the_hash_is_of_the_pixels_whatever_their_order_and_layout_in_memory():
 def test_splits_of_different_shapes_are_refused():
     with pytest.raises(InputError, match="both splits need one shape"):
         ImageDataset("shapes", "idx", split(), split(shape=(4, 4, 3)))
+
+
+def test_training_images_are_counted_by_class():
+    images = np.zeros((4, 2, 2, 1), np.uint8)
+    train = ArraySplit(images, np.array([0, 2, 2, -1], np.int32))
+    dataset = ImageDataset("shapes", "idx", train, train, class_names=("a", "b", "c"))
+    assert dataset.class_counts == [1, 0, 2]
+    assert ImageDataset("shapes", "idx", ArraySplit(images), ArraySplit(images)).class_counts is None

@@ -79,6 +79,14 @@ def test_a_folder_from_before_names_were_recorded_keeps_its_numbers(tmp_path):
     assert [again.class_names[label] for label in labels] == [str(image[0, 0, 0]) for image in images]
 
 
+def test_numbers_that_cannot_be_known_are_not_guessed():
+    names = tuple(str(number) for number in range(1, 12))
+    with pytest.raises(InputError, match="has 11 classes where the run had 12 and did not record their names"):
+        numbered_as_recorded(labelled(names), {"source": "folder", "num_classes": 12})
+    dataset = labelled("abc")
+    assert numbered_as_recorded(dataset, {"source": "folder", "num_classes": 4}) is dataset
+
+
 def test_numbers_for_names_fit_any_names():
     dataset = labelled("abc")
     assert numbered_as_recorded(dataset, {"class_names": ["0", "1", "2"]}) is dataset
