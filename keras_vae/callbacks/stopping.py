@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from keras_vae.callbacks.progress import CLEAR
 from keras_vae.training.distribution import Distribution
 
 # Workers ask each other, and so wait for each other.
@@ -26,9 +27,9 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopSignals:
-        self._before = {}
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
         return self
@@ -36,15 +37,22 @@ class StopSignals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self.release()
+
+    def release(self) -> None:
+        """Let signals do again what they did before."""
+        while self._before:
+            signal.signal(*self._before.popitem())
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
             raise KeyboardInterrupt
         self.received = number
+        # On a terminal the line replaces the bar, and the ^C that the terminal shows.
         # Not print: the signal may have come while that was writing.
-        os.write(_STDERR, b"stopping after this step, with a checkpoint; once more stops at once\n")
+        start = CLEAR if os.isatty(_STDERR) else ""
+        line = f"{start}stopping after this step, with a checkpoint; once more stops at once\n"
+        os.write(_STDERR, line.encode())
 
 
 class StopTogether(keras.callbacks.Callback):
@@ -60,6 +68,10 @@ class StopTogether(keras.callbacks.Callback):
         self.own = own
         self.distribution = distribution
         self.received: int | None = None
+
+    def release(self) -> None:
+        """As `StopSignals.release`."""
+        self.own.release()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._asked_after = -1

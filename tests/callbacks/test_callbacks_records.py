@@ -1,7 +1,5 @@
 """What a run writes down of its epochs: metrics.csv, frames and lines of progress."""
 
-import io
-import itertools
 import types
 
 import keras
@@ -13,7 +11,6 @@ from keras_vae.callbacks import (
     EpochPosteriors,
     LatentFrames,
     MetricsHistory,
-    Progress,
     StepFigures,
     TrainEvaluation,
     run_callbacks,
@@ -216,54 +213,6 @@ def test_evaluation_replaces_the_image_metrics_of_the_training_step_alone():
     # The LPIPS that the step minimised stays, as what it is.
     assert logs == {"mse": 0.25, "psnr": 6.0, "lpips": 0.1, "perceptual": 0.2, "nll": 7.0, "val_mse": 0.3}
     assert asked["batches"] == "batches"
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def show_progress(file):
-    """Two epochs of three steps, after each of which the loss's parts are known."""
-    progress = Progress(batch_size=4, file=file)
-    progress.set_params({"steps": 3, "epochs": 2})
-    # Keras's own logs of a step need not have every part.
-    progress.set_model(types.SimpleNamespace(means_so_far=lambda: {"nll": 100.0, "kl": 2.5, "mse": 0.05}))
-    for epoch in range(2):
-        progress.on_epoch_begin(epoch)
-        for batch in range(3):
-            progress.on_train_batch_end(batch, {"loss": 1.0})
-        progress.on_epoch_end(
-            epoch, {"nll": 90.0, "kl": 3.0, "val_mse": 0.0625, "val_psnr": 12.3456, "val_elbo": -93.0}
-        )
-    return file.getvalue()
-
-
-def test_off_a_terminal_progress_is_one_plain_line_an_epoch_with_its_test_metrics():
-    first, second = show_progress(io.StringIO()).splitlines()
-
-    assert first.startswith("epoch 1/2 · train nll 90 kl 3 · test mse 0.0625 psnr 12.35 elbo -93 · ")
-    assert second.startswith("epoch 2/2 · ")
-    assert not {"\r", "\x1b"} & set(first + second)
-
-
-def test_on_a_terminal_progress_is_a_bar_with_rate_parts_and_time_left(monkeypatch):
-    ticks = itertools.count()
-    # tqdm draws anew after a tenth of a second at the earliest.
-    monkeypatch.setattr("tqdm.std.time", lambda: float(next(ticks)))
-    shown = show_progress(Terminal())
-
-    assert "img/s" in shown
-    assert "nll 100 kl 2.5 mse 0.05 · run ends in" in shown
-    assert "epoch 2/2 · train nll 90" in shown
-
-
-def test_progress_goes_to_standard_output(capsys):
-    progress = Progress(batch_size=4)
-    progress.set_params({"steps": 1, "epochs": 1})
-    progress.on_epoch_begin(0)
-    progress.on_epoch_end(0, {"nll": 1.0})
-    assert capsys.readouterr().out.startswith("epoch 1/1 · train nll 1 · test ")
 
 
 def test_evaluation_leaves_the_training_noise_alone_where_weights_are_averaged(finished, dataset):
