@@ -12,9 +12,10 @@ import tensorflow as tf
 
 from keras_vae.callbacks.figures import learning_rates
 from keras_vae.callbacks.history import TEST_PREFIX
+from keras_vae.callbacks.model_pictures import NOISE_EXPECTED, is_noise_expected
 from keras_vae.callbacks.posteriors import EpochPosteriors
 from keras_vae.callbacks.run_summaries import configuration_text, hyperparameter_callback
-from keras_vae.callbacks.tensorboard_images import EpochImages
+from keras_vae.callbacks.tensorboard_images import SAMPLES, EpochImages
 from keras_vae.config import RunConfig
 from keras_vae.training.trainer import ADVERSARIAL_PARTS, FEATURE_PARTS, PARTS
 
@@ -25,12 +26,19 @@ DRAWING_SHARE = 0.05
 # Above this many latent dimensions a curve for each is a wall; the histogram stays.
 MOST_DIMENSIONS = 64
 
-# The dashboard has one section for each of these; a metric of no group has a section of its own.
+# The dashboard has one section for each of these, and sorts them by name: the objective and the reconstruction come
+# first. A metric of no group has a section of its own.
 GROUPS = {
     "objective": ("loss", "elbo", "nll", "kl", "beta", "perceptual", "adversarial", "feature_adversarial"),
     "reconstruction": ("mse", "psnr", "ssim", "lpips"),
-    "discriminator": ("discriminator", "feature_discriminator", "real_accuracy", "fake_accuracy", "adversarial_weight"),
-    "optimizer": (
+    "training_discriminator": (
+        "discriminator",
+        "feature_discriminator",
+        "real_accuracy",
+        "fake_accuracy",
+        "adversarial_weight",
+    ),
+    "training_optimizer": (
         "learning_rate",
         "discriminator_learning_rate",
         "gradient_norm",
@@ -38,7 +46,7 @@ GROUPS = {
         "skipped_steps",
         "images_per_second",
     ),
-    "latent": ("active_units",),
+    "z": ("active_units",),
 }
 DESCRIPTIONS = {
     "loss": "NLL + beta·KL + weighted perceptual and adversarial parts: what the autoencoder minimises",
@@ -180,7 +188,8 @@ class TensorBoardSummaries(keras.callbacks.Callback):
     def _write_images(self, images: EpochImages, epoch: int, step: int, logs: dict[str, Any]) -> None:
         begin = time.perf_counter()
         for name, picture in images.draw(self.model.inference_vae, epoch, logs).items():
-            tf.summary.image(name, picture[None], step=step)
+            noise = NOISE_EXPECTED if name == SAMPLES and is_noise_expected(self.model.inference_vae) else None
+            tf.summary.image(name, picture[None], step=step, description=noise)
         self._drawing += time.perf_counter() - begin
 
     def _write_latent(self, step: int) -> None:
@@ -188,9 +197,9 @@ class TensorBoardSummaries(keras.callbacks.Callback):
         if len(kl) <= MOST_DIMENSIONS:
             digits = len(str(len(kl) - 1))  # names sort as numbers
             for dimension, value in enumerate(kl):
-                tf.summary.scalar(f"kl_per_dimension/z{dimension:0{digits}}", value, step=step)
-        tf.summary.histogram("latent/kl_per_dimension", kl, step=step)
-        tf.summary.histogram("latent/posterior_means", self.posteriors.means, step=step)
+                tf.summary.scalar(f"z_kl_per_dimension/z{dimension:0{digits}}", value, step=step)
+        tf.summary.histogram("z/kl_per_dimension", kl, step=step)
+        tf.summary.histogram("z/posterior_means", self.posteriors.means, step=step)
 
     def _flush(self) -> None:
         for writer in (self._train, self._test):

@@ -2,48 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from keras_vae import visualize
+from keras_vae.callbacks.attempts import Attempts
 from keras_vae.callbacks.history import TEST_PREFIX
 from keras_vae.callbacks.model_pictures import manifold_picture_of, samples_picture
 from keras_vae.callbacks.posteriors import EpochPosteriors
 from keras_vae.models import VAE
 from keras_vae.visualize.style import FRAME_WIDTH, Picture
 
-SAMPLES = 64
+SAMPLE_COUNT = 64
+# Each picture is in the group of the scalars that it belongs to.
+RECONSTRUCTIONS = "reconstruction/images"
+SAMPLES = "samples/prior"
+LATENT_PLOT = "z/latent_plot"
+MANIFOLD = "z/latent_manifold"
 
 
 class EpochImages:
-    """Originals over reconstructions, samples of the prior, the latent plot and, at a latent of 2, the manifold.
+    """Originals over reconstructions, samples of the prior, the latent plot and, for a latent of 2, the manifold.
+
+    A picture that cannot be drawn is left out, with one warning.
 
     Args:
         posteriors: of the epoch.
-        class_names: one name a label.
-        seed: of the samples, which stay the draws of the same z throughout.
+        class_names: one name for each label.
+        seed: of the samples, whose z are the same in every epoch.
     """
 
     def __init__(self, posteriors: EpochPosteriors, class_names: tuple[str, ...] | None, seed: int) -> None:
         self.posteriors = posteriors
         self.class_names = class_names
         self.seed = seed
+        self._attempts = Attempts()
 
     def draw(self, vae: VAE, epoch: int, logs: Mapping[str, Any]) -> dict[str, Picture]:
-        """Name → uint8 RGB (H, W, 3); ``logs`` are those of the epoch, counted from 0."""
+        """Tag → uint8 RGB (H, W, 3); ``logs`` are those of the epoch, counted from 0."""
         posteriors = self.posteriors
         kl, mse = (float(logs.get(f"{TEST_PREFIX}{name}", np.nan)) for name in ("kl", "mse"))
-        (latent,) = visualize.latent_frames([posteriors.means], posteriors.labels, [epoch + 1], [kl], self.class_names)
-        (reconstructions,) = visualize.reconstruction_frames(
-            posteriors.originals, [posteriors.reconstructions], [epoch + 1], [mse]
-        )
-        pictures = {
-            "reconstructions": reconstructions,
-            "samples": samples_picture(vae, SAMPLES, self.seed, class_names=self.class_names, width=FRAME_WIDTH),
-            "latent_plot": latent,
+        draw: dict[str, Callable[[], Picture]] = {
+            RECONSTRUCTIONS: lambda: visualize.reconstruction_frames(
+                posteriors.originals, [posteriors.reconstructions], [epoch + 1], [mse]
+            )[0],
+            SAMPLES: lambda: samples_picture(
+                vae, SAMPLE_COUNT, self.seed, class_names=self.class_names, width=FRAME_WIDTH
+            ),
+            LATENT_PLOT: lambda: visualize.latent_frames(
+                [posteriors.means], posteriors.labels, [epoch + 1], [kl], self.class_names
+            )[0],
         }
         if vae.latent_dim == 2:
-            pictures["latent_manifold"] = manifold_picture_of(vae, posteriors.means, width=FRAME_WIDTH)
+            draw[MANIFOLD] = lambda: manifold_picture_of(vae, posteriors.means, width=FRAME_WIDTH)
+        pictures = {}
+        for tag, picture in draw.items():
+            with self._attempts.at(f"TensorBoard's {tag}"):
+                pictures[tag] = picture()
         return pictures

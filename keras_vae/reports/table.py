@@ -44,7 +44,7 @@ GROUPS: dict[str, tuple[Figure, ...]] = {
         Figure("mse", "MSE", "", 5, "lower"),
         Figure("psnr", "PSNR", "dB", 2, "higher"),
         Figure("ssim", "SSIM", "", 4, "higher"),
-        Figure("lpips", "LPIPS (perceptual)", "", 4, "lower"),
+        Figure("lpips", "LPIPS", "", 4, "lower"),
     ),
     "Likelihood": (
         Figure("elbo", "ELBO", "nats", 2, "higher", is_likelihood=True),

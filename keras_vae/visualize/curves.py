@@ -36,14 +36,13 @@ QUALITY_PANELS: Mapping[str, str] = {
     "mse": "MSE",
     "ssim": "SSIM",
     "psnr": "PSNR [dB]",
-    "lpips": "LPIPS (perceptual)",
+    "lpips": "LPIPS",
 }
 """First row: the metrics that are shown there, and their titles."""
 OBJECTIVE_PANELS: Mapping[str, str] = {
     "elbo": "ELBO [nats]",
     "nll": "NLL [nats]",
     "kl": "KL [nats]",
-    "perceptual": "Perceptual loss",
     "adversarial": "Adversarial",
     "discriminator": "Discriminator",
 }

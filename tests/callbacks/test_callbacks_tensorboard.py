@@ -60,24 +60,27 @@ def test_every_metric_of_a_side_is_a_scalar_at_the_last_step_of_its_epoch(side, 
         assert [value for _, value in scalars[name]] == pytest.approx([value for _, value in expected], rel=1e-5), name
 
 
-def test_what_belongs_together_is_in_one_section(finished):
-    tags = (
-        read_scalars(finished.directory.tensorboard / "test").keys()
-        | read_scalars(finished.directory.tensorboard / "train").keys()
-    )
-    assert {tag.partition("/")[0] for tag in tags} == {
+def test_the_objective_and_the_reconstruction_come_first_in_the_dashboard(finished):
+    tags = set()
+    for side in ("train", "test"):
+        folder = finished.directory.tensorboard / side
+        tags |= read_scalars(folder).keys() | metadata_of(folder, "images").keys()
+        tags |= metadata_of(folder, "histograms").keys()
+    # TensorBoard sorts the sections by name.
+    assert sorted({tag.partition("/")[0] for tag in tags}) == [
         "objective",
         "reconstruction",
-        "discriminator",
-        "optimizer",
-        "latent",
-        "kl_per_dimension",
-    }
+        "samples",
+        "training_discriminator",
+        "training_optimizer",
+        "z",
+        "z_kl_per_dimension",
+    ]
 
 
 def test_the_kl_of_each_dimension_adds_up_to_the_kl(finished):
     scalars = read_scalars(finished.directory.tensorboard / "test")
-    each = np.array([[value for _, value in scalars[f"kl_per_dimension/z{dimension}"]] for dimension in (0, 1)])
+    each = np.array([[value for _, value in scalars[f"z_kl_per_dimension/z{dimension}"]] for dimension in (0, 1)])
     np.testing.assert_allclose(each.sum(axis=0), [value for _, value in scalars["objective/kl"]], rtol=1e-4)
 
 
@@ -113,18 +116,18 @@ def test_training_curves_are_means_over_the_steps_since_the_last_point(tmp_path)
     assert [step for step, _ in train["objective/loss"]] == [410, 460, 480]
     expected = [losses[:50].mean(), losses[50:100].mean(), losses[100:].mean()]
     assert [value for _, value in train["objective/loss"]] == pytest.approx(expected, rel=1e-5)
-    assert [value for _, value in train["optimizer/skipped_steps"]] == [5, 5, 2]
-    assert [value for _, value in train["optimizer/learning_rate"]] == [0.5] * 3
+    assert [value for _, value in train["training_optimizer/skipped_steps"]] == [5, 5, 2]
+    assert [value for _, value in train["training_optimizer/learning_rate"]] == [0.5] * 3
     test = read_scalars(tmp_path / "test")
     assert test["objective/kl"] == [(480, 2.0)]
-    assert not [tag for tag in test if tag.startswith("kl_per_dimension")]  # a hundred curves are no chart
+    assert not [tag for tag in test if tag.startswith("z_kl_per_dimension")]  # a hundred curves are no chart
     summaries.on_train_end()
 
 
 def test_images_of_every_epoch_are_there_to_look_at(finished):
     tensors = read_tensors(finished.directory.tensorboard / "test")
     images = metadata_of(finished.directory.tensorboard / "test", "images")
-    assert images.keys() == {"reconstructions", "samples", "latent_plot", "latent_manifold"}
+    assert images.keys() == {"reconstruction/images", "samples/prior", "z/latent_plot", "z/latent_manifold"}
     for tag in images:
         assert [step for step, _ in tensors[tag]] == [STEPS, 2 * STEPS]
         width, height, png = tensors[tag][-1][1]

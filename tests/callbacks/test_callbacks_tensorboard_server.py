@@ -37,7 +37,7 @@ def served(finished):
 def test_scalars_of_both_sides_are_served(served, finished):
     tags = json.loads(served("plugin/scalars/tags"))
     assert {"objective/elbo", "objective/kl", "reconstruction/psnr"} <= tags[RUN].keys()
-    assert {"objective/loss", "optimizer/learning_rate"} <= tags["digits/tensorboard/train"].keys()
+    assert {"objective/loss", "training_optimizer/learning_rate"} <= tags["digits/tensorboard/train"].keys()
     assert "nats" in tags[RUN]["objective/elbo"]["description"]
 
     points = json.loads(served("plugin/scalars/scalars", run=RUN, tag="reconstruction/mse"))
@@ -48,7 +48,7 @@ def test_scalars_of_both_sides_are_served(served, finished):
 
 
 def test_images_are_served(served):
-    listed = json.loads(served("plugin/images/images", run=RUN, tag="latent_plot", sample=0))
+    listed = json.loads(served("plugin/images/images", run=RUN, tag="z/latent_plot", sample=0))
     assert [image["step"] for image in listed] == [2, 4]
 
     png = served(f"plugin/images/individualImage?{listed[-1]['query']}")
