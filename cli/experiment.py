@@ -23,7 +23,7 @@ from .compare import compare_runs
 from .evaluate import evaluate_run
 from .export import export_run
 from .grouped_help import GroupedCommand, grouped_option
-from .options import RUN, START, setting_options, start_options
+from .options import RUN, START, setting_options, start_options, was_given
 from .runtime import say
 from .train import describe_run
 from .training import resume_run, start_run
@@ -77,7 +77,7 @@ def command(
     if resume:
         if run_dir is None:
             raise InputError("--resume needs --run-dir, the experiment to go on with")
-        if latents or config_path or changes:
+        if latents or config_path or changes or was_given("preset"):
             raise InputError("--resume goes on with the experiment as it was described; it takes no other settings")
         _carry_out(run_dir, *_read_description(run_dir), export=export)
         return
@@ -88,7 +88,7 @@ def command(
     _check_latents(latents, config)
     run_dir = run_dir or Path("runs") / f"{config.preset}-experiment"
     with _new_experiment(run_dir, latents, config, overwrite=overwrite):
-        _carry_out(run_dir, latents, config, export=export)
+        _carry_out(run_dir, latents, config, export=export, batch_size_is_given="data__batch_size" in changes)
 
 
 # Still parsed, so that a line can say what to give instead.
@@ -97,11 +97,13 @@ for option in command.params:
         option.hidden = True
 
 
-def _carry_out(folder: Path, latents: tuple[int, ...], config: RunConfig, *, export: bool) -> None:
+def _carry_out(
+    folder: Path, latents: tuple[int, ...], config: RunConfig, *, export: bool, batch_size_is_given: bool = False
+) -> None:
     """Do what is not done yet: train, evaluate and export each run, and compare them."""
     runs = [RunDirectory(folder / f"latent{latent}") for latent in latents]
     try:
-        _make_runs(runs, latents, config, folder / "exports" if export else None)
+        _make_runs(runs, latents, config, folder / "exports" if export else None, batch_size_is_given)
         compare_runs([run.path for run in runs], folder / "comparison", overwrite=True)
     except BaseException as error:
         go_on = f"go on with: keras-vae experiment --resume --run-dir {folder}"
@@ -112,11 +114,17 @@ def _carry_out(folder: Path, latents: tuple[int, ...], config: RunConfig, *, exp
         raise
 
 
-def _make_runs(runs: list[RunDirectory], latents: tuple[int, ...], config: RunConfig, exports: Path | None) -> None:
+def _make_runs(
+    runs: list[RunDirectory],
+    latents: tuple[int, ...],
+    config: RunConfig,
+    exports: Path | None,
+    batch_size_is_given: bool,
+) -> None:
     for number, (latent, run) in enumerate(zip(latents, runs, strict=True), start=1):
         click.echo(f"latent {latent} ({number} of {len(runs)})")
         described = config.replace(model__latent_dim=latent, model__latent_shape=None)
-        _train(run, described)
+        _train(run, described, batch_size_is_given)
         if run.read_evaluation() is None:
             click.echo(f"evaluating {run.path}")
             evaluate_run(run.path)
@@ -127,13 +135,13 @@ def _make_runs(runs: list[RunDirectory], latents: tuple[int, ...], config: RunCo
         _free_memory()
 
 
-def _train(run: RunDirectory, config: RunConfig) -> None:
-    if run.model.is_file():
+def _train(run: RunDirectory, config: RunConfig, batch_size_is_given: bool) -> None:
+    if run.finished_epochs() is not None:
         return
-    if run.checkpoints.is_dir() and any(run.checkpoints.glob("epoch_*_step_*")):
+    if run.is_run():
         resume_run(run.path)
     else:
-        start_run(config, run.path, overwrite=run.is_run())
+        start_run(config, run.path, batch_size_is_given=batch_size_is_given)
 
 
 def _export(run: RunDirectory, exports: Path, name: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from keras_vae.config import PRESETS, RunConfig
 
@@ -125,6 +126,11 @@ def start_options(command: Callable[..., Any]) -> Callable[..., Any]:
         group=START,
         help=f"Settings to start from: {', '.join(PRESETS)}.",
     )(command)
+
+
+def was_given(parameter: str) -> bool:
+    """Whether the command line gave the current command's ``parameter``, rather than its default."""
+    return click.get_current_context().get_parameter_source(parameter) is not ParameterSource.DEFAULT
 
 
 run_argument = click.argument("run", type=FilePath())

@@ -64,7 +64,7 @@ def command(
     check_output(out, overwrite=overwrite, suffix=".png")
     vae, config = open_model(run)
     number = find_label(vae, run, label)
-    from keras_vae.callbacks.model_pictures import samples_picture
+    from keras_vae.callbacks.model_pictures import NOISE_EXPECTED, is_noise_expected, samples_picture
     from keras_vae.training.posteriors import fit_mixture
 
     mixture = None
@@ -73,3 +73,5 @@ def command(
         mixture = fit_mixture(vae, images.train, components or COMPONENTS, seed)
     names = class_names_of(run, vae)
     write_picture(out, samples_picture(vae, count, seed, mixture, label=number, class_names=names))
+    if is_noise_expected(vae, mixture):
+        print(f"{out}: {NOISE_EXPECTED}")

@@ -14,7 +14,7 @@ from keras_vae.training.execution import STRATEGIES, Execution
 from keras_vae.training.run_directory import read_config
 
 from .grouped_help import GroupedCommand, grouped_option
-from .options import RUN, setting_options, start_options
+from .options import RUN, setting_options, start_options, was_given
 from .training import resume_run, start_run
 from .values import Choice, FilePath, Interval, StepWindow
 
@@ -23,7 +23,7 @@ from .values import Choice, FilePath, Interval, StepWindow
 @start_options
 @setting_options
 @grouped_option("--run-dir", type=FilePath(), group=RUN, help="Where to write.  [default: runs/PRESET-latentN]")
-@grouped_option("--resume", is_flag=True, group=RUN, help="Go on with the run in --run-dir from its last checkpoint.")
+@grouped_option("--resume", is_flag=True, group=RUN, help="Go on with the run in --run-dir; --epochs trains it longer.")
 @grouped_option("--overwrite", is_flag=True, group=RUN, help="Delete the run in --run-dir and start again.")
 @grouped_option(
     "--checkpoint-every",
@@ -90,6 +90,7 @@ def command(
       keras-vae train --latent 16 --dataset fashion_mnist --epochs 20
       keras-vae train --latent 2 --adversarial-weight 0 --perceptual-weight 0    (the ELBO alone)
       keras-vae train --resume --run-dir runs/mnist-latent2
+      keras-vae train --resume --run-dir runs/mnist-latent2 --epochs 20         (longer)
     """
     if resume and overwrite:
         raise InputError("--resume and --overwrite exclude each other")
@@ -97,13 +98,22 @@ def command(
     if not resume:
         config = describe_run(preset, config_path, changes)
         run_dir = run_dir or Path("runs") / config.name
-        start_run(config, run_dir, overwrite=overwrite, profile=profile, interval=interval, execution=execution)
+        start_run(
+            config,
+            run_dir,
+            overwrite=overwrite,
+            batch_size_is_given="data__batch_size" in changes,
+            profile=profile,
+            interval=interval,
+            execution=execution,
+        )
         return
     if run_dir is None:
         raise InputError("--resume needs --run-dir, the run to go on with")
-    if config_path is not None or changes:
-        raise InputError("--resume goes on with the run as it was described; it takes no other settings")
-    resume_run(run_dir, profile=profile, interval=interval, execution=execution)
+    epochs = changes.pop("epochs", None)
+    if config_path is not None or changes or was_given("preset"):
+        raise InputError("--resume goes on with the run as it was described; the only setting it takes is --epochs")
+    resume_run(run_dir, epochs=epochs, profile=profile, interval=interval, execution=execution)
 
 
 def describe_run(name: str, config_path: Path | None, changes: dict[str, Any]) -> RunConfig:

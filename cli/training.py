@@ -32,26 +32,39 @@ def start_run(
     run_dir: Path,
     *,
     overwrite: bool = False,
+    batch_size_is_given: bool = False,
     profile: tuple[int, int] | None = None,
     interval: CheckpointInterval | None = None,
     execution: Execution = ONE_DEVICE,
 ) -> None:
     """Train what ``config`` describes into a new run directory.
 
+    A run that ends before its first step leaves nothing. One that has made a step is kept, and can be resumed.
+
+    Args:
+        config: what to train.
+        run_dir: where to.
+        overwrite: delete the run that is there.
+        batch_size_is_given: whether a batch size above the number of training images is an error. Otherwise it is
+            taken down to that number.
+        profile: first and last training step to trace, counted from 1.
+        interval: when to write checkpoints.
+        execution: on which devices, in how many passes.
+
     Raises:
-        InputError: when the place is taken, the data are not to be had, or the settings do not fit together.
+        InputError: when the place is taken, the data cannot be loaded, or the settings do not fit together.
         TrainingError: when training cannot go on.
-        TrainingStoppedError: when it was told to stop.
+        TrainingStoppedError: when a signal stopped it.
     """
-    execution.check(config)  # what can be checked before TensorFlow is loaded
+    execution.check(config)  # everything that can be checked before TensorFlow is loaded
     cluster = _cluster_for(execution)
     run = RunDirectory(run_dir)
     if cluster.size == 1:
         run.check_free(overwrite=overwrite)
     distribution = _start(execution, cluster)
-    from keras_vae.training.checkpoints import list_checkpoints
     from keras_vae.training.environment import describe_environment
 
+    replicas = distribution.strategy.num_replicas_in_sync
     with distribution.together():
         if cluster.is_chief:
             run.check_free(overwrite=overwrite)
@@ -61,43 +74,61 @@ def start_run(
             model__num_classes=_classes_of(config, dataset),
             data__dataset=_name_of(config, dataset),
         )
+        if not batch_size_is_given:
+            config = _with_fitting_batch(config, dataset.train.count, parts=replicas * execution.accumulate)
     trainer = _build(config, dataset, execution, distribution)
-    if not cluster.is_chief:
-        _fit(run, config, dataset, trainer, distribution, profile=profile, interval=interval)
-        return
-    # Only now: a run that cannot start takes no other's place.
-    run = RunDirectory.create(run_dir, overwrite=overwrite)
-    with run_lock(run.path):
+    if cluster.is_chief:
+        recorded = {"data": dataset.describe(), "environment": describe_environment(config, replicas)}
+        # Only now: a run that cannot start takes no other's place.
+        run = RunDirectory.create(run_dir, config, recorded, overwrite=overwrite)
+    with run_lock(run.path) if cluster.is_chief else contextlib.nullcontext():
+        if cluster.is_chief:
+            remove_leftovers(run.path)
         try:
-            environment = describe_environment(config, distribution.strategy.num_replicas_in_sync)
-            run.write_config(config, {"data": dataset.describe(), "environment": environment})
             _fit(run, config, dataset, trainer, distribution, profile=profile, interval=interval)
-        except BaseException as error:
-            # What has no checkpoint cannot be resumed, and would only be in the way of the next try.
-            if not list_checkpoints(run.checkpoints):
-                run.remove()
-            elif not isinstance(error, TrainingEndedError):  # whose message says it
-                say(run.go_on)
+        except BaseException:
+            if cluster.is_chief and not int(trainer.step):
+                run.remove()  # nothing is lost, and nothing is in the way of the next try
             raise
 
 
 def resume_run(
     run_dir: Path,
     *,
+    epochs: int | None = None,
     profile: tuple[int, int] | None = None,
     interval: CheckpointInterval | None = None,
     execution: Execution = ONE_DEVICE,
 ) -> None:
-    """Go on with a run from its last checkpoint.
+    """Go on with a run from its last checkpoint, or from the beginning if it has none yet.
+
+    A run that is finished stays as it is, unless it is to have more ``epochs``.
+
+    Args:
+        run_dir: of the run.
+        epochs: how many the run is to have in all; None: as many as it was started for.
+        profile, interval, execution: as for `start_run`.
 
     Raises:
-        InputError: when it is no run, has no checkpoint that fits, another process trains into it, or its data are not
-            to be had.
+        InputError: when there is no run, none of its checkpoints fits, it has more epochs already, another process
+            trains into it, or its data cannot be loaded.
         TrainingError: when training cannot go on.
-        TrainingStoppedError: when it was told to stop.
+        TrainingStoppedError: when a signal stopped it.
     """
+    if RunDirectory(run_dir).is_empty():
+        raise InputError(f"{run_dir}: no training has begun here; start it without --resume")
     run = RunDirectory.open(run_dir)
-    config = run.read_config()
+    planned = run.read_config()
+    config = planned if epochs is None else planned.replace(epochs=epochs)
+    if (done := run.finished_epochs()) is not None:
+        if config.epochs < done:
+            raise _too_few_epochs(run, f"epoch {done}", done)
+        if config.epochs == done:
+            click.echo(
+                f"{run.path}: is finished, with {done} epochs, and stays as it is; train it longer with "
+                f"--epochs {2 * done}, or measure it with: keras-vae evaluate {run.path}"
+            )
+            return
     cluster = _cluster_for(execution)
     # Only the chief writes: the others neither lock nor tidy up.
     with run_lock(run.path) if cluster.is_chief else contextlib.nullcontext():
@@ -108,7 +139,17 @@ def resume_run(
             dataset = _load_recorded(config, run)
         trainer = _build(config, dataset, execution, distribution)
         start = _restore(trainer, run, distribution)
+        if (least := start.epochs + bool(start.steps)) > config.epochs:
+            raise _too_few_epochs(run, str(start), least)
+        if config != planned and cluster.is_chief:
+            recorded = run.read_recorded()
+            change = {"after": str(start), "epochs_before": planned.epochs, "epochs": config.epochs}
+            run.write_config(config, {**recorded, "changes": [*recorded.get("changes", []), change]})
         _fit(run, config, dataset, trainer, distribution, start=start, profile=profile, interval=interval)
+
+
+def _too_few_epochs(run: RunDirectory, reached: str, least: int) -> InputError:
+    return InputError(f"{run.path}: has been trained up to {reached} already; --epochs must be at least {least}")
 
 
 def _cluster_for(execution: Execution) -> Cluster:
@@ -127,19 +168,20 @@ def _start(execution: Execution, cluster: Cluster) -> Distribution:
 
 
 def _restore(trainer: VAETrainer, run: RunDirectory, distribution: Distribution) -> Position:
-    """Load the checkpoint that the chief finds whole, on every worker."""
-    from keras_vae.training.checkpoints import Position, load_checkpoint, restore_checkpoint
+    """Load the checkpoint that the chief finds whole, on every worker; nothing where the run has none yet."""
+    from keras_vae.training.checkpoints import Position, has_begun, load_checkpoint, restore_checkpoint
 
     found, is_chief = Position(0), distribution.cluster.is_chief
     with distribution.together():
-        if is_chief:
+        if is_chief and (has_begun(run.checkpoints) or run.model.is_file()):
             found = restore_checkpoint(trainer, run.checkpoints, say)
     start = Position(*map(distribution.from_chief, found))
+    is_new = start == Position(0)
     with distribution.together():
-        if not is_chief:
+        if not (is_chief or is_new):
             load_checkpoint(trainer, run.checkpoints, start)
     if is_chief:
-        say(f"going on after {start}")
+        say("there is no checkpoint yet: the run begins at the beginning" if is_new else f"going on after {start}")
     return start
 
 
@@ -166,6 +208,15 @@ def _load_recorded(config: RunConfig, run: RunDirectory) -> ImageDataset:
             "find that with TFDS_DATA_DIR, or bring the files back"
         )
     return dataset
+
+
+def _with_fitting_batch(config: RunConfig, count: int, parts: int) -> RunConfig:
+    """Take a batch that is larger than the ``count`` training images down to them, to a multiple of ``parts``."""
+    fitting = count - count % parts
+    if config.data.batch_size <= count or not fitting:
+        return config
+    say(f"the batch is taken down from {config.data.batch_size} to {fitting}: there are {count} training images")
+    return config.replace(data__batch_size=fitting)
 
 
 def _classes_of(config: RunConfig, dataset: ImageDataset) -> int | None:
@@ -213,7 +264,7 @@ def _fit(
     interval: CheckpointInterval | None,
 ) -> None:
     from keras_vae.callbacks import fit_run
-    from keras_vae.training.checkpoints import list_checkpoints
+    from keras_vae.callbacks.model_pictures import NOISE_EXPECTED, is_noise_expected
 
     is_chief = distribution.cluster.is_chief
     if is_chief:
@@ -222,12 +273,17 @@ def _fit(
         fit_run(
             run, config, dataset, trainer, start=start, profile=profile, interval=interval, distribution=distribution
         )
-    except TrainingEndedError as error:
-        if list_checkpoints(run.checkpoints):
-            error.go_on = run.go_on
+    except BaseException as error:
+        if int(trainer.step) and run.is_run():
+            if isinstance(error, TrainingEndedError):
+                error.go_on = run.go_on
+            elif is_chief:
+                say(run.go_on)
         raise
     if is_chief:
         click.echo(f"model, metrics and pictures are in {run.path}; next: keras-vae evaluate {run.path}")
+        if is_noise_expected(trainer.vae):
+            click.echo(f"{run.plots / 'samples.png'}: {NOISE_EXPECTED}")
 
 
 def _introduction(

@@ -54,6 +54,11 @@ def folder_written_beside(path: Path) -> Iterator[Path]:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def is_leftover_of(path: Path, name: str) -> bool:
+    """Whether ``path`` is what `written_beside` leaves of the file ``name`` when its process is killed."""
+    return _BESIDE.fullmatch(path.name) is not None and path.name.endswith(f".{name}")
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed processes left of `written_beside` and `folder_written_beside` below ``folder``.
 

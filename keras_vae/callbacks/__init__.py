@@ -5,6 +5,7 @@ from keras_vae.callbacks.evaluation import TrainEvaluation
 from keras_vae.callbacks.figures import StepFigures
 from keras_vae.callbacks.frames import LatentFrames
 from keras_vae.callbacks.history import MetricsHistory
+from keras_vae.callbacks.outcome import Outcome
 from keras_vae.callbacks.pictures import Pictures, write_pictures
 from keras_vae.callbacks.posteriors import EpochPosteriors
 from keras_vae.callbacks.profiler import Profiler
@@ -24,6 +25,7 @@ __all__ = [
     "EpochPosteriors",
     "LatentFrames",
     "MetricsHistory",
+    "Outcome",
     "PartOfTraining",
     "Pictures",
     "Profiler",

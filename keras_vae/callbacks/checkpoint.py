@@ -57,6 +57,10 @@ class Checkpoints(keras.callbacks.Callback):
             elbo = (logs or {}).get(f"{TEST_PREFIX}elbo")
             self._write(Position(done), None if elbo is None else float(elbo))
 
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        # What comes now is no step that could be waited for, and everything that it needs is in the last checkpoint.
+        self.stop.release()
+
     def _is_late(self) -> bool:
         minutes = self.interval.minutes
         return minutes is not None and time.monotonic() - self._written_at >= 60 * minutes

@@ -8,12 +8,23 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_vae import visualize
+from keras_vae.layers import StandardNormal
 from keras_vae.models import VAE, GaussianMixtureSampler, PriorSampler, Sampler
 from keras_vae.models.batches import decode_in_batches
 from keras_vae.visualize.style import PLOT_WIDTH, Picture, latent_name
 
 MOST_TRAVERSED = 32
 MOST_CLASSES = 20
+NOISE_EXPECTED = "a spatial latent does not follow N(0, I), so expect noise"
+
+
+def is_noise_expected(vae: VAE, sampler: Sampler | None = None) -> bool:
+    """Whether draws of ``sampler`` (by default of the prior) decode to noise: N(0, I) in place of a spatial latent.
+
+    Neighbouring positions of such a latent depend on each other; independent draws do not.
+    """
+    is_prior = sampler is None or isinstance(sampler, PriorSampler)
+    return is_prior and len(vae.latent_shape) == 3 and isinstance(vae.prior, StandardNormal)
 
 
 def samples_picture(
@@ -28,11 +39,13 @@ def samples_picture(
 ) -> Picture:
     """Decoded draws of ``sampler``, by default of the prior.
 
-    Of a conditional model they are of the class ``label``. Without one there is a row for each class (at most 20), and
-    in each column one z; together about ``count`` images.
+    A conditional model draws the class ``label``. Without a label it draws one row for each class (at most 20), with
+    the same z down each column; together about ``count`` images. The title of a picture that can only show noise says
+    so (`is_noise_expected`).
     """
     sampler = sampler or PriorSampler(vae.prior)
-    title = f"Samples of {_name_of(sampler)} · latent {vae.latent_dim}"
+    title = f"Samples of {_name_of(sampler)} · latent {_latent_size(vae)}"
+    title += _note_on(vae, sampler)
     if vae.num_classes is None or label is not None:
         labels = None if label is None else np.full(count, label, np.int32)
         images = decode_in_batches(vae, sampler.sample(count, seed), labels)
@@ -81,7 +94,8 @@ def manifold_picture_of(vae: VAE, means: npt.NDArray[np.float32], *, width: int 
     dimensions = tuple(int(dimension) for dimension in most_active)
     z = visualize.manifold_latents(vae.latent_dim, dimensions=dimensions)
     decoded = decode_in_batches(vae, z, _first_class(vae, len(z)))
-    return visualize.manifold_picture(decoded, dimensions=dimensions, width=width)
+    title = "Latent manifold: quantiles of the prior" + (", the other dimensions at 0" if vae.latent_dim > 2 else "")
+    return visualize.manifold_picture(decoded, dimensions=dimensions, title=title + _note_on(vae), width=width)
 
 
 def traversal_picture_of(vae: VAE, kl_per_dimension: npt.NDArray[np.float32]) -> Picture:
@@ -99,8 +113,20 @@ def traversal_picture_of(vae: VAE, kl_per_dimension: npt.NDArray[np.float32]) ->
     return visualize.traversal_picture(
         decoded.reshape(*z.shape[:2], *vae.image_shape),
         row_names=names,
-        title=f"Latent traversal: one dimension at a time, the others at 0{which}",
+        title=f"Latent traversal: one dimension at a time, the others at 0{which}{_note_on(vae)}",
     )
+
+
+def _note_on(vae: VAE, sampler: Sampler | None = None) -> str:
+    return f" · {NOISE_EXPECTED}" if is_noise_expected(vae, sampler) else ""
+
+
+def _latent_size(vae: VAE) -> str:
+    """As ``--latent`` takes it: ``16``, or channels, height and width, ``4x7x7``."""
+    if len(vae.latent_shape) == 1:
+        return str(vae.latent_dim)
+    height, width, channels = vae.latent_shape
+    return f"{channels}x{height}x{width}"
 
 
 def _first_class(vae: VAE, count: int) -> npt.NDArray[np.int32] | None:

@@ -64,7 +64,7 @@ class EpochPosteriors(keras.callbacks.Callback):
         self.reconstructions = keras.ops.convert_to_numpy(
             vae.decode(self.means[: self.shown], None if labels is None else labels[: self.shown])
         )
-        if logs is not None:
+        if logs is not None and len(self.means) > 1:  # one mean has no variance
             logs["val_active_units"] = active_units(self.means)
 
 

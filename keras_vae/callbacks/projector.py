@@ -12,6 +12,7 @@ from google.protobuf import text_format
 from tensorboard.plugins import projector
 
 from keras_vae import visualize
+from keras_vae.callbacks.attempts import Attempts
 from keras_vae.callbacks.posteriors import EpochPosteriors
 from keras_vae.files import write_text, written_beside
 
@@ -40,12 +41,14 @@ class EmbeddingProjector(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._has_config = False
+        self._attempts = Attempts()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         with written_beside(self.folder / MEANS) as beside:
             np.savetxt(beside, _at_least_three(self.posteriors.means[:MOST_POINTS]), fmt="%.6g", delimiter="\t")
         if not self._has_config:
-            self._write_config()
+            with self._attempts.at("TensorBoard's projector"):
+                self._write_config()
             self._has_config = True
 
     def _write_config(self) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_vae.callbacks.checkpoint import Checkpoints
@@ -14,6 +14,7 @@ from keras_vae.callbacks.evaluation import TrainEvaluation
 from keras_vae.callbacks.figures import StepFigures
 from keras_vae.callbacks.frames import LatentFrames
 from keras_vae.callbacks.history import MetricsHistory
+from keras_vae.callbacks.outcome import Outcome
 from keras_vae.callbacks.pictures import Pictures
 from keras_vae.callbacks.posteriors import EpochPosteriors
 from keras_vae.callbacks.profiler import Profiler
@@ -38,9 +39,8 @@ from keras_vae.errors import TrainingError
 from keras_vae.training.checkpoint_interval import CheckpointInterval
 from keras_vae.training.checkpoints import Position, list_checkpoints
 from keras_vae.training.distribution import Distribution
-from keras_vae.training.posteriors import measure_scaling_factor
 from keras_vae.training.run_directory import RunDirectory
-from keras_vae.training.saving import first_line, save_model
+from keras_vae.training.saving import first_line
 from keras_vae.training.trainer import VAETrainer
 
 # Training images that each epoch is evaluated on, test images in the latent plot, test images that are reconstructed.
@@ -67,7 +67,7 @@ def run_callbacks(
     stop: StopSignals | None = None,
     distribution: Distribution | None = None,
 ) -> list[keras.callbacks.Callback]:
-    """Progress, metrics.csv, TensorBoard, GIF frames, checkpoints and, at the end, pictures; in the order they need.
+    """Progress, metrics.csv, TensorBoard, GIF frames, checkpoints; at the end model, summary and pictures; in order.
 
     ``profile``: first and last training step to trace, counted from 1. ``interval`` and ``stop``: of `Checkpoints`.
     Of several workers the others than the chief have what they need to stay in step with it, and write nothing.
@@ -93,16 +93,18 @@ def run_callbacks(
         StepFigures(batch_size),
         evaluation,
         posteriors,
+        # The line of the epoch, and then the warnings about it.
+        Progress(batch_size),
         # Before anything is written of a step that changed nothing, or of an epoch.
         Watch(),
         MetricsHistory(run),
-        Progress(batch_size),
         TensorBoardSummaries(run.tensorboard, posteriors, images, config, run.path.name),
         EmbeddingProjector(run.tensorboard / "test", posteriors, dataset.class_names),
         LatentFrames(run.frames, posteriors),
         # After everything else of the epoch: what a checkpoint says is done has been written.
         *stop_together,
         checkpoints,
+        Outcome(run, dataset, config.seed),
         Pictures(run, dataset, test_images, test_labels, config.seed),
     ]
 
@@ -118,7 +120,7 @@ def fit_run(
     interval: CheckpointInterval | None = None,
     distribution: Distribution | None = None,
 ) -> None:
-    """Train up to ``config.epochs``, then write the model and the summary.
+    """Train up to ``config.epochs``, then write the model, the summary and the pictures.
 
     Ctrl-C and SIGTERM end it at the next step, with a checkpoint.
 
@@ -140,11 +142,6 @@ def fit_run(
     distribution = distribution or Distribution()
     try:
         _fit(run, config, dataset, trainer, start or Position(0), profile, interval, distribution)
-        if distribution.cluster.is_chief:
-            run.evaluation.unlink(missing_ok=True)  # it was of another model
-            measure_scaling_factor(trainer.inference_vae, dataset.train, config.seed)
-            save_model(trainer.inference_vae, run.model)
-            run.write_summary({"parameters": trainer.vae.count_params(), **_summarise(run.read_metrics())})
         # Whoever leaves is lost to those that are not done.
         distribution.from_chief(0)
     except (OSError, tf.errors.OpError) as error:
@@ -176,10 +173,14 @@ def _fit(
     next_epoch = start.epochs + len(parts)
     if next_epoch < config.epochs or not parts:  # of a run that has all its epochs, what is done at the end is left
         parts.append((next_epoch, 0, config.epochs))
-    with StopSignals() as stop:
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(StopSignals())
         callbacks = run_callbacks(
             run, config, dataset, profile=profile, interval=interval, stop=stop, distribution=distribution
         )
+        for callback in callbacks:
+            if isinstance(callback, Progress):
+                stack.callback(callback.clear)  # so that an error's message does not go behind the bar
         for epoch, step, end in parts:
             batches = training_batches(
                 dataset.train,
@@ -220,27 +221,5 @@ def _what_failed(error: Exception) -> str:
 def _last_checkpoint(run: RunDirectory) -> str:
     checkpoints = list_checkpoints(run.checkpoints)
     if not checkpoints:
-        return "there is no checkpoint yet"
+        return "there is no checkpoint yet, so a resumed run begins at the beginning"
     return f"the last complete checkpoint is {checkpoints[-1].position}"
-
-
-def _summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The run's length and speed, and the last epoch's metrics of either side."""
-    last = rows[-1]
-    rates = [row["images_per_second"] for row in rows if "images_per_second" in row]
-    return {
-        "epochs": last["epoch"],
-        "seconds": round(sum(row["seconds"] for row in rows), 1),
-        "images_per_second": float(np.median(rates)) if rates else None,
-        **{side: _metrics_of(side, last) for side in ("train", "test")},
-    }
-
-
-def _metrics_of(side: str, row: dict[str, Any]) -> dict[str, float | None]:
-    """The metrics of a row that are of ``side``; None where one is not finite, which JSON cannot say."""
-    prefix = f"{side}_"
-    return {
-        name.removeprefix(prefix): value if np.isfinite(value) else None
-        for name, value in row.items()
-        if name.startswith(prefix)
-    }

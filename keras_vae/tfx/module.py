@@ -22,8 +22,6 @@ from keras_vae.errors import InputError
 from keras_vae.tfx.settings import run_config
 from keras_vae.training import RunDirectory, VAETrainer, build_trainer
 from keras_vae.training.environment import describe_environment
-from keras_vae.training.posteriors import measure_scaling_factor
-from keras_vae.training.saving import save_model
 
 
 class FnArgs(Protocol):
@@ -66,11 +64,9 @@ def run_fn(fn_args: FnArgs) -> None:
     config = config.replace(epochs=-(-train_steps // epoch_steps))
     trainer = _build(config, train_steps)
     # Replaces what a failed attempt left there.
-    run = RunDirectory.create(run_path, overwrite=True)
-    run.write_config(config, {"data": dataset.describe(), "environment": describe_environment(config)})
+    recorded = {"data": dataset.describe(), "environment": describe_environment(config)}
+    run = RunDirectory.create(run_path, config, recorded, overwrite=True)
     _fit(run, config, dataset, trainer, train_steps, fn_args.eval_steps)
-    measure_scaling_factor(trainer.inference_vae, dataset.train, config.seed)
-    save_model(trainer.inference_vae, run.model)
     from keras_vae.export.signatures import write_saved_model  # deferred: training does not need it
 
     write_saved_model(trainer.inference_vae, model_path)

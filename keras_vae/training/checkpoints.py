@@ -26,6 +26,7 @@ from keras_vae.training.trainer import VAETrainer
 
 KEPT = 3
 _NAME = re.compile(r"epoch_(\d{4,})_step_(\d{5,})")
+_DAMAGED = "damaged_"
 _STATE, _ABOUT = "state.npz", "checkpoint.json"
 
 
@@ -82,6 +83,11 @@ def list_checkpoints(folder: Path) -> list[Checkpoint]:
     )
 
 
+def has_begun(folder: Path) -> bool:
+    """Whether a checkpoint was ever written there, whole or damaged."""
+    return folder.is_dir() and any(_NAME.fullmatch(path.name.removeprefix(_DAMAGED)) for path in folder.iterdir())
+
+
 def restore_checkpoint(trainer: VAETrainer, folder: Path, say: Callable[[str], None]) -> Position:
     """Load the newest whole checkpoint into a trainer that was built from the same description.
 
@@ -97,7 +103,7 @@ def restore_checkpoint(trainer: VAETrainer, folder: Path, say: Callable[[str], N
         try:
             arrays = _read(checkpoint.path)
         except _DamagedError as error:
-            aside = checkpoint.path.with_name(f"damaged_{checkpoint.path.name}")
+            aside = checkpoint.path.with_name(f"{_DAMAGED}{checkpoint.path.name}")
             shutil.rmtree(aside, ignore_errors=True)
             checkpoint.path.rename(aside)
             say(f"{checkpoint.path}: is damaged ({error}); it is {aside.name} now, and the one before is taken")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -13,7 +14,7 @@ from typing import Any
 
 from keras_vae.config import RunConfig
 from keras_vae.errors import InputError
-from keras_vae.files import write_text
+from keras_vae.files import is_leftover_of, write_text
 from keras_vae.training.run_lock import NAME, check_unlocked
 
 
@@ -38,8 +39,21 @@ class RunDirectory:
         self.plots = self.path / "plots"
 
     @classmethod
-    def create(cls, path: str | os.PathLike[str], *, overwrite: bool = False) -> RunDirectory:
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        config: RunConfig | None = None,
+        recorded: Mapping[str, Any] | None = None,
+        *,
+        overwrite: bool = False,
+    ) -> RunDirectory:
         """Make a new run's directory.
+
+        Args:
+            path: where it goes.
+            config, recorded: as for `write_config`. They are written before anything else, so that a process that is
+                killed from here on leaves a run that can be resumed.
+            overwrite: delete the run that is there.
 
         Raises:
             InputError: when the place is taken (and ``overwrite`` is not set, or what is there is no run), or cannot be
@@ -49,7 +63,12 @@ class RunDirectory:
         run.check_free(overwrite=overwrite)
         try:
             if run.is_run():
-                shutil.rmtree(run.path)
+                run._clear()
+            run.path.mkdir(parents=True, exist_ok=True)
+            if config is not None:
+                run.write_config(config, recorded or {})
+            else:
+                run.config.unlink(missing_ok=True)
             for folder in (run.frames, run.tensorboard, run.plots):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -77,7 +96,7 @@ class RunDirectory:
                 trains into it), or cannot be written.
         """
         try:
-            is_taken = self.path.exists() and (not self.path.is_dir() or any(map(_has_files, self.path.iterdir())))
+            is_taken = self.path.exists() and not self.is_empty()
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read ({error.strerror})") from error
         if is_taken and not self.is_run():
@@ -102,9 +121,42 @@ class RunDirectory:
         """Whether a run was started here."""
         return os.path.isfile(self.config)  # unlike Path.is_file, False where the path cannot be looked up at all
 
+    def is_empty(self) -> bool:
+        """Whether there is a folder without a file, or with nothing but what a run leaves that is killed as it begins.
+
+        Raises:
+            OSError: when the folder cannot be read.
+        """
+        return self.path.is_dir() and not any(map(_has_files, self.path.iterdir()))
+
+    def finished_epochs(self) -> int | None:
+        """How many epochs the run has, if it is finished: model, summary and pictures are there. Else None."""
+        if not (self.model.is_file() and self.summary.is_file()):
+            return None
+        try:
+            summary = self.read_summary()
+        except InputError:
+            return None
+        epochs = summary.get("epochs")
+        return epochs if isinstance(epochs, int) and summary.get("finished", True) else None
+
+    def mark_finished(self) -> None:
+        """Note in summary.json that nothing is left to do: the pictures, which come last, have been drawn."""
+        self.write_summary({**self.read_summary(), "finished": True})
+
     def remove(self) -> None:
         """Delete the run, as far as it can be deleted."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def _clear(self) -> None:
+        """Delete everything but config.json, by which a folder is known to be a run."""
+        if self.path.is_symlink():
+            raise OSError(errno.ENOTSUP, "it is a link, and what it names is not deleted")
+        for path in self.path.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path != self.config:
+                path.unlink()
 
     def write_config(self, config: RunConfig, recorded: Mapping[str, Any]) -> None:
         """Write config.json: what to run again, and what was recorded of data, device and software."""
@@ -178,10 +230,10 @@ class RunDirectory:
 
 
 def _has_files(path: Path) -> bool:
-    """Whether there is more than the lock and the empty folders of a run that was killed as it began."""
+    """Whether there is more than a run leaves that is killed as it begins: its lock, empty folders, half a config."""
     if path.is_dir():
         return any(not inner.is_dir() for inner in path.rglob("*"))
-    return path.name != NAME
+    return path.name != NAME and not is_leftover_of(path, "config.json")
 
 
 def metrics_by_name(rows: Sequence[Mapping[str, Any]], side: str) -> dict[str, list[float | None]]:

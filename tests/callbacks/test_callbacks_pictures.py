@@ -1,17 +1,37 @@
 """The pictures that a run leaves, from its model, metrics and frames."""
 
+import io
+import re
+import types
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from keras_vae.callbacks import write_pictures
+from keras_vae.callbacks import (
+    EmbeddingProjector,
+    EpochImages,
+    EpochPosteriors,
+    LatentFrames,
+    Outcome,
+    Pictures,
+    run_callbacks,
+    write_pictures,
+)
+from keras_vae.callbacks.attempts import Attempts
 from keras_vae.callbacks.model_pictures import (
+    NOISE_EXPECTED,
     interpolation_picture,
+    is_noise_expected,
     manifold_picture_of,
     samples_picture,
     traversal_picture_of,
 )
+from keras_vae.config import RunConfig
+from keras_vae.layers import Prior
 from keras_vae.models import VAE, GaussianMixtureSampler
+from keras_vae.training import RunDirectory
+from keras_vae.training.saving import load_model
 
 GIFS = ("test_latent_visualization", "sample_test_reconstruction")
 PICTURES = (
@@ -148,3 +168,123 @@ def test_samples_of_a_mixture_decode_its_draws(monkeypatch):
     samples_picture(vae, 4, seed=0, sampler=mixture)
 
     np.testing.assert_allclose(seen[0], np.tile([5.0, -3.0], (4, 1)), atol=0.01)
+
+
+@pytest.fixture
+def titles(monkeypatch):
+    """The titles of the pictures that are drawn."""
+    seen = []
+    monkeypatch.setattr("keras_vae.visualize.mosaic.add_title", lambda figure, text, **place: seen.append(text) or None)
+    return seen
+
+
+def test_pictures_of_the_prior_say_that_a_spatial_latent_does_not_follow_it(titles):
+    vae = make_vae(latent_shape=(3, 3, 2))
+    mixture = GaussianMixtureSampler(np.ones(1), np.zeros((1, 18)), np.ones((1, 18)))
+    samples_picture(vae, 4, seed=0)
+    manifold_picture_of(vae, np.zeros((2, 18), "float32"))
+    traversal_picture_of(vae, np.zeros(18, "float32"))
+    assert titles[0].startswith("Samples of the prior · latent 2x3x3 · ")
+    assert all(title.endswith(NOISE_EXPECTED) for title in titles)
+
+    samples_picture(vae, 4, seed=0, sampler=mixture)
+    samples_picture(make_vae(latent_dim=18), 4, seed=0)
+    assert not any(NOISE_EXPECTED in title for title in titles[3:])
+
+
+class PriorOfItsOwn(Prior):
+    """Any prior but N(0, I)."""
+
+    def sample(self, count, seed=None):
+        return np.zeros((count, 3, 3, 2), "float32")
+
+
+def test_a_spatial_latent_with_a_prior_of_its_own_is_not_said_to_be_noise():
+    vae = make_vae(latent_shape=(3, 3, 2))
+    assert is_noise_expected(vae)
+    vae.prior = PriorOfItsOwn(vae.latent_shape)
+    assert not is_noise_expected(vae)
+
+
+@pytest.mark.parametrize("tests", [1, 2])
+@pytest.mark.parametrize("latent_dim", [1, 3])
+def test_pictures_are_drawn_from_whatever_there_is(tests, latent_dim, tmp_path, capsys):
+    """One or two test images, all of the first of two classes, after a single epoch."""
+    run = RunDirectory.create(tmp_path / "run")
+    vae = make_vae(latent_dim=latent_dim, num_classes=2)
+    images = np.random.default_rng(0).integers(0, 256, (tests, 12, 12, 1), dtype=np.uint8)
+    labels = np.zeros(tests, np.int32)
+    posteriors = EpochPosteriors(images, labels, shown=20, batch_size=128)
+    posteriors.set_model(types.SimpleNamespace(inference_vae=vae))
+    logs = {"val_mse": 0.1, "val_kl": 1.0}
+    posteriors.on_epoch_end(0, logs)
+    LatentFrames(run.frames, posteriors).on_epoch_end(0, logs)
+    run.write_metrics([{"epoch": 1, "train_mse": 0.1, "test_mse": 0.1}])
+
+    drawn = EpochImages(posteriors, ("a", "b"), seed=0).draw(vae, 0, logs)
+    projector = EmbeddingProjector(run.tensorboard, posteriors, ("a", "b"))
+    projector.on_train_begin()
+    projector.on_epoch_end(0)
+    write_pictures(run, vae, images, labels, ("a", "b"), seed=0)
+
+    assert capsys.readouterr().err == ""
+    assert len(drawn) == 3
+    expected = set(PICTURES) - {"samples_gmm"} - ({"interpolation"} if tests == 1 else set())
+    assert {path.stem for path in run.plots.iterdir()} == expected
+    assert ("val_active_units" in logs) == (tests > 1)  # one image has no variance
+
+
+@pytest.mark.parametrize("name", ["manifold_picture", "metric_curves", "latent_frames", "class_grid", "image_grid"])
+def test_a_picture_that_fails_is_one_warning_and_the_others_are_drawn(name, finished, dataset, monkeypatch, capsys):
+    def fail(*arguments, **options):
+        raise ValueError("need at least one array\nto concatenate")
+
+    run = finished.directory
+    kept = tuple(path.read_bytes() for path in sorted(run.plots.iterdir()))
+    monkeypatch.setattr(f"keras_vae.visualize.{name}", fail)
+    posteriors = EpochPosteriors(dataset.test.images, dataset.test.labels, 2, 4)
+    posteriors.set_model(finished.trainer)
+    posteriors.on_epoch_end(0)
+    pictures = EpochImages(posteriors, dataset.class_names, seed=0)
+    for epoch in range(2):
+        pictures.draw(finished.trainer.inference_vae, epoch, {})
+    test = dataset.test
+    write_pictures(run, finished.trainer.inference_vae, test.images, test.labels, dataset.class_names, seed=0)
+
+    warnings = capsys.readouterr().err.splitlines()
+    failed = {"manifold_picture": 2, "metric_curves": 2, "latent_frames": 2, "class_grid": 0, "image_grid": 2}[name]
+    assert len(warnings) == failed
+    reason = r"could not be drawn \(ValueError: need at least one array\)"
+    for line in warnings:
+        assert re.fullmatch(rf"warning: (\w+\.(png|gif)|TensorBoard's [\w/]+): {reason}", line)
+    assert tuple(path.read_bytes() for path in sorted(run.plots.iterdir())) == kept
+
+
+def test_a_full_disk_is_not_taken_for_a_picture_that_fails():
+    with pytest.raises(OSError, match="No space left"), Attempts().at("samples.png"):
+        raise OSError(28, "No space left on device")
+    file = io.StringIO()
+    with Attempts(file).at("samples.png"):
+        raise OSError("broken data stream")  # as Pillow raises it
+    assert file.getvalue() == "warning: samples.png: could not be drawn (OSError: broken data stream)\n"
+
+
+def test_model_and_summary_are_written_before_the_pictures_and_the_run_is_finished_after_them(
+    finished, dataset, tmp_path, monkeypatch
+):
+    kinds = [type(callback) for callback in run_callbacks(finished.directory, RunConfig(), dataset)]
+    assert kinds[-2:] == [Outcome, Pictures]
+    assert finished.directory.finished_epochs() == 2
+    assert load_model(finished.directory.model).latent_dim == 2
+
+    run = RunDirectory.create(tmp_path / "run")
+    run.write_metrics(finished.directory.read_metrics())
+    run.write_evaluation({"of": "a former model"})
+    outcome = Outcome(run, dataset, seed=0)
+    outcome.set_model(finished.trainer)
+    outcome.on_train_end()
+    assert run.read_evaluation() is None
+    assert run.model.is_file()
+    assert run.finished_epochs() is None  # killed now, the pictures are left to do
+    summary = run.read_summary()
+    assert (summary["epochs"], summary["parameters"]) == (2, finished.trainer.vae.count_params())

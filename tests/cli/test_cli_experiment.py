@@ -17,16 +17,18 @@ def done(monkeypatch):
     """What was asked for, in order; runs that "train" leave the files by which they are known."""
     calls = []
 
-    def start_run(config, path, *, overwrite=False):
-        calls.append(("train", path.name, config.model.latent_dim, config.data.dataset, overwrite))
-        run = RunDirectory.create(path, overwrite=overwrite)
-        # What "auto" meant.
-        run.write_config(config.replace(data__dataset="sample"), {})
+    def finish(run):
         run.model.write_text("")
+        run.write_summary({"epochs": 1, "finished": True})
+
+    def start_run(config, path, *, batch_size_is_given):
+        calls.append(("train", path.name, config.model.latent_dim, config.data.dataset, batch_size_is_given))
+        # What "auto" meant.
+        finish(RunDirectory.create(path, config.replace(data__dataset="sample")))
 
     def resume_run(path):
         calls.append(("resume", path.name))
-        RunDirectory(path).model.write_text("")
+        finish(RunDirectory(path))
 
     def evaluate_run(path):
         calls.append(("evaluate", path.name))
@@ -99,7 +101,7 @@ def test_resuming_does_what_is_left_and_nothing_again(done, tmp_path):
         ("resume", "latent4"),
         ("evaluate", "latent4"),
         ("export", "latent4", "mnist-latent4"),
-        ("train", "latent5", 5, "sample", True),
+        ("resume", "latent5"),
         ("evaluate", "latent5"),
         ("export", "latent5", "mnist-latent5"),
         ("compare", 4, "comparison"),
@@ -107,7 +109,7 @@ def test_resuming_does_what_is_left_and_nothing_again(done, tmp_path):
 
 
 def test_training_that_ended_early_says_how_to_go_on_with_the_experiment(done, monkeypatch, tmp_path):
-    def stop(config, path, *, overwrite):
+    def stop(config, path, **options):
         RunDirectory.create(path).write_config(config, {})
         ended = TrainingStoppedError("stopped after epoch 1", signal.SIGTERM)
         ended.go_on = RunDirectory(path).go_on

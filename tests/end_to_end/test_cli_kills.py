@@ -41,6 +41,13 @@ def start(cwd, *arguments):
     )
 
 
+def wait_for(path, process):
+    """Until ``path`` is there."""
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.005)
+
+
 def outcome(run):
     """Everything that must be the same: metrics except times, frames, and the last checkpoint."""
     with open(run / "metrics.csv", encoding="utf-8") as file:
@@ -77,14 +84,16 @@ def test_a_run_that_was_killed_again_and_again_ends_as_an_unbroken_one(kills, tm
     while True:
         process = start(tmp_path, *arguments, *OFTEN)
         try:
-            process.wait(random.uniform(0.2, 1.0) * seconds if killed < kills else None)
+            if killed == 0:
+                wait_for(run / "config.json", process)  # the first kill comes before the first checkpoint
+            process.wait(0 if killed == 0 else random.uniform(0.2, 1.0) * seconds if killed < kills else None)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
             killed += 1
-            # Killed before its first checkpoint, it is no run that could be resumed.
-            has_checkpoint = any((run / "checkpoints").glob("epoch_*"))
-            arguments = ("train", "--resume", "--run-dir", "run") if has_checkpoint else (*TRAIN, "--overwrite")
+            assert killed > 1 or not any(run.glob("checkpoints/epoch_*"))
+            # Killed before there was a run, it can be started again as if nothing had happened.
+            arguments = ("train", "--resume", "--run-dir", "run") if (run / "config.json").exists() else TRAIN
         else:
             assert process.returncode == 0, process.stderr.read()
             assert_same_outcome(outcome(run), expected)
