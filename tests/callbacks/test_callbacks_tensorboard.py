@@ -61,11 +61,9 @@ def test_every_metric_of_a_side_is_a_scalar_at_the_last_step_of_its_epoch(side, 
 
 
 def test_the_objective_and_the_reconstruction_come_first_in_the_dashboard(finished):
-    tags = set()
-    for side in ("train", "test"):
-        folder = finished.directory.tensorboard / side
-        tags |= read_scalars(folder).keys() | metadata_of(folder, "images").keys()
-        tags |= metadata_of(folder, "histograms").keys()
+    train, test = (finished.directory.tensorboard / side for side in ("train", "test"))
+    tags = read_scalars(train).keys() | read_scalars(test).keys()
+    tags |= metadata_of(test, "images").keys() | metadata_of(test, "histograms").keys()
     # TensorBoard sorts the sections by name.
     assert sorted({tag.partition("/")[0] for tag in tags}) == [
         "objective",
