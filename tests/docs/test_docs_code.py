@@ -1,6 +1,7 @@
-"""Python in the documents runs as it stands there; commands have options that exist, with values that are taken."""
+"""Python in the documents runs as it is printed, and the commands there have valid options and values."""
 
 import importlib
+import inspect
 import shlex
 import sys
 
@@ -18,12 +19,12 @@ COMMANDS = sorted({command for path in DOCUMENTS for command in commands(path) i
 
 
 class AcceptedError(BaseException):
-    """The options were found good, and TensorFlow would be started."""
+    """The options are valid, and TensorFlow would be started now."""
 
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
-    """A folder with a run's model in it, where a fit makes two steps."""
+    """A folder with a run's model in it, where `fit` makes two steps."""
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "runs" / "mnist-latent2"
     run.mkdir(parents=True)
@@ -31,7 +32,9 @@ def workplace(tmp_path, monkeypatch):
     original = keras.Model.fit
 
     def fit(self, *arguments, **named):
-        return original(self, *arguments, **{**named, "epochs": 1, "steps_per_epoch": 2, "verbose": 0})
+        call = inspect.signature(original).bind(self, *arguments, **named)
+        call.arguments |= {"epochs": 1, "steps_per_epoch": 2, "verbose": 0}
+        return original(*call.args, **call.kwargs)
 
     monkeypatch.setattr(keras.Model, "fit", fit)
     return tmp_path
@@ -56,7 +59,7 @@ def test_commands_are_taken(line, tmp_path, monkeypatch, capsys):
         raise AcceptedError
 
     monkeypatch.chdir(tmp_path)
-    for name in (*main.COMMANDS, "training"):
+    for name in (*main.COMMANDS, "training", "runtime"):
         module = importlib.import_module(f"keras_vae_cli.{name.replace('-', '_')}")
         if hasattr(module, "start_tensorflow"):
             monkeypatch.setattr(module, "start_tensorflow", start_tensorflow)
@@ -65,6 +68,6 @@ def test_commands_are_taken(line, tmp_path, monkeypatch, capsys):
         code = main._run(False)
     except AcceptedError:
         return
-    # What is left to refuse is that the run or model it names is not there.
+    # The only error left is that the named run or model does not exist.
     message = capsys.readouterr().err.lower()
     assert code == 0 or "no such" in message or "no run directory" in message, message
