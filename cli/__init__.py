@@ -1,1 +1,1 @@
-"""The command ``keras-vae``: one module a subcommand."""
+"""The command ``keras-vae``: one module per subcommand."""

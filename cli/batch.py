@@ -1,4 +1,4 @@
-"""``--beam``: what the commands have in common that can be batch jobs on Apache Beam."""
+"""``--beam``: shared options and checks of the commands that can run as batch jobs on Apache Beam."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from .values import Choice
 if TYPE_CHECKING:
     from keras_vae.beam import JobOptions
 
-BATCH_JOBS = "Batch jobs"
-"""The heading of options that go with ``--beam`` alone."""
+BATCH_JOBS = "Batch jobs, with --beam"
+"""Heading of the options that need ``--beam``."""
 _PIPELINE_OPTIONS = "keras_vae_cli.pipeline_options"
 
 
 class BatchCommand(GroupedCommand):
-    """With ``--beam``, what follows ``--`` are options of Apache Beam and no arguments of the command."""
+    """With ``--beam``, everything after ``--`` is an option of Apache Beam."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        """As Click does, without what is Beam's."""
+        """Parse as Click does, without Beam's own options."""
         cut = args.index("--") if "--" in args else len(args)
         if "--beam" in args[:cut]:
             context.meta[_PIPELINE_OPTIONS] = tuple(args[cut + 1 :])
@@ -46,28 +46,28 @@ def batch_options(command: Callable[..., Any]) -> Callable[..., Any]:
         default="DirectRunner",
         show_default=True,
         group=BATCH_JOBS,
-        help="With --beam: what runs the job. Its own options follow after --.",
+        help="Beam runner that runs the job; its own options follow after --.",
     )(command)
-    return grouped_option("--beam", is_flag=True, group=BATCH_JOBS, help="As a batch job on Apache Beam (extra beam).")(
-        command
-    )
+    return grouped_option(
+        "--beam", is_flag=True, group=BATCH_JOBS, help="Run as a batch job on Apache Beam (needs the extra beam)."
+    )(command)
 
 
 def check_plain(context: click.Context, others: Iterable[str] = ()) -> None:
-    """Check that no option of batch jobs alone was given: ``--runner`` and ``others``, by parameter names.
+    """Check that no option was given that needs ``--beam``: ``--runner`` or one of ``others`` (parameter names).
 
     Raises:
-        InputError: naming the one that was given.
+        InputError: if one was given; the message names it.
     """
     for option in _given(context, ("runner", *others)):
-        raise InputError(f"{option} goes with --beam")
+        raise InputError(f"{option} needs --beam")
 
 
 def check_batch(context: click.Context, others: Iterable[str]) -> None:
-    """Check that Beam is installed, and that none of ``others`` was given, which batch jobs do not have.
+    """Check that Beam is installed and that none of ``others`` was given, which batch jobs do not support.
 
     Raises:
-        InputError: naming what is missing, or was given.
+        InputError: if Beam is missing or an option was given; the message names it.
     """
     for option in _given(context, others):
         raise InputError(f"{option} does not go with --beam")
@@ -76,20 +76,20 @@ def check_batch(context: click.Context, others: Iterable[str]) -> None:
 
 
 def job_options(context: click.Context, run: Path, dataset: str | None, out: str, **settings: Any) -> JobOptions:
-    """The job that a command was asked for; ``settings`` are fields of `JobOptions` of the same names.
+    """The job that the command line describes; ``settings`` are further fields of `JobOptions`.
 
     Raises:
-        InputError: when there is no exported model, or no images are named.
+        InputError: if there is no exported model or no images are named.
     """
     version = exported_version(run)
     if version is None:
         if published_name(run) is None and not run.exists():
             raise InputError(f"{run}: no such exported model")
-        raise InputError(f"{run}: is no exported model, which --beam takes; make one: keras-vae export {run}")
+        raise InputError(f"{run}: is not an exported model, which --beam needs; make one with: keras-vae export {run}")
     if dataset is None:
         raise InputError("--beam needs images: tfrecord:DIR, tfrecord:PATTERN or images:PATTERN")
     start_tensorflow()
-    with stderr_held_back():  # it says which of its parts are not there
+    with stderr_held_back():  # Beam logs which of its optional parts are missing
         from keras_vae.beam import JobOptions
 
     # Workers may run in another folder.
@@ -99,7 +99,7 @@ def job_options(context: click.Context, run: Path, dataset: str | None, out: str
 
 @contextmanager
 def job_output(options: JobOptions) -> Iterator[Callable[[str], None]]:
-    """What says a line while the job runs; the log of workers on this machine, who share its stderr, is held back."""
+    """A function that prints a line while the job runs. The log of workers on this machine is held back."""
     if options.runner == "DirectRunner":
         with stderr_held_back() as say_beside:
             yield say_beside
@@ -108,6 +108,6 @@ def job_output(options: JobOptions) -> Iterator[Callable[[str], None]]:
 
 
 def _given(context: click.Context, names: Iterable[str]) -> list[str]:
-    """The options of these parameters that are on the command line."""
+    """Those of these parameters' options that are on the command line."""
     options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
     return [options[name] for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]

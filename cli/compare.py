@@ -24,12 +24,12 @@ from .values import FilePath
     type=FilePath(),
     default=Path("comparison"),
     show_default=True,
-    help="Folder to write.",
+    help="Folder to write to.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the comparison at --to.")
 @json_option
 def command(runs: tuple[Path, ...], to: Path, overwrite: bool, as_json: bool) -> None:
-    """Set finished runs side by side: a table, curves, pictures, GIFs, and report.html, one file that holds all.
+    """Compare finished runs: a table, curves, pictures and GIFs side by side, and all of it in one report.html.
 
     A run that has not been evaluated is evaluated first.
 
@@ -42,19 +42,19 @@ def command(runs: tuple[Path, ...], to: Path, overwrite: bool, as_json: bool) ->
 
 
 def compare_runs(runs: Sequence[Path], to: Path, *, overwrite: bool = False, as_json: bool = False) -> None:
-    """Evaluate the runs that have not been, write their comparison to the folder ``to``, and print its table.
+    """Evaluate runs that lack an evaluation, write the comparison to the folder ``to``, and print its table.
 
     Raises:
-        InputError: when a run is not finished, is damaged or given twice, or is no run at all; when ``to`` holds a
+        InputError: if a run is not finished, is damaged or given twice, or is no run at all; when ``to`` holds a
             comparison (and ``overwrite`` is not set) or something else, or cannot be written.
     """
-    # Deferred, as Matplotlib comes with it: help needs none of it.
+    # Deferred: Matplotlib comes with it, and help does not need it.
     from keras_vae.reports.folder import check_folder
     from keras_vae.reports.report import write_comparison
     from keras_vae.reports.runs import check_runs, read_runs
     from keras_vae.reports.table import as_text
 
-    # Before minutes of evaluation.
+    # Checked before minutes of evaluation.
     for run in runs:
         if published_name(run):
             raise InputError(f"{run}: is a published model; compare takes the run directories that train writes")
@@ -67,8 +67,8 @@ def compare_runs(runs: Sequence[Path], to: Path, *, overwrite: bool = False, as_
     evaluations = {}
     for run in runs:
         if RunDirectory(run).read_evaluation() is None:
-            say(f"{run} has not been measured yet: evaluating it")
-            from .evaluate import evaluate_run  # deferred: evaluated runs are compared without TensorFlow
+            say(f"{run} has not been evaluated yet: evaluating it")
+            from .evaluate import evaluate_run  # deferred: comparing evaluated runs needs no TensorFlow
 
             evaluations[run] = evaluate_run(run)
     comparison = write_comparison(to, read_runs(runs, evaluations))

@@ -1,4 +1,4 @@
-"""``keras-vae doctor``: what this machine has, what a run would make of it, and what to do where something is amiss."""
+"""``keras-vae doctor``: what this machine has, what a run would choose, and how to fix what is missing."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from keras_vae.errors import InputError
 from .options import json_option
 from .runtime import start_tensorflow
 
-# A run on MNIST takes some 60 MB, an exported model 15 MB; TFDS needs 50 MB to prepare MNIST.
+# A run on MNIST takes about 60 MB, an exported model 15 MB, and TFDS needs 50 MB to prepare MNIST.
 _LITTLE_DISK = 1e9
-# There when NVIDIA's driver is, whatever TensorFlow can do with it.
+# Exists if NVIDIA's driver is loaded, whether or not TensorFlow can use it.
 _NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
 
-@click.command("doctor", short_help="Show what this machine has, and what is amiss.")
-@click.option("--data-dir", help="TFDS's data_dir (also the environment's TFDS_DATA_DIR).")
+@click.command("doctor", short_help="Show what this machine has, and what is missing.")
+@click.option("--data-dir", help="TFDS's data directory; by default the environment's TFDS_DATA_DIR.")
 @json_option
 def command(data_dir: str | None, as_json: bool) -> None:
-    """Show versions, devices, the precision that would be chosen and why, and the data found; nothing is downloaded.
+    """Show versions, devices, the data found, and the precision that a run would choose and why. Nothing is downloaded.
 
-    What is amiss comes last, each with what to do.
+    Problems come last, each with its remedy.
 
     \b
     Examples:
@@ -41,12 +41,12 @@ def command(data_dir: str | None, as_json: bool) -> None:
     for topic, found in findings.items():
         text = ", ".join(f"{key} {value}" for key, value in found.items()) if isinstance(found, dict) else found
         click.echo(f"{topic:<10} {text}")
-    for line in advice or ["nothing is amiss"]:
+    for line in advice or ["nothing is missing"]:
         click.echo(f"{'advice':<10} {line}")
 
 
 def _examine(data_dir: str | None) -> tuple[dict[str, Any], list[str]]:
-    """What was found by topic, and what to do about it."""
+    """The findings by topic, and advice."""
     from keras_vae.training.requirements import package_versions, unmet_requirements
 
     findings: dict[str, Any] = {"versions": package_versions()}
@@ -83,7 +83,7 @@ def _examine(data_dir: str | None) -> tuple[dict[str, Any], list[str]]:
 
 
 def _explain_no_gpu() -> list[str]:
-    """Why TensorFlow sees no GPU though there is one; nothing where there is none."""
+    """Why TensorFlow does not see a GPU that is there; empty if there is none."""
     import tensorflow as tf
 
     if not _NVIDIA_DRIVER.exists():
@@ -99,7 +99,7 @@ def _explain_no_gpu() -> list[str]:
 
 
 def _look_for_mnist(data_dir: str | None) -> tuple[str, list[str]]:
-    """What ``--dataset auto`` would find, and what to do for more."""
+    """What ``--dataset auto`` would find, and advice on how to get more."""
     from keras_vae.data.tfds_source import find_prepared
 
     try:

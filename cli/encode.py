@@ -1,4 +1,4 @@
-"""``keras-vae encode``: the posterior of every image of a data set, into a NumPy file, or as a job into shards."""
+"""``keras-vae encode``: the posterior of every image of a data set, as a NumPy file or, in a batch job, as shards."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 @click.command("encode", cls=BatchCommand, short_help="Write the posterior of every image.")
 @run_argument
 @click.argument("dataset", required=False)
-@click.option("--data-dir", help="TFDS's data_dir (also the environment's TFDS_DATA_DIR).")
-@click.option("--split", type=Choice(("train", "test")), default="test", show_default=True, help="Which images.")
+@click.option("--data-dir", help="TFDS's data directory; by default the environment's TFDS_DATA_DIR.")
+@click.option(
+    "--split", type=Choice(("train", "test")), default="test", show_default=True, help="Which images to encode."
+)
 @batch_size_option
 @click.option(
     "--out",
     show_default="latents.npz, or with --beam latents",
-    help="NumPy file with the arrays mean and log_var, float32 (N, L), and labels, int32 (N,), if there are any; with "
-    "--beam the folder of the shards.",
+    help="NumPy file with the arrays mean and log_var, float32 (N, L), and labels, int32 (N,), if there are any. With "
+    "--beam, the folder of the shards.",
 )
 @overwrite_option
 @batch_options
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     default="parquet",
     show_default=True,
     group=BATCH_JOBS,
-    help="With --beam: of the shards.",
+    help="Format of a batch job's shards.",
 )
 @click.pass_context
 def command(
@@ -57,8 +59,10 @@ def command(
 ) -> None:
     """Encode DATASET (by default the one that RUN was trained on) and write the posteriors.
 
-    With --beam, DATASET is tfrecord:DIR (of --split), tfrecord:PATTERN or images:PATTERN, and RUN an exported model;
-    the posteriors become shards of Parquet files, which appear whole or not at all.
+    RUN is a run directory, a .keras file, an exported model, or a published model such as mnist-latent16.
+
+    With --beam, DATASET is tfrecord:DIR (and its --split), tfrecord:PATTERN or images:PATTERN, and RUN is an exported
+    model. The posteriors are written to sharded Parquet files, which appear complete or not at all.
 
     \b
     Examples:

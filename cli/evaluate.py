@@ -1,4 +1,4 @@
-"""``keras-vae evaluate``: how good a model is on a test set."""
+"""``keras-vae evaluate``: figures of a model on a test set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .grouped_help import grouped_option
 from .options import batch_size_option, json_option, run_argument, with_data_options
 from .runtime import open_dataset, open_model, say
 
-# Of a larger latent space the table shows the dimensions with the largest KL; JSON has all of them.
+# In a larger latent space the table shows the dimensions with the largest KL only; the JSON has all of them.
 DIMENSIONS_SHOWN = 8
 
 
@@ -29,21 +29,21 @@ DIMENSIONS_SHOWN = 8
     type=click.IntRange(min=0),
     default=100,
     show_default=True,
-    help="Draws of z an image for the importance-sampled likelihood; 0 leaves it out.",
+    help="Draws of z per image for the importance-sampled likelihood; 0 skips it.",
 )
 @click.option(
     "--importance-images",
     type=click.IntRange(min=1),
     default=1000,
     show_default=True,
-    help="Of how many test images that is.",
+    help="Number of test images for the importance-sampled likelihood.",
 )
 @click.option(
     "--components",
     type=click.IntRange(min=1),
     default=10,
     show_default=True,
-    help="Components of the Gaussian mixture over the training posteriors.",
+    help="Components of the Gaussian mixture that is fitted to the training posteriors.",
 )
 @json_option
 @batch_options
@@ -52,10 +52,10 @@ DIMENSIONS_SHOWN = 8
     default="evaluation",
     show_default=True,
     group=BATCH_JOBS,
-    help="With --beam: the folder of the figures.",
+    help="Folder for the figures of a batch job.",
 )
 @grouped_option(
-    "--overwrite", is_flag=True, group=BATCH_JOBS, help="With --beam: replace what another job left in --out."
+    "--overwrite", is_flag=True, group=BATCH_JOBS, help="Replace the results of another batch job in --out."
 )
 @click.pass_context
 def command(
@@ -73,15 +73,16 @@ def command(
     out: str,
     overwrite: bool,
 ) -> None:
-    """Measure RUN (a run directory, a .keras file or an exported model) on the whole test set.
+    """Measure RUN on the whole test set.
 
-    MSE, PSNR, SSIM and LPIPS (VGG16, three taps) are of the reconstruction through the posterior mean; the ELBO is
-    estimated with one sampled z an image, the likelihood by importance sampling with many. Samples are compared with
-    test images by the Fréchet distance of their VGG16 features. Measured on the run's own data, the figures are also
-    kept in RUN/evaluation.json.
+    RUN is a run directory, a .keras file, an exported model, or a published model such as mnist-latent16.
 
-    With --beam, --dataset is tfrecord:DIR, tfrecord:PATTERN or images:PATTERN, and RUN an exported model; MSE, PSNR,
-    SSIM, LPIPS and KL are measured of any number of images, and kept in the folder --out.
+    MSE, PSNR, SSIM and LPIPS (VGG16, three taps) measure the reconstruction through the posterior mean. The ELBO uses
+    one sampled z per image, the importance-sampled likelihood many. The Fréchet distance of VGG16 features compares
+    samples with test images. Figures on the run's own data are also written to RUN/evaluation.json.
+
+    With --beam, --dataset is tfrecord:DIR, tfrecord:PATTERN or images:PATTERN, and RUN is an exported model. The job
+    measures MSE, PSNR, SSIM, LPIPS and KL on any number of images and writes them to the folder --out.
 
     \b
     Examples:
@@ -127,7 +128,7 @@ def evaluate_run(
     `keras_vae.training.evaluation.evaluation_report`.
 
     Raises:
-        InputError: when the model or the data cannot be opened, do not fit each other, or cannot be measured.
+        InputError: if the model or the data cannot be opened, do not fit each other, or cannot be measured.
     """
     vae, config = open_model(path)
     images = open_dataset(path, config, dataset, data_dir, vae)
@@ -143,7 +144,7 @@ def evaluate_run(
             run.write_evaluation(report)
             say(f"wrote {run.evaluation}")
         except OSError as error:
-            say(f"{run.evaluation}: cannot be written ({error.strerror or error}); the figures are not kept")
+            say(f"{run.evaluation}: cannot be written ({error.strerror or error}); the figures are not saved")
     return report
 
 
@@ -180,7 +181,7 @@ def _table(report: dict[str, Any]) -> Iterator[str]:
     yield _row("active units", metrics["active_units"], f"of {len(metrics['kl_per_dimension'])}")
     if metrics["knn_accuracy"] is not None:
         yield _row(
-            "knn accuracy", metrics["knn_accuracy"], f"share of the test images, {settings['neighbours']} neighbours"
+            "knn accuracy", metrics["knn_accuracy"], f"fraction of the test images, {settings['neighbours']} neighbours"
         )
     yield from _kl_lines(metrics["kl_per_dimension"])
 
@@ -196,7 +197,7 @@ def _row(name: str, value: float, note: str = "") -> str:
 
 
 def _kl_lines(kl: list[float]) -> Iterator[str]:
-    """The KL of each dimension with its number; of many the largest."""
+    """The KL of each dimension; if there are many, of those with the largest KL."""
     shown = list(range(len(kl)))
     title = "kl of each dimension, nats"
     if len(kl) > DIMENSIONS_SHOWN:

@@ -1,4 +1,4 @@
-"""``keras-vae experiment``: the same run at several latent sizes, trained, evaluated and compared."""
+"""``keras-vae experiment``: one run at several latent sizes, trained, evaluated, exported and compared."""
 
 from __future__ import annotations
 
@@ -32,16 +32,18 @@ from .values import FilePath, Numbers
 DESCRIPTION = "experiment.json"
 
 
-@click.command("experiment", cls=GroupedCommand, short_help="Compare latent sizes: train to report.")
+@click.command("experiment", cls=GroupedCommand, short_help="Train and compare several latent sizes.")
 @grouped_option("--latents", type=Numbers(), group=START, help="Latent sizes to compare.  [default: 2,4,16]")
 @start_options
 @setting_options
-@grouped_option("--run-dir", type=FilePath(), group=RUN, help="Where to write.  [default: runs/PRESET-experiment]")
+@grouped_option(
+    "--run-dir", type=FilePath(), group=RUN, help="Folder of the experiment.  [default: runs/PRESET-experiment]"
+)
 @grouped_option(
     "--resume",
     is_flag=True,
     group=RUN,
-    help="Go on with the experiment in --run-dir; what is done stays as it is.",
+    help="Continue the experiment in --run-dir; finished parts are not repeated.",
 )
 @grouped_option("--overwrite", is_flag=True, group=RUN, help="Delete the experiment in --run-dir and start again.")
 @grouped_option(
@@ -49,7 +51,7 @@ DESCRIPTION = "experiment.json"
     default=True,
     show_default=True,
     group=RUN,
-    help="Export each model to the folder exports there.",
+    help="Export each model to RUN_DIR/exports.",
 )
 def command(
     latents: tuple[int, ...] | None,
@@ -63,8 +65,8 @@ def command(
 ) -> None:
     """Train, evaluate, export and compare one run at several latent sizes.
 
-    Each run is latentN in --run-dir, its exported model exports/PRESET-latentN there, and comparison/report.html
-    shows them side by side. All other options are those of train, and hold for every run.
+    In --run-dir each run is latentN, its exported model is exports/PRESET-latentN, and comparison/report.html shows
+    them side by side. The other options are those of train; they apply to every run.
 
     \b
     Examples:
@@ -76,13 +78,15 @@ def command(
         raise InputError("--resume and --overwrite exclude each other")
     if resume:
         if run_dir is None:
-            raise InputError("--resume needs --run-dir, the experiment to go on with")
+            raise InputError("--resume needs --run-dir, the experiment to continue")
         if latents or config_path or changes or was_given("preset"):
-            raise InputError("--resume goes on with the experiment as it was described; it takes no other settings")
+            raise InputError("--resume continues the experiment as it was described; it takes no other settings")
         _carry_out(run_dir, *_read_description(run_dir), export=export)
         return
     if changes.keys() & {"model__latent_dim", "model__latent_shape"}:
-        raise InputError("--latents names the latent sizes; an experiment takes no --latent")
+        raise InputError(
+            "an experiment has --latents in place of --latent: the sizes to compare, such as --latents 2,4,16"
+        )
     latents = latents or (2, 4, 16)
     config = describe_run(preset, config_path, changes)
     _check_latents(latents, config)
@@ -91,7 +95,7 @@ def command(
         _carry_out(run_dir, latents, config, export=export, batch_size_is_given="data__batch_size" in changes)
 
 
-# Still parsed, so that a line can say what to give instead.
+# Hidden but still parsed, so that the error message can point to --latents.
 for option in command.params:
     if isinstance(option, click.Option) and "--latent" in option.opts:
         option.hidden = True
@@ -100,7 +104,7 @@ for option in command.params:
 def _carry_out(
     folder: Path, latents: tuple[int, ...], config: RunConfig, *, export: bool, batch_size_is_given: bool = False
 ) -> None:
-    """Do what is not done yet: train, evaluate and export each run, and compare them."""
+    """Train, evaluate and export each run unless that is done already, and compare the runs."""
     runs = [RunDirectory(folder / f"latent{latent}") for latent in latents]
     try:
         _make_runs(runs, latents, config, folder / "exports" if export else None, batch_size_is_given)
@@ -130,7 +134,7 @@ def _make_runs(
             evaluate_run(run.path)
         if exports:
             _export(run, exports, described.name)
-        # The first run decides what "auto" is for all of them.
+        # The first run decides what "auto" means for all of them.
         config = config.replace(data__dataset=run.read_config().data.dataset)
         _free_memory()
 
@@ -166,14 +170,14 @@ def _check_latents(latents: tuple[int, ...], config: RunConfig) -> None:
 
 @contextmanager
 def _new_experiment(folder: Path, latents: tuple[int, ...], config: RunConfig, *, overwrite: bool) -> Iterator[None]:
-    """Make the experiment's directory; if the block fails before a run has begun, leave the place as it was.
+    """Create the experiment's directory. If the block fails before a run has begun, restore what was there.
 
     Raises:
-        InputError: when the place is taken, or cannot be written.
+        InputError: if the place is taken or cannot be written.
     """
     is_taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     if is_taken and not os.path.isfile(folder / DESCRIPTION):
-        raise InputError(f"{folder}: exists and is no experiment; choose another --run-dir")
+        raise InputError(f"{folder}: exists and is not an experiment; choose another --run-dir")
     if is_taken and not overwrite:
         raise InputError(
             f"{folder}: there is an experiment already; go on with --resume, start again with --overwrite, "
@@ -206,9 +210,9 @@ def _read_description(folder: Path) -> tuple[tuple[int, ...], RunConfig]:
         values = json.loads(path.read_text(encoding="utf-8"))
         latents, config = tuple(map(int, values["latents"])), values["config"]
     except FileNotFoundError as error:
-        raise InputError(f"{folder}: no experiment (there is no {DESCRIPTION} in it)") from error
+        raise InputError(f"{folder}: not an experiment (it has no {DESCRIPTION})") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise InputError(f"{path}: is no description of an experiment") from error
+        raise InputError(f"{path}: is not the description of an experiment") from error
     return latents, RunConfig.from_dict(config)

@@ -1,4 +1,4 @@
-"""``keras-vae export``: a trained model as a version that TensorFlow Serving loads, with TFLite files beside it."""
+"""``keras-vae export``: publish a trained model for TensorFlow Serving, with TFLite and ONNX files beside it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from keras_vae.data import Split
     from keras_vae.export.model_card import Training
 
-# Of so many training images half calibrate the TFLite files; everything is compared with the Keras model on the others.
+# Training images: one half calibrates the TFLite files, the other half compares every file with the Keras model.
 IMAGES = 400
 
 
@@ -39,11 +39,15 @@ IMAGES = 400
     show_default=True,
     help="Folder of the exported models; the version goes to NAME/VERSION in it.",
 )
-@click.option("--name", help="The model's name.  [default: the run's]")
-@click.option("--version", type=click.IntRange(1, MOST_VERSION), help="Its number.  [default: UTC time in seconds]")
-@click.option("--tflite/--no-tflite", default=True, show_default=True, help="TFLite files: fp32, fp16 and int8.")
-@click.option("--int8-float-io", is_flag=True, help="Let the int8 files take and give float32.")
-@click.option("--onnx", is_flag=True, help="ONNX files too.")
+@click.option("--name", help="Name of the model.  [default: the run's]")
+@click.option(
+    "--version", type=click.IntRange(1, MOST_VERSION), help="Number of the version.  [default: UTC time in seconds]"
+)
+@click.option(
+    "--tflite/--no-tflite", default=True, show_default=True, help="Write TFLite files in fp32, fp16 and int8."
+)
+@click.option("--int8-float-io", is_flag=True, help="Give the int8 files float32 inputs and outputs.")
+@click.option("--onnx", is_flag=True, help="Write ONNX files too (needs the extra onnx).")
 @with_data_options
 @json_option
 def command(
@@ -58,16 +62,18 @@ def command(
     data_dir: str | None,
     as_json: bool,
 ) -> None:
-    """Publish RUN (a run directory or a .keras file) for TensorFlow Serving, LiteRT and ONNX Runtime.
+    """Publish RUN for TensorFlow Serving, LiteRT and ONNX Runtime.
 
-    Everything is written beside the versions that are there, compared with the Keras model on real images, and only
-    then renamed to exports/NAME/VERSION. A run that has not been evaluated is evaluated first, for the model card.
+    RUN is a run directory, a .keras file, or a published model such as mnist-latent16. Every file is written beside
+    the existing versions and compared with the Keras model on real images; then the folder is renamed to
+    exports/NAME/VERSION. A run that has not been evaluated is evaluated first, for the model card.
 
     \b
     Examples:
       keras-vae export runs/mnist-latent2
       keras-vae export runs/mnist-latent2 --name digits --version 3 --no-tflite
       keras-vae export model.keras --dataset mnist --to /srv/models --json
+      keras-vae export mnist-latent4 --dataset sample --onnx
     """
     published = export_run(
         run,
@@ -99,18 +105,18 @@ def export_run(
     dataset: str | None = None,
     data_dir: str | None = None,
 ) -> Path:
-    """Publish a run directory's model or a ``.keras`` file as ``to/name/version``; returns that folder.
+    """Publish a model as ``to/name/version`` and return that folder.
 
     A run that has not been evaluated is evaluated first. For the other arguments see
     `keras_vae.export.export.export_saved_model`.
 
     Raises:
-        InputError: when the model or the data cannot be opened or do not fit each other, the name is none, the version
-            is taken, or the place cannot be written.
+        InputError: if the model or the data cannot be opened or do not fit each other, the name is not valid, the
+            version is taken, or the place cannot be written.
     """
     if exported_version(path):
-        raise InputError(f"{path}: is exported already; name the run directory or the .keras file")
-    # All of this before minutes of work.
+        raise InputError(f"{path}: is exported already; give the run directory or the .keras file")
+    # Checked before minutes of work.
     if onnx:
         check_onnx_packages()
     place = path.resolve()
@@ -121,18 +127,18 @@ def export_run(
     if run.is_run():
         evaluation = run.read_evaluation()
         if evaluation is None:
-            say(f"{path} has not been measured yet: evaluating it")
+            say(f"{path} has not been evaluated yet: evaluating it")
             from .evaluate import evaluate_run  # deferred: not every export needs it
 
             evaluation = evaluate_run(path)
-        # What is published names no folder of this machine.
+        # The published report must not name folders of this machine.
         evaluation = {**evaluation, "model": f"runs/{place.name}"}
         training = _training(run)
     vae, config = open_model(path)
     if training is None:
         say(f"{path} is not a run directory, so the model card will say nothing about training and metrics")
     images, labels = _real_images(open_dataset(path, config, dataset, data_dir, vae).train)
-    # The converter, its interpreter and the loader of SavedModels write lines that are not for users.
+    # Converter, interpreter and SavedModel loader log lines that are not for users.
     with stderr_held_back() as say_beside:
         from keras_vae.export.export import export_saved_model  # deferred: it imports TensorFlow
 
@@ -153,7 +159,7 @@ def export_run(
 
 
 def _real_images(split: Split) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32] | None]:
-    """Images from all over the split, as it may be sorted; of one on disk the first."""
+    """Images spread over the split, which may be sorted; from a split on disk, the first ones."""
     import numpy as np
 
     from keras_vae.data.dataset import ArraySplit

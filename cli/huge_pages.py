@@ -1,7 +1,7 @@
-"""Memory in huge pages, which a process has to ask for before it starts.
+"""Huge memory pages, which a process must request before it starts.
 
-A training step allocates and frees buffers of megabytes all the time. In pages of 2 MB it takes less time than in pages
-of 4 KB: ``GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python benchmarks/train_step.py`` against the same without.
+A training step allocates and frees buffers of several megabytes. It is faster with pages of 2 MB than of 4 KB: compare
+``GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python benchmarks/train_step.py`` with the same command without the variable.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 
 _MODE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _TUNABLE = "glibc.malloc.hugetlb"
-_FIRST_GLIBC = (2, 35)  # that has the tunable
+_FIRST_GLIBC = (2, 35)  # the first with this tunable
 
 
 def start_again_with_huge_pages() -> None:
-    """Replace this process by itself with glibc's malloc asking for huge pages, where that is what they wait for.
+    """Restart this process so that glibc's malloc requests huge pages, if Linux grants them on request.
 
-    Nothing happens where Linux gives them unasked or never, where glibc is too old or another C library, and where
-    ``GLIBC_TUNABLES`` says something of them already, as it does the second time.
+    Does nothing if Linux grants them always or never, if the C library is not glibc 2.35 or newer, or if
+    ``GLIBC_TUNABLES`` mentions them already, as it does after the restart.
     """
     tunables = os.environ.get("GLIBC_TUNABLES", "")
     if _TUNABLE in tunables or not sys.executable or not _are_on_demand():

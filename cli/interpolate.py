@@ -16,8 +16,8 @@ CANDIDATES = 1000
 @click.command("interpolate", short_help="Draw walks between test images.")
 @run_argument
 @with_data_options
-@click.option("--pairs", type=click.IntRange(1, 100), default=10, show_default=True, help="How many walks.")
-@click.option("--steps", type=click.IntRange(2, 100), default=11, show_default=True, help="Images in a walk.")
+@click.option("--pairs", type=click.IntRange(1, 100), default=10, show_default=True, help="Number of walks.")
+@click.option("--steps", type=click.IntRange(2, 100), default=11, show_default=True, help="Images per walk.")
 @seed_option
 @picture_option("interpolation.png")
 def command(
@@ -30,7 +30,9 @@ def command(
     out: Path | None,
     overwrite: bool,
 ) -> None:
-    """Draw spherical walks between the posterior means of random pairs of test images with RUN.
+    """Draw spherical walks between the posterior means of random pairs of test images.
+
+    RUN is a run directory, a .keras file, an exported model, or a published model such as mnist-latent16.
 
     \b
     Examples:

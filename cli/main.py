@@ -1,6 +1,6 @@
-"""The command group, and how errors leave it: one line on stderr and an exit code.
+"""The command group. An error ends it with one line on stderr and an exit code.
 
-0 done, 1 failed at run time, 2 bad usage or input, 130 interrupted, 143 terminated.
+Exit codes: 0 done, 1 failed at run time, 2 bad usage or input, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ COMMANDS = (
 
 
 class _CommandGroup(click.Group):
-    """Imports a subcommand's module when it is needed; those import TensorFlow only when they run."""
+    """Imports the module of a subcommand when it is used. These modules import TensorFlow only when they run."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -49,7 +49,7 @@ class _CommandGroup(click.Group):
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As Click does; an unknown name is answered with the nearest one."""
+        """Resolve as Click does; the error for an unknown name suggests the nearest one."""
         name = args[0]
         if not name.startswith("-") and name not in COMMANDS:
             near = nearest(name, COMMANDS)
@@ -62,7 +62,7 @@ class _CommandGroup(click.Group):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="keras-vae", prog_name="keras-vae")
 def cli(debug: bool) -> None:
-    """Variational autoencoders for images: train, look, sample.
+    """Variational autoencoders for images: train, inspect, sample, export.
 
     \b
     Start with:
@@ -74,9 +74,9 @@ def cli(debug: bool) -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    # TensorFlow's own log lines are not for users of this command; its errors come as exceptions.
+    # TensorFlow's log lines are not for users of this command; its errors are exceptions.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # These models have Keras's TensorFlow trainer.
+    # Training uses Keras's TensorFlow trainer.
     os.environ["KERAS_BACKEND"] = "tensorflow"
     if "--debug" in sys.argv[1:]:
         sys.argv.remove("--debug")

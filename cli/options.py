@@ -1,4 +1,4 @@
-"""Options made from the run's description: one option a setting, with its help, type and bounds."""
+"""Options generated from `RunConfig`: one per setting, with its help, type and bounds."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from keras_vae.config import PRESETS, RunConfig
 from .grouped_help import grouped_option
 from .values import Choice, FilePath, Latent, Numbers, Size
 
-# Settings that data or preset decide.
+# Settings that the data or the preset decide.
 _HIDDEN = {"preset", "model__image_shape", "model__num_classes", "model__latent_shape"}
 _NAMES = {
     "model__latent_dim": "--latent|--latent-dim|--latent-shape",
     "discriminator__widths": "--discriminator-widths",
 }
-# Headings of options that belong to no section of the run's description.
+# Headings of options that belong to no section of `RunConfig`.
 START = "What to train"
 RUN = "Run"
 _ORDER = ("data", "model", "discriminator", "objective", "optimizer", RUN.lower())
-# Settings of the data that are about reading them, whatever is done with them then.
+# Settings that say how images are read, whatever is done with them.
 _READING = {
     f"data__{name}"
     for name in (
@@ -49,7 +49,7 @@ _READING = {
 
 
 def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add an option for every setting of `RunConfig`; those given arrive together in the argument ``changes``."""
+    """Add an option for each setting of `RunConfig`; those that are given are passed as the argument ``changes``."""
 
     def with_changes(given: dict[str, Any], **arguments: Any) -> Any:
         if (latent := given.pop("model__latent_dim", None)) is not None:
@@ -58,13 +58,13 @@ def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
             given |= {} if is_spatial else {"model__latent_dim": latent}
         return command(changes=given, **arguments)
 
-    # What is trained on comes first, as it is what people choose first; the run's own settings come last.
+    # The data come first, as people choose them first, and the settings of the run itself last.
     found = sorted(_settings().items(), key=lambda item: _ORDER.index(_section_of(item[0])))
     return _with_options(functools.update_wrapper(with_changes, command), dict(found))
 
 
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say how images are read; those given arrive in ``reading``, for `DataConfig.replace`."""
+    """Add the options that say how images are read; those given are passed as ``reading``, for `DataConfig.replace`."""
 
     def with_reading(given: dict[str, Any], **arguments: Any) -> Any:
         reading = {key.removeprefix("data__"): value for key, value in given.items()}
@@ -80,15 +80,15 @@ def _with_options(
     *,
     are_common: bool = False,
 ) -> Callable[..., Any]:
-    """Add an option for each of the settings; ``command`` gets those given first, then the other arguments.
+    """Add an option for each setting; ``command`` receives those that are given, then its other arguments.
 
-    Each is in the group of its section. ``are_common`` has ``--help`` show all of them, not only the common ones.
+    Each option is in the group of its section. With ``are_common`` the short help shows all of them.
     """
 
     @functools.wraps(command)
     def with_given(**arguments: Any) -> Any:
         values = {key: arguments.pop(key) for key in settings}
-        # An option that may be repeated, and was not given at all, is an empty tuple.
+        # A repeatable option that is not given is an empty tuple.
         return command({key: value for key, value in values.items() if value not in (None, ())}, **arguments)
 
     for key, (field, hint) in reversed(settings.items()):
@@ -117,7 +117,7 @@ def start_options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=FilePath(),
         group=START,
         is_common=False,
-        help="Run what a config.json describes; a run directory stands for its own.",
+        help="Run the description in this config.json, or in that of a run directory.",
     )(command)
     return grouped_option(
         "--preset",
@@ -136,10 +136,10 @@ def was_given(parameter: str) -> bool:
 run_argument = click.argument("run", type=FilePath())
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 batch_size_option = click.option(
-    "--batch-size", type=click.IntRange(min=1), help="Images at a time; by default 256, and fewer of large ones."
+    "--batch-size", type=click.IntRange(min=1), help="Images at a time.  [default: 256, fewer if they are large]"
 )
 seed_option = click.option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of what is drawn at random."
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the random draws."
 )
 
 
@@ -158,12 +158,14 @@ def picture_option(default: str) -> Callable[[Callable[..., Any]], Callable[...,
 
 def with_data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--dataset`` and ``--data-dir``."""
-    command = click.option("--data-dir", help="TFDS's data_dir (also the environment's TFDS_DATA_DIR).")(command)
-    return click.option("--dataset", help="Data set to use; by default the one that the run was trained on.")(command)
+    command = click.option("--data-dir", help="TFDS's data directory; by default the environment's TFDS_DATA_DIR.")(
+        command
+    )
+    return click.option("--dataset", help="Data set to use; by default the one that RUN was trained on.")(command)
 
 
 def _settings() -> dict[str, tuple[dataclasses.Field[Any], Any]]:
-    """``section__name`` → field and type of every setting that has an option."""
+    """``section__name`` → field and type of each setting that has an option."""
     found: dict[str, tuple[dataclasses.Field[Any], Any]] = {}
     hints = typing.get_type_hints(RunConfig)
     for field in dataclasses.fields(RunConfig):
@@ -181,7 +183,7 @@ def _section_of(key: str) -> str:
 
 
 def _sentence(field: dataclasses.Field[Any]) -> str:
-    """The field's help with its bounds, and its default unless that is said in words."""
+    """The help text with default and bounds; a default of None is described in the text itself."""
     text = f"{field.metadata['help'][0].upper()}{field.metadata['help'][1:]}."
     if field.name == "latent_dim":  # whose option takes latent_shape too
         text = "Size of the latent vector, or a spatial latent's channels, height and width, such as 4x7x7."
@@ -198,7 +200,7 @@ def _sentence(field: dataclasses.Field[Any]) -> str:
 def _range(bounds: Mapping[str, Any]) -> str:
     """The bounds, such as ``x >= 1`` or ``0 < x <= 1``; empty if there are none.
 
-    They have spaces because ``<x`` begins a tag in the HTML that the documentation makes of them.
+    Without the spaces, ``<x`` would begin a tag in the HTML of the documentation.
     """
     low = [(bounds[name], sign) for name, sign in (("minimum", "="), ("above", "")) if name in bounds]
     high = [f" <{sign} {bounds[name]}" for name, sign in (("maximum", "="), ("below", "")) if name in bounds]
@@ -209,7 +211,7 @@ def _range(bounds: Mapping[str, Any]) -> str:
 
 
 def _metavar(field: dataclasses.Field[Any], kind: Any) -> str | None:
-    """How the value is written; Click's own metavar is the type's name in capitals, and has no choices of a number."""
+    """The notation of the value, if Click's own (the type's name in capitals) does not show it."""
     if isinstance(kind, Numbers | Size | Latent):
         return kind.name
     return f"[{'|'.join(map(str, field.metadata['choices']))}]" if kind is int and "choices" in field.metadata else None

@@ -1,4 +1,4 @@
-"""Files that commands write: checked before any work, written beside their place, and renamed."""
+"""Output files: the place is checked before any work, and a file appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def check_output(path: Path, *, overwrite: bool, suffix: str | None = None) -> N
 
     Args:
         path: the value of ``--out``.
-        overwrite: whether a file that is there may be replaced.
-        suffix: the only ending that the file may have, such as ``.png``; None allows any.
+        overwrite: whether an existing file may be replaced.
+        suffix: the suffix that the file must have, such as ``.png``; None allows any.
 
     Raises:
-        InputError: when a file is there already, a folder is, the name ends otherwise, or the place cannot be written.
+        InputError: if a file exists already, the path is a folder, the suffix is wrong, or the place cannot be written.
     """
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name a file in it with --out")
@@ -40,10 +40,10 @@ def check_output(path: Path, *, overwrite: bool, suffix: str | None = None) -> N
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """A name beside ``path``, renamed to it when the block is done.
+    """A temporary name beside ``path``, renamed to it when the block ends.
 
     Raises:
-        InputError: when the place cannot be written.
+        InputError: if the place cannot be written.
     """
     try:
         with written_beside(path) as beside:
@@ -56,7 +56,7 @@ def write_picture(path: Path, picture: Picture) -> None:
     """Write a PNG and say so.
 
     Raises:
-        InputError: when the place cannot be written.
+        InputError: if the place cannot be written.
     """
     from keras_vae.visualize import write_png  # deferred: Matplotlib comes with it
 

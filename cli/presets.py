@@ -1,4 +1,4 @@
-"""``keras-vae presets``: the runs to start from."""
+"""``keras-vae presets``: the settings to start from."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .options import json_option
 from .runtime import start_tensorflow
 
 
-@click.command("presets", short_help="List the runs to start from.")
+@click.command("presets", short_help="List the settings to start from.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @json_option
 def command(names: tuple[str, ...], as_json: bool) -> None:
-    """List the presets: what each is for, its latent, parameters, and floating-point operations (FLOPs) an image.
+    """List the presets: purpose, latent size, parameters, and floating-point operations (FLOPs) per image.
 
-    With NAMEs it shows these with all of their settings. The models are built and counted.
+    With NAMEs, show all settings of these presets. The models are built to count their parameters and FLOPs.
 
     \b
     Examples:

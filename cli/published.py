@@ -1,4 +1,4 @@
-"""Published models by name, and the answer where RUN names no model."""
+"""Published models by name, and error messages for a RUN that is not a model."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from pathlib import Path
 from keras_vae.config import PUBLISHED, DataConfig, preset
 from keras_vae.errors import InputError, nearest
 
-# The runs that `train` makes unless it is told otherwise.
+# Where `train` puts runs by default.
 _RUNS = Path("runs")
 
 
 def published_name(run: Path) -> str | None:
-    """The published model that ``run`` names, or None. Anything that exists under that path comes first."""
+    """The published model that ``run`` names, or None. An existing file or folder of that name takes precedence."""
     name = os.fspath(run)
     return name if name in PUBLISHED and not os.path.lexists(run) else None
 
 
 def published_data(name: str) -> DataConfig:
-    """The data set that a published model was trained on, all of it; it is never replaced by the bundled sample."""
+    """The full data set that a published model was trained on; the bundled sample never replaces it."""
     return preset(name).data.replace(dataset="mnist")
 
 
 def own_run(name: str) -> Path | None:
-    """The user's own run of a published model's name, for which that could be meant."""
+    """The user's own run with the name of a published model, which the user may have meant."""
     run = _RUNS / name
     return run if run.is_dir() else None
 
 
 def no_model(run: Path) -> InputError:
-    """What to raise where there is nothing at ``run``: it names the published models and the nearest path or name."""
+    """The error if nothing exists at ``run``: it lists the published models and suggests the nearest path or name."""
     known = {*PUBLISHED, *_inside(run.parent), *_inside(_RUNS)}
     near = own_run(os.fspath(run)) or nearest(os.fspath(run), sorted(known))
     hint = f"; did you mean {near}?" if near else ""
@@ -41,7 +41,7 @@ def no_model(run: Path) -> InputError:
 
 
 def not_a_model(folder: Path) -> InputError:
-    """What to raise where ``folder`` is neither a run nor an exported model: it names one that lies in it."""
+    """The error if ``folder`` is neither a run nor an exported model: it suggests one inside of it."""
     inside = next((path for path in sorted(map(Path, _inside(folder))) if _holds_model(path)), None)
     hint = f"; did you mean {inside}?" if inside else ""
     return InputError(f"{folder}: is neither a run directory (it has no config.json) nor an exported model{hint}")
@@ -52,7 +52,7 @@ def _holds_model(path: Path) -> bool:
 
 
 def _inside(folder: Path) -> list[str]:
-    """The paths in a folder, as they would be typed; none where it cannot be read."""
+    """Candidates in a folder, as a user would type them; none if it cannot be read."""
     try:
         return [os.fspath(path) for path in folder.iterdir() if path.is_dir() or path.suffix == ".keras"]
     except OSError:

@@ -1,4 +1,4 @@
-"""``keras-vae reconstruct``: images through the posterior mean and back, as a picture, or by a batch job as images."""
+"""``keras-vae reconstruct``: images through the posterior mean and back, as a picture or, in a batch job, as images."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from keras_vae.beam import JobOptions
 
 
-@click.command("reconstruct", cls=BatchCommand, short_help="Draw your images over their reconstructions.")
+@click.command("reconstruct", cls=BatchCommand, short_help="Draw your images and their reconstructions.")
 @run_argument
 @click.argument("images", nargs=-1, required=True)
 @click.option("--label", help="Name or number of the images' class, which a conditional model needs.")
 @click.option(
     "--out",
     show_default="reconstructions.png, or with --beam reconstructions",
-    help="PNG file to write; with --beam the folder of the shards.",
+    help="PNG file to write; with --beam, the folder of the shards.",
 )
 @overwrite_option
 @batch_options
@@ -41,12 +41,11 @@ def command(
     beam: bool,
     runner: str,
 ) -> None:
-    """Reconstruct image files with RUN (a run directory, a .keras file or an exported model) and draw them under
-    the originals.
+    """Reconstruct image files and draw the reconstructions under the originals.
 
-    Images of another size are made to fit as those of the training were. With --beam, IMAGES is tfrecord:DIR,
-    tfrecord:PATTERN or images:PATTERN, RUN an exported model, and the reconstructions become TFRecord shards, which
-    appear whole or not at all.
+    RUN is a run directory, a .keras file, an exported model, or a published model such as mnist-latent16. Images of
+    other sizes are fitted as in training. With --beam, IMAGES is tfrecord:DIR, tfrecord:PATTERN or images:PATTERN, and
+    RUN is an exported model. The reconstructions are written to TFRecord shards, which appear complete or not at all.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Starting TensorFlow quietly, and opening what a command was given."""
+"""Start TensorFlow quietly, and open the models, data sets and images that a command is given."""
 
 from __future__ import annotations
 
@@ -28,15 +28,14 @@ if TYPE_CHECKING:
 def start_tensorflow() -> None:
     """Import TensorFlow without the lines that it logs while it loads, which no setting silences.
 
-    On CPU its graph rewriting is turned off: it takes about 4 s of the time to the first step, and the step was
-    measured no faster with it.
+    On CPU this turns off graph rewriting, which adds about 4 s to the first step and did not speed up measured steps.
     """
     with stderr_held_back():
-        # Deferred: it takes seconds, and help needs none of it.
+        # Deferred: the import takes seconds, and help does not need it.
         import keras  # noqa: F401
         import tensorflow as tf
 
-        # Its warnings are for programmers, such as that several models were traced in one process.
+        # Warnings are for programmers, for example that several models were traced in one process.
         tf.get_logger().setLevel("ERROR")
         if not tf.config.list_physical_devices("GPU"):
             tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
@@ -44,9 +43,9 @@ def start_tensorflow() -> None:
 
 @contextmanager
 def stderr_held_back() -> Iterator[Callable[[str], None]]:
-    """Keep what libraries write to the file descriptor of stderr; show it only where the block fails unforeseen.
+    """Hold back everything that libraries write to stderr; show it only if the block fails unexpectedly.
 
-    Yields a function that says a line there all the same.
+    Yields a function that prints a line to stderr all the same.
     """
     sys.stderr.flush()
     saved = os.dup(2)
@@ -55,7 +54,7 @@ def stderr_held_back() -> Iterator[Callable[[str], None]]:
         try:
             yield lambda line: _write_line(saved, line)
         except (InputError, ExportError, BatchJobError, KeyboardInterrupt):
-            raise  # the message says it all
+            raise  # the message is enough
         except BaseException:
             held.seek(0)
             os.write(saved, held.read())
@@ -76,7 +75,7 @@ def open_model(path: Path) -> tuple[VAE, DataConfig | None]:
     trained on, None where that is not known.
 
     Raises:
-        InputError: when there is none, or it cannot be loaded.
+        InputError: if there is no model, or it cannot be loaded.
     """
     version = exported_version(path)
     if version:
@@ -111,7 +110,7 @@ def _open_published(name: str) -> tuple[VAE, DataConfig]:
 
 
 def exported_version(path: Path) -> Path | None:
-    """The exported version that ``path`` is, or else the newest one in it; None where there is none."""
+    """The exported version at ``path``, or the newest one in that folder; None if there is none."""
     if not path.is_dir() or RunDirectory(path).is_run():
         return None
     if (path / "saved_model.pb").exists():
@@ -128,21 +127,21 @@ def _open_exported(folder: Path) -> tuple[VAE, DataConfig | None]:
         exported = load_exported(folder)
     data = exported.manifest.data or {}
     name, source = data.get("name"), data.get("source")
-    # As it is written after --dataset. What lay in a folder has no more than the folder's name; it is not guessed at.
+    # In the notation of --dataset. For a folder only its name is recorded, so its path is not guessed.
     dataset = "sample" if source == "sample" else str(name) if source == "tfds" else f"{source}:{name}"
-    # It has all the names of a VAE that commands use.
+    # ExportedVAE has every attribute of a VAE that commands use.
     return cast("VAE", exported), DataConfig(dataset=dataset) if name and source else None
 
 
 def open_dataset(
     run: Path, config: DataConfig | None, dataset: str | None, data_dir: str | None, vae: VAE
 ) -> ImageDataset:
-    """The data set that was asked for, or else the one that the run was trained on; its images fit the model.
+    """The data set ``dataset``, or by default the one that the run was trained on; its images fit the model.
 
     Classes have the numbers that they had in the training of ``run``.
 
     Raises:
-        InputError: when it is not to be had, its images have another shape, or a conditional model has other classes.
+        InputError: if it is not available, its images have another shape, or a conditional model has other classes.
     """
     from keras_vae.data import load_dataset
     from keras_vae.data.recorded import numbered_as_recorded
@@ -168,17 +167,17 @@ def open_dataset(
 
 
 def framed_as(config: DataConfig, shape: tuple[int, int, int]) -> DataConfig:
-    """The same data, image files made into that shape where nothing else is said."""
+    """The same data; image files get that shape unless the config sets another."""
     if not config.dataset.startswith("folder:"):
         return config
     return config.replace(image_size=config.image_size or shape[:2], channels=config.channels or shape[2])
 
 
 def read_image(path: Path, shape: tuple[int, int, int], config: DataConfig | None) -> np.ndarray:
-    """An image file as float32 in [0, 1] of ``shape`` (H, W, C), made to fit as the training images were.
+    """An image file as float32 in [0, 1] of ``shape`` (H, W, C), fitted as the training images were.
 
     Raises:
-        InputError: when it cannot be read.
+        InputError: if it cannot be read.
     """
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name the image files in it, such as {path}/*.png")
@@ -192,7 +191,7 @@ def read_image(path: Path, shape: tuple[int, int, int], config: DataConfig | Non
 
 
 def recorded_data(path: Path) -> dict[str, Any]:
-    """What a run directory or an exported version recorded of its training data; empty where nothing was."""
+    """The training data that a run directory or an exported version recorded; empty if there is no record."""
     version = exported_version(path)
     if version:
         data = read_manifest(version).data
@@ -203,7 +202,7 @@ def recorded_data(path: Path) -> dict[str, Any]:
 
 
 def class_names_of(path: Path, vae: VAE) -> tuple[str, ...] | None:
-    """The names of a conditional model's classes, where they were recorded."""
+    """The class names of a conditional model, if they were recorded."""
     from keras_vae.data.class_names import recorded_names
 
     names = recorded_names(recorded_data(path))
@@ -211,10 +210,10 @@ def class_names_of(path: Path, vae: VAE) -> tuple[str, ...] | None:
 
 
 def find_label(vae: VAE, run: Path, label: str | None) -> int | None:
-    """The number of the class that was asked for by name or number; None where none was.
+    """The number of the class ``label``, a name or a number; None if it is None.
 
     Raises:
-        InputError: when the model has no classes, or not this one.
+        InputError: if the model has no classes, or not this one.
     """
     if label is None:
         return None
@@ -229,5 +228,5 @@ def find_label(vae: VAE, run: Path, label: str | None) -> int | None:
 
 
 def say(line: str) -> None:
-    """A line for the person, beside the output."""
+    """Print a line for the user, separate from the output."""
     print(line, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""``keras-vae sample``: new images from the prior, or from a mixture fitted to the latents of the training images."""
+"""``keras-vae sample``: new images from the prior, or from a mixture fitted to the training images' latents."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ COMPONENTS = 10
 
 @click.command("sample", short_help="Draw new images.")
 @run_argument
-@click.option("--count", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many images.")
+@click.option("--count", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Number of images.")
 @click.option(
     "--sampler",
     type=Choice(("prior", "gmm")),
     default="prior",
     show_default=True,
-    help="Where z is drawn from: N(0, I), or a Gaussian mixture fitted to the training images' latents.",
+    help="Distribution of z: the prior, or a Gaussian mixture fitted to the training images' latents.",
 )
-@click.option("--label", help="Name or number of the class, for a conditional model; a row for each without it.")
+@click.option("--label", help="Class of a conditional model, by name or number; by default each class gets a row.")
 @click.option("--components", type=click.IntRange(min=1), help=f"Components of the mixture.  [default: {COMPONENTS}]")
 @with_data_options
 @seed_option
@@ -43,14 +43,15 @@ def command(
     out: Path | None,
     overwrite: bool,
 ) -> None:
-    """Decode draws of the prior with RUN (a run directory, a .keras file or an exported model) into one picture.
+    """Decode draws of the prior into one picture.
 
-    With --sampler gmm they are draws of a Gaussian mixture, which is fitted to one draw of each training image's
-    posterior.
+    RUN is a run directory, a .keras file, an exported model, or a published model such as mnist-latent16. With
+    --sampler gmm, z comes from a Gaussian mixture that is fitted to one posterior draw of each training image.
 
     \b
     Examples:
       keras-vae sample runs/mnist-latent2
+      keras-vae sample mnist-latent16 --out published.png
       keras-vae sample runs/mnist-latent2 --count 400 --seed 7 --out digits.png
       keras-vae sample runs/mnist-latent2 --sampler gmm --components 20
       keras-vae sample runs/conditional --label 7
@@ -59,7 +60,7 @@ def command(
     fitting = {"--components": components, "--dataset": dataset, "--data-dir": data_dir}
     given = [name for name, value in fitting.items() if value is not None]
     if sampler == "prior" and given:
-        raise InputError(f"{' and '.join(given)}: the prior is fitted to nothing; choose --sampler gmm")
+        raise InputError(f"{' and '.join(given)}: the prior is not fitted; choose --sampler gmm")
     out = out or Path("samples.png" if sampler == "prior" else "samples_gmm.png")
     check_output(out, overwrite=overwrite, suffix=".png")
     vae, config = open_model(run)

@@ -19,15 +19,19 @@ from .values import FilePath
 @click.argument("dataset")
 @click.argument("out", type=FilePath())
 @click.option(
-    "--shard-size", type=click.IntRange(min=1), default=10_000, show_default=True, help="Images in a file, at most."
+    "--shard-size",
+    type=click.IntRange(min=1),
+    default=10_000,
+    show_default=True,
+    help="Largest number of images per file.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a data set that this command wrote to OUT.")
 @reading_options
 def command(dataset: str, out: Path, shard_size: int, overwrite: bool, reading: dict[str, Any]) -> None:
     """Write DATASET into the folder OUT as gzipped TFRecord files of tf.Example.
 
-    Each record has image/encoded, a PNG, and label, an int64, if there are labels. TFX's ImportExampleGen takes OUT
-    with the splits train/* and test/*; dataset.json there has counts, classes and SHA-256.
+    Each record has image/encoded, a PNG, and label, an int64, if there are labels. TFX's ImportExampleGen reads OUT
+    with the splits train/* and test/*. OUT/dataset.json has counts, classes and SHA-256.
 
     \b
     Examples:

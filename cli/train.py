@@ -22,7 +22,7 @@ from .values import Choice, FilePath, Interval, StepWindow
 @click.command("train", cls=GroupedCommand, short_help="Train a VAE into a run directory.")
 @start_options
 @setting_options
-@grouped_option("--run-dir", type=FilePath(), group=RUN, help="Where to write.  [default: runs/PRESET-latentN]")
+@grouped_option("--run-dir", type=FilePath(), group=RUN, help="Folder of the run.  [default: runs/PRESET-latentN]")
 @grouped_option("--resume", is_flag=True, group=RUN, help="Go on with the run in --run-dir; --epochs trains it longer.")
 @grouped_option("--overwrite", is_flag=True, group=RUN, help="Delete the run in --run-dir and start again.")
 @grouped_option(

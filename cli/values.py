@@ -1,4 +1,4 @@
-"""Values of options: what is typed, and what it becomes."""
+"""Types of option values."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from keras_vae.errors import InputError, nearest
 from keras_vae.training.checkpoint_interval import CheckpointInterval
 
 
-class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of Click alone
-    """Whole numbers joined by commas: ``32,64``."""
+class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic only in newer releases of Click
+    """Integers separated by commas: ``32,64``."""
 
     name = "N,N,..."
 
@@ -23,11 +23,11 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in newer re
         try:
             return tuple(int(item) for item in value.split(","))
         except ValueError:
-            self.fail(f"{value!r:.60} is not whole numbers joined by commas", param, context)
+            self.fail(f"{value!r:.60} is not a list of whole numbers separated by commas", param, context)
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]  # as above
-    """Height and width in pixels: ``64``, which is both, or ``48x64``."""
+    """Height and width in pixels: ``48x64``, or ``64`` for both."""
 
     name = "H[xW]"
 
@@ -38,11 +38,11 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # as above
         try:
             return int(height), int(width or height)
         except ValueError:
-            self.fail(f"{value!r:.60} is no size H or HxW in pixels", param, context)
+            self.fail(f"{value!r:.60} is not a size H or HxW in pixels", param, context)
 
 
 class Latent(click.ParamType):  # type: ignore[type-arg]  # as above
-    """The size of a vector, ``16``, or channels, height and width of a spatial latent, ``4x7x7``: then (h, w, c)."""
+    """A vector's size, ``16``, or a spatial latent's channels, height and width, ``4x7x7``, which becomes (7, 7, 4)."""
 
     name = "N|CxHxW"
 
@@ -55,12 +55,12 @@ class Latent(click.ParamType):  # type: ignore[type-arg]  # as above
                 return sizes[0]
             channels, height, width = sizes
         except ValueError:
-            self.fail(f"{value!r:.60} is no latent such as 16, or 4x7x7 for 4 channels of 7×7", param, context)
+            self.fail(f"{value!r:.60} is not a latent size such as 16, or 4x7x7 for 4 channels of 7×7", param, context)
         return height, width, channels
 
 
 class Choice(click.Choice):  # type: ignore[type-arg]  # as above
-    """One of several words; another is answered with the nearest of them."""
+    """One of several words; the error for another word suggests the nearest one."""
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
         try:
@@ -71,7 +71,7 @@ class Choice(click.Choice):  # type: ignore[type-arg]  # as above
 
 
 class FilePath(click.ParamType):  # type: ignore[type-arg]  # as above
-    """A path, whether or not there is something; refused where that cannot even be looked up."""
+    """A path that may or may not exist; refused if it cannot be looked up."""
 
     name = "path"
 
@@ -81,13 +81,13 @@ class FilePath(click.ParamType):  # type: ignore[type-arg]  # as above
             path.stat()
         except (FileNotFoundError, NotADirectoryError):
             pass
-        except OSError as error:  # the name is too long, a folder may not be searched
+        except OSError as error:  # the name is too long, or a folder may not be searched
             self.fail(f"{os.fspath(path)[:100]}: {error.strerror}", param, context)
         return path
 
 
 class Interval(click.ParamType):  # type: ignore[type-arg]  # as above
-    """Epochs, ``5``, or minutes, ``30min``, between checkpoints."""
+    """Epochs between checkpoints, ``5``, or minutes, ``30min``."""
 
     name = "interval"
 

@@ -1,4 +1,4 @@
-"""``keras-vae verify``: whether exported versions are as they were published."""
+"""``keras-vae verify``: check that exported versions are unchanged."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .values import FilePath
 @click.argument("path", type=FilePath())
 @json_option
 def command(path: Path, as_json: bool) -> None:
-    """Check PATH, an exported version or a model's folder with all its versions, against the SHA-256 in manifest.json.
+    """Check PATH, an exported version or a model's folder with all versions, against the SHA-256 in manifest.json.
 
-    A file that is missing, was changed or was added makes it fail, with exit code 2. The manifest is not signed: this
-    finds damage, not a forger.
+    Missing, changed and added files are errors, with exit code 2. The manifest is not signed, so this finds damage
+    but not forgery.
 
     \b
     Examples:
@@ -40,7 +40,7 @@ def command(path: Path, as_json: bool) -> None:
         click.echo(json.dumps({"versions": versions}, indent=2))
     else:
         for folder in (folder for folder, problem in problems.items() if problem is None):
-            click.echo(f"{folder}: as it was published")
+            click.echo(f"{folder}: unchanged since the export")
     found = [problem for problem in problems.values() if problem]
     if found:
         others = f" (and {len(found) - 1} more of {len(folders)} versions)" if len(found) > 1 else ""

@@ -33,7 +33,7 @@ def check_folder(path: Path, *, overwrite: bool = True) -> None:
     """Check, changing nothing, that a comparison can be written to ``path``.
 
     Raises:
-        InputError: when a comparison is there and ``overwrite`` is False, something else is there, or the place cannot
+        InputError: if a comparison is there and ``overwrite`` is False, something else is there, or the place cannot
             be written.
     """
     target = _real(path)

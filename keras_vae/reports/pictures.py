@@ -46,7 +46,7 @@ def write_stills(folder: Path, runs: Sequence[Run]) -> dict[str, list[PictureFil
     """Write each PNG of `STILLS` that a run has, side by side; returns where each run's own is, None where it has none.
 
     Raises:
-        InputError: when a run's picture is damaged or too large.
+        InputError: if a run's picture is damaged or too large.
         OSError: when the folder cannot be written.
     """
     return {name: _write_still(folder / f"{name}.png", file, runs) for name, file in STILLS.items()}

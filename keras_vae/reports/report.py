@@ -41,7 +41,7 @@ def write_comparison(folder: Path, runs: Sequence[Run]) -> Comparison:
     """Write table, pictures, figures and report of the runs into ``folder``, whole or not at all.
 
     Raises:
-        InputError: when something else is there, the place cannot be written, or a run's picture is damaged.
+        InputError: if something else is there, the place cannot be written, or a run's picture is damaged.
     """
     comparison = compare(runs)
     with replaced_whole(folder) as new:

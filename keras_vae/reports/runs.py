@@ -84,7 +84,7 @@ def check_runs(paths: Sequence[Path]) -> None:
     """Check, reading little, that runs can be compared: each is a finished run, and none is given twice.
 
     Raises:
-        InputError: when there is no run, one is none, is not finished, or is given twice.
+        InputError: if there is no run, one is none, is not finished, or is given twice.
     """
     if not paths:
         raise InputError("nothing to compare: name at least one run directory")

@@ -1,4 +1,4 @@
-"""What doctor finds amiss, and what it says to do."""
+"""What doctor finds missing, and what it says to do."""
 
 import json
 import types

@@ -163,10 +163,10 @@ def test_what_cannot_start_leaves_the_experiment_that_was_there(done, monkeypatc
     [
         (("--latents", "2,2"), "latents must differ"),
         (("--latents", "0"), "latent-dim must be at least 1, got 0"),
-        (("--latent", "2"), "--latents names the latent sizes"),
+        (("--latent", "2"), "an experiment has --latents in place of --latent"),
         (("--resume",), "--resume needs --run-dir"),
         (("--resume", "--overwrite"), "exclude each other"),
-        (("--resume", "--run-dir", "nowhere"), "no experiment"),
+        (("--resume", "--run-dir", "nowhere"), "not an experiment"),
         (("--resume", "--run-dir", "nowhere", "--epochs", "3"), "takes no other settings"),
     ],
 )
@@ -181,13 +181,13 @@ def test_bad_options_are_refused_before_anything_is_written(arguments, message, 
 @pytest.mark.parametrize("text", ["{", "[]", '{"latents": [2]}', '{"latents": 2, "config": {}}'])
 def test_a_damaged_description_is_refused(text, done, tmp_path):
     (tmp_path / "experiment.json").write_text(text)
-    with pytest.raises(InputError, match=r"experiment\.json: is no description"):
+    with pytest.raises(InputError, match=r"experiment\.json: is not the description"):
         run_experiment("--resume", "--run-dir", tmp_path)
 
 
 def test_a_folder_that_is_no_experiment_is_not_taken(done, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(InputError, match="exists and is no experiment"):
+    with pytest.raises(InputError, match="exists and is not an experiment"):
         run_experiment("--latents", "2", "--run-dir", tmp_path, "--overwrite")
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 

@@ -102,7 +102,7 @@ def test_a_number_with_choices_shows_them():
 
 
 def test_options_of_batch_jobs_are_in_a_group_of_their_own():
-    jobs = output_of("encode", "--help").partition("Batch jobs:")[2]
+    jobs = output_of("encode", "--help").partition("Batch jobs, with --beam:")[2]
     assert "--runner" in jobs
     assert "--data-dir" not in jobs
 

@@ -53,7 +53,7 @@ def test_export_says_what_it_does_and_nothing_else(exported):
 
 def test_verify_names_the_version_that_was_changed(exported, tmp_path):
     _, version = exported
-    assert "7: as it was published" in CliRunner().invoke(verify, [str(version.parent)]).stdout
+    assert "7: unchanged since the export" in CliRunner().invoke(verify, [str(version.parent)]).stdout
     root = shutil.copytree(version.parent, tmp_path / "digits")
     shutil.copytree(version, root / "8")
     (root / "8" / "saved_model.pb").write_bytes(b"")
