@@ -1,4 +1,4 @@
-"""What the tests of batch jobs share."""
+"""Fixtures for the tests of batch jobs."""
 
 import pytest
 from jobs import CLASSES, make_dataset, publish
@@ -8,7 +8,7 @@ from keras_vae.data import write_tfrecords
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory):
-    """Folder of a published model; tests leave it as it is."""
+    """Folder of a published model; tests do not change it."""
     return publish(tmp_path_factory.mktemp("noise") / "7")
 
 
@@ -24,7 +24,7 @@ def dataset():
 
 @pytest.fixture(scope="session")
 def records(dataset, tmp_path_factory):
-    """Folder of that data set's TFRecords: of the test split three files; tests leave it as it is."""
+    """Folder of the data set's TFRecords, with three files for the test split; tests do not change it."""
     folder = tmp_path_factory.mktemp("data") / "noise"
     write_tfrecords(dataset, folder, shard_size=15)
     return folder

@@ -1,4 +1,4 @@
-"""A small published model, images for it, and jobs over them."""
+"""A small published model, images, and options of jobs."""
 
 import json
 import struct
@@ -14,13 +14,13 @@ from keras_vae.export.manifest import Manifest, write_manifest
 from keras_vae.export.signatures import write_saved_model
 from keras_vae.models import VAE
 
-# Large enough for the three taps of VGG16, not square.
+# Large enough for three taps of VGG16, and not square.
 SHAPE = (12, 14, 1)
 CLASSES = 3
 
 
 def publish(folder, **options):
-    """A version of a new model, as `keras-vae export` would leave it without TFLite."""
+    """Publish a new model, as `keras-vae export` would without TFLite."""
     keras.utils.set_random_seed(0)
     vae = VAE(SHAPE, latent_dim=2, widths=(8,), groups=4, context_tokens=2, **options)
     write_saved_model(vae, folder)
@@ -56,7 +56,7 @@ def make_dataset(train=23, test=40):
 
 
 def options_for(model, dataset, out, **changes):
-    """A job of seven images at a time, so that no batch ends with a file."""
+    """A job with seven images per batch, so that no batch ends with a file."""
     return JobOptions(**{"model": model, "dataset": str(dataset), "out": str(out), "batch_size": 7, **changes})
 
 
@@ -74,7 +74,7 @@ def summary_of(folder):
 
 
 def png_that_announces(width, height):
-    """A PNG of that size with next to no data."""
+    """A PNG of the given size with almost no data."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

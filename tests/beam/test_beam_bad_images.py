@@ -1,4 +1,4 @@
-"""Images that cannot be read: counted, named, left out while they are few."""
+"""Unreadable images are counted, named, and left out if they are few."""
 
 import gzip
 
@@ -49,7 +49,7 @@ def test_a_bad_record_is_left_out_and_its_neighbours_are_not(record, reason):
     assert list(faults) == [1]
     assert reason in faults[1]
     assert labels[[0, 2]].tolist() == [1, 2]
-    # A JPEG of one grey is within a level of it.
+    # A JPEG of a single grey value is accurate to one level.
     np.testing.assert_allclose(images, np.stack([GREY, GREY]), atol=1)
 
 

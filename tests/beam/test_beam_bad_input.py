@@ -1,4 +1,4 @@
-"""Jobs that cannot start: one line that says what is wrong, and nothing is left."""
+"""Jobs that cannot start give one line that says what is wrong, and leave nothing behind."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""What jobs write, against the model called directly, and how often."""
+"""Jobs write what the model gives when it is called directly, and nothing twice."""
 
 import io
 import os
@@ -18,12 +18,12 @@ from keras_vae.data.image_file import read_image
 from keras_vae.export.loading import load_exported
 from keras_vae.training.evaluation import evaluation_report
 
-# Float32 of other batches: sums in another order.
+# Float32 tolerance: other batches sum in another order.
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
 
 def names_of(records):
-    """The test split's images by file and number of record."""
+    """The test split's images, by file and record number."""
     sizes = [13, 13, 14]
     files = [records / "test" / f"test-{index:05}-of-00003.tfrecord.gz" for index in range(3)]
     return [f"{file}:{row}" for file, size in zip(files, sizes, strict=True) for row in range(size)]

@@ -1,4 +1,4 @@
-"""What is made of the documents' shell blocks where they are executed."""
+"""How the documents' shell blocks are executed: what is left out, shared or reduced."""
 
 import shlex
 import sys
@@ -6,13 +6,13 @@ from pathlib import Path
 
 from documents import DOCUMENTS, commands
 
-# What begins so is not executed, and why.
+# Commands with these beginnings are not executed, for these reasons.
 NOT_EXECUTED = {
     "pip install": "installs from a package index; .ci/run does it in an environment of its own",
     "git clone": "needs the address of the repository",
     "cd keras-vae": "follows it",
     "mkdocs serve": "serves until it is stopped; .ci/run builds the documentation",
-    "pytest": "is what executes the documents",
+    "pytest": "executes the documents itself",
     "KERAS_BACKEND=jax pytest": "is another run of the tests, which .ci/run makes",
     "GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python benchmarks/": "takes minutes, and PyTorch",
     "python benchmarks/": "takes minutes, and PyTorch",
@@ -28,14 +28,14 @@ NOT_EXECUTED = {
     "keras-vae encode /shared/": "needs a Flink cluster, and a disk that it shares",
     "keras-vae encode /opt/": "needs a project on Google Cloud",
 }
-# What several documents start from: executed once, in this order, in a folder that each of them gets a copy of.
+# Commands that several documents start from. They run once, in this order; each document gets a copy of the folder.
 SHARED = (
     "keras-vae train --latent 2",
     "keras-vae export runs/mnist-latent2",
     "keras-vae experiment --latents 2,4,16",
     "keras-vae train --dataset folder:photos --preset faces64 --latent 128",
 )
-# What is appended to a command, so that it takes seconds: the last of an option's values is the one that counts.
+# Options appended to a command so that it takes seconds. The last value of an option counts.
 _SMALL_MODEL = (
     *("--epochs", "1", "--batch-size", "60", "--widths", "8,8", "--groups", "4", "--mapping-layers", "0"),
     *("--attention-resolution", "0", "--no-generative-skips", "--adversarial-weight", "0", "--perceptual-weight", "0"),
@@ -49,7 +49,7 @@ REDUCED = {
 
 
 def documents_to_execute():
-    """The documents that have a command to execute."""
+    """The documents with commands to execute."""
     return [path for path in DOCUMENTS if commands_to_execute(path)]
 
 
@@ -61,7 +61,7 @@ def commands_to_execute(path):
 
 
 def write_reduced_command(folder):
-    """A ``keras-vae`` that runs the installed one with `REDUCED`; what is resumed and batch jobs take no settings."""
+    """A ``keras-vae`` that adds `REDUCED` to the installed command, except to resumed runs and batch jobs."""
     cases = "\n".join(f'  {name}) set -- "$@" {shlex.join(options)} ;;' for name, options in REDUCED.items())
     command = folder / "keras-vae"
     installed = Path(sys.executable).with_name("keras-vae")

@@ -1,4 +1,4 @@
-"""The notebook runs, and what is published of its last run is fit to be seen."""
+"""The notebook runs, and its committed outputs are complete, small and clean."""
 
 import base64
 import importlib.util

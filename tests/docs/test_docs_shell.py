@@ -1,4 +1,4 @@
-"""Shell commands in the documents are executed, one after another as they stand there, at a reduced size."""
+"""Shell commands in the documents are executed in their order, at a reduced size."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from documents import DOCUMENTS, ROOT, blocks, commands, languages
 from PIL import Image
 
 ALL_COMMANDS = [command for path in DOCUMENTS for command in commands(path)]
-# Blocks that are no code of ours to execute, and why.
+# Languages that are not executed, for these reasons.
 NOT_CODE = {
     "text": "file lists, formulas and output",
     "cpp": "needs TensorFlow's C++ library, or LiteRT's",
@@ -25,7 +25,7 @@ NOT_CODE = {
 
 
 def store_digits(data_dir, name, shape):
-    """A prepared TFDS data set of that name with a few of the bundled digits."""
+    """Write a prepared TFDS data set with a few of the bundled digits."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
@@ -59,7 +59,7 @@ def write_photos(folder, count):
 
 @pytest.fixture(scope="module")
 def execute(tmp_path_factory):
-    """``execute(commands, folder)``: with small models, of the few images that TFDS has there."""
+    """``execute(commands, folder)`` runs commands with small models on the few images that TFDS has there."""
     data_dir, programs = tmp_path_factory.mktemp("tensorflow_datasets"), tmp_path_factory.mktemp("programs")
     store_digits(data_dir, "mnist", (28, 28, 1))
     store_digits(data_dir, "fashion_mnist", (28, 28, 1))

@@ -1,4 +1,4 @@
-"""Models exported once for the tests of the room."""
+"""Models that are exported once for all tests of exports."""
 
 import pytest
 import tensorflow as tf
@@ -10,19 +10,19 @@ from keras_vae.export.warmup import write_warmup_requests
 
 @pytest.fixture(scope="session")
 def exported_vae():
-    """The model of `saved_model`; tests leave it as it is."""
+    """The model of `saved_model`; tests do not change it."""
     return make_vae()
 
 
 @pytest.fixture(scope="session")
 def conditional_vae():
-    """The model of `conditional_signatures`; tests leave it as it is."""
+    """The model of `conditional_signatures`; tests do not change it."""
     return make_vae(num_classes=CLASSES)
 
 
 @pytest.fixture(scope="session")
 def saved_model(exported_vae, tmp_path_factory):
-    """Folder of a SavedModel with its warm-up requests; tests leave it as it is."""
+    """Folder of a SavedModel with its warm-up requests; tests do not change it."""
     folder = tmp_path_factory.mktemp("saved_model")
     write_saved_model(exported_vae, folder)
     write_warmup_requests(folder, exported_vae, model_name="digits", version=7, images=make_images(3))

@@ -1,4 +1,4 @@
-"""Small models, images for them, and what Keras makes of them: what the exported files are compared with."""
+"""Small models, images, and Keras's outputs, with which exported files are compared."""
 
 import re
 
@@ -47,7 +47,7 @@ def make_latents(count=5):
 
 
 def reconstruction_in(vae, images, labels=None):
-    """What ``serving_default`` should give, by name, as tensors."""
+    """The expected outputs of ``serving_default``, by name, as tensors."""
     mean, log_var = vae.encode(images, labels)
     return {"reconstruction": vae.decode(mean, labels), "mean": mean, "log_var": log_var}
 
@@ -58,7 +58,7 @@ def reconstruction_of(vae, images, labels=None):
 
 
 def make_example(encoded, label=None):
-    """A serialised tf.Example of an encoded image, and its label."""
+    """A serialised tf.Example with an encoded image and its label."""
     feature = {"image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded]))}
     if label is not None:
         feature["label"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[int(label)]))
@@ -71,14 +71,14 @@ def png(image):
 
 
 def assert_answers(found, expected, tolerance=1e-5):
-    """The same names, and values within float32 rounding of a few layers."""
+    """Check for the same names, and for values that agree up to the float32 rounding of a few layers."""
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_allclose(np.asarray(found[name]), value, rtol=0, atol=tolerance, err_msg=name)
 
 
 def assert_parsing_and_decoding_wait_for_their_checks(version):
-    """In a SavedModel's graph, which on a quiet machine checks first even if nothing says so."""
+    """Check the graph itself, since an idle machine may run the check first without any dependency."""
     file = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
     parsers, decoders = [], []
     for function in file.meta_graphs[0].graph_def.library.function:
@@ -96,7 +96,7 @@ def assert_parsing_and_decoding_wait_for_their_checks(version):
 
 
 def ancestors(node, nodes):
-    """The nodes of a function that run before one of them does."""
+    """The nodes of a function that must run before a given node."""
     found, following = set(), [node]
     while following:
         names = {name.removeprefix("^").split(":")[0] for name in following.pop().input}

@@ -1,4 +1,4 @@
-"""Kills publishers at seeded random moments and checks after each kill what is left; prints what it saw as JSON.
+"""Kill publishers at seeded random moments, check the folder after each kill, and print the results as JSON.
 
 A program of its own: it forks, which a process with TensorFlow's threads must not.
 """
@@ -24,7 +24,7 @@ def write(folder, version):
 
 
 def run_publisher(root, before):
-    """Publish a version in a process of its own that calls ``before`` first; returns its exit status."""
+    """Publish a version in a separate process that calls ``before`` first; returns its exit status."""
     child = os.fork()
     if child == 0:
         before()
@@ -34,7 +34,7 @@ def run_publisher(root, before):
 
 
 def die_at_line(number):
-    """Kill this process when it comes to the ``number``-th line of Python from here."""
+    """Kill this process at the ``number``-th line of Python from here."""
     left = number
 
     def trace(frame, event, argument):
@@ -48,7 +48,7 @@ def die_at_line(number):
 
 
 def count_lines(root):
-    """How many lines of Python a publication runs through."""
+    """How many lines of Python a publication executes."""
     lines = 0
 
     def trace(frame, event, argument):
@@ -63,7 +63,7 @@ def count_lines(root):
 
 
 def what_is_left(root):
-    """Whether there is anything unfinished, and how many versions; every one of them is checked."""
+    """Whether anything is unfinished, and the number of versions, after checking each."""
     versions = list_versions(root)
     for version in versions:
         assert check_manifest(root / str(version)).version == version
@@ -79,7 +79,7 @@ def main(root, kills):
     unfinished, done = 0, {"killed": 0, "alive": 0}
     for index in range(kills):
         if index % 2:  # between two lines of Python
-            # Every other one of these about the renaming, which comes last.
+            # Half of these near the renaming, which comes last.
             line = moments.randrange(1 if index % 4 == 1 else int(0.97 * lines), lines)
             child = run_publisher(root, lambda line=line: die_at_line(line))
         else:  # anywhere, also within a system call

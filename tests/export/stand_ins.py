@@ -43,7 +43,7 @@ EVALUATION = {
 
 
 def make_manifest(**changes):
-    """A manifest as it is before the files are known."""
+    """A manifest without its list of files."""
     fields = {
         "name": "digits",
         "version": 1,
@@ -75,7 +75,7 @@ def make_manifest(**changes):
 
 
 def write_files(folder, count=3):
-    """Small files as a SavedModel has them."""
+    """Small files with the names of a SavedModel's files."""
     (folder / "variables").mkdir()
     (folder / "saved_model.pb").write_bytes(b"graph")
     for index in range(count):
@@ -83,6 +83,6 @@ def write_files(folder, count=3):
 
 
 def write_version(folder, version=1, count=3):
-    """What a publisher writes: files and their manifest."""
+    """Write what a publisher writes: files and their manifest."""
     write_files(folder, count)
     return write_manifest(folder, make_manifest(version=version))

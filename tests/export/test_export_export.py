@@ -1,4 +1,4 @@
-"""From a model to a published version: what is in it, and what keeps it from being published."""
+"""Publishing a model: what a version contains, and what prevents its publication."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def labels():
 
 
 def write_tflite_files(vae, folder, images, labels, *, float_io):
-    """In place of the converter, which has its own tests."""
+    """Replaces the converter, which has its own tests."""
     assert images.dtype == np.float32
     assert images.max() <= 1
     assert len(labels) == len(images)

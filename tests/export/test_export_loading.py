@@ -1,4 +1,4 @@
-"""A published version in place of the model that it was made of, for callers and for commands."""
+"""A published version used like the model that it was exported from, in Python and by the commands."""
 
 import shutil
 
@@ -113,9 +113,9 @@ def test_a_saved_model_that_is_damaged_gets_one_line(tmp_path):
 
 @pytest.fixture
 def run_on(published, tmp_path, monkeypatch):
-    """Runs a command on the exported model, which it is to find as the newest version."""
+    """Runs a command on the exported model, which must be found as the newest version."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runtime, "start_tensorflow", lambda: None)  # it is running, with the tests' settings
+    monkeypatch.setattr(runtime, "start_tensorflow", lambda: None)  # TensorFlow is running, with the tests' settings
 
     def run(module, *arguments):
         module.command.main([str(published), *map(str, arguments)], standalone_mode=False)

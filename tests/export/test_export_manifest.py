@@ -1,4 +1,4 @@
-"""The manifest finds every change of a version's files, and hostile ones get one clear line."""
+"""The manifest detects every change of a version's files, and hostile manifests give one clear line."""
 
 import hashlib
 import json

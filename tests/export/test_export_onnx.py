@@ -14,7 +14,7 @@ from keras_vae.export.onnx import write_onnx
 
 @pytest.fixture(scope="module")
 def written(conditional_vae, tmp_path_factory):
-    """The folder of a conditional model's files, and what was measured of them."""
+    """The folder of a conditional model's files, and their measured differences."""
     pytest.importorskip("onnxruntime")
     pytest.importorskip("tf2onnx")
     folder = tmp_path_factory.mktemp("onnx")

@@ -1,4 +1,4 @@
-"""SavedModels made to do harm: they are refused before anything in them runs."""
+"""Harmful SavedModels are refused before anything in them runs."""
 
 import re
 
@@ -112,7 +112,7 @@ def test_a_model_that_reaches_outside_is_refused_by_the_name_of_the_operation(ha
 
 
 def test_functions_of_the_saver_are_no_way_round(tmp_path):
-    """The saver's functions write files, which is why nothing else may call them."""
+    """The saver's functions write files, so nothing else may call them."""
     save(tmp_path / "1", lambda z: {"image": z})
     check_operations(tmp_path / "1")
     path = tmp_path / "1" / "saved_model.pb"

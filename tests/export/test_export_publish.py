@@ -1,4 +1,4 @@
-"""A version appears whole or not at all: failures, kills, and publishers at once."""
+"""A version appears completely or not at all: failures, kills, and simultaneous publishers."""
 
 import json
 import subprocess
@@ -164,7 +164,7 @@ def test_a_live_publisher_keeps_its_version_and_its_work(tmp_path):
     def write_while_others_publish(folder, version):
         with pytest.raises(InputError, match="another export writes it"):
             publish(root, 5, write, check_manifest)
-        publish(root, 6, write, check_manifest)  # sweeps what is dead
+        publish(root, 6, write, check_manifest)  # removes the leftovers of dead publishers
         write_version(folder, version)
 
     publish(root, 5, write_while_others_publish, check_manifest)

@@ -1,4 +1,4 @@
-"""The models that are published with the project: what `from_preset` loads is what `saved_models/` serves."""
+"""The published models: `from_preset` loads the same weights that `saved_models/` serves."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from keras_vae.export.manifest import check_manifest
 from keras_vae.models import VAE
 
 SAVED_MODELS = Path(__file__).resolve().parents[2] / "saved_models"
-# Of all test images through the posterior mean: MSE, LPIPS (three taps), KL in nats, Fréchet distance of prior samples.
+# All test images, through the posterior mean: MSE, LPIPS (three taps), KL in nats, Fréchet distance of prior samples.
 PROMISED = {
     "mnist-latent2": (0.0340, 0.060, 10.0, 180.0),
     "mnist-latent4": (0.0225, 0.040, 16.0, 150.0),
@@ -36,7 +36,7 @@ def test_from_preset_reconstructs_digits_as_well_as_promised(name, digits):
     vae = VAE.from_preset(name)
     mean, log_var = (np.asarray(part) for part in vae.encode(digits))
 
-    # The mean of five hundred digits is within a tenth of that of ten thousand.
+    # The mean over five hundred digits is within 10% of that over ten thousand.
     assert np.mean((np.asarray(vae.decode(mean)) - digits) ** 2) < 1.1 * mse
     assert np.mean(np.sum(np.exp(log_var) + mean**2 - 1 - log_var, axis=1)) / 2 < 1.1 * kl
 

@@ -1,4 +1,4 @@
-"""The SavedModel: names and shapes of its signatures, and that each answers as the Keras model does."""
+"""The SavedModel's signatures have the documented names and shapes, and give the Keras model's results."""
 
 import io
 import struct
@@ -30,7 +30,7 @@ from keras_vae.export.signatures import write_saved_model
 
 IMAGE, VECTOR = (None, *SHAPE), (None, 2)
 RECONSTRUCTION = {"reconstruction": IMAGE, "mean": VECTOR, "log_var": VECTOR}
-# By signature: inputs with their types and shapes, and outputs, all float32, with their shapes.
+# For each signature: inputs with types and shapes, and outputs (all float32) with shapes.
 CONTRACT = {
     "serving_default": ({"image": ("float32", IMAGE)}, RECONSTRUCTION),
     "encode": ({"image": ("float32", IMAGE)}, {"mean": VECTOR, "log_var": VECTOR}),
@@ -38,7 +38,7 @@ CONTRACT = {
     "sample": ({"count": ("int32", ()), "seed": ("int32", (2,))}, {"image": IMAGE, "z": VECTOR}),
     "serve_tf_examples": ({"examples": ("string", (None,))}, RECONSTRUCTION),
 }
-# Runs every signature where neither our code nor Keras can be imported.
+# Runs every signature in a process that can import neither keras_vae nor Keras.
 WITHOUT_OUR_CODE = """
 import sys
 sys.modules["keras_vae"] = sys.modules["keras"] = None
@@ -124,14 +124,14 @@ def test_sample_depends_on_its_seed_alone(signatures):
 
 @pytest.mark.parametrize("encode", [tf.io.encode_png, tf.io.encode_jpeg])
 def test_examples_of_another_size_and_kind_are_made_to_fit(signatures, exported_vae, encode):
-    # One grey, so that neither the resizing nor the JPEG compression changes it.
+    # A single grey value, which neither resizing nor JPEG compression changes.
     example = make_example(encode(np.full((31, 40, 3), 102, "uint8")).numpy())
     answer = signatures["serve_tf_examples"](examples=[example])
     assert_answers(answer, reconstruction_of(exported_vae, np.full((1, *SHAPE), 102 / 255, "float32")), 1e-3)
 
 
 def claims_to_be(side):
-    """A PNG of a few bytes whose header announces so many pixels a side."""
+    """A PNG of a few bytes whose header claims the given number of pixels per side."""
     header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
 
@@ -183,7 +183,7 @@ def test_a_malformed_example_is_an_error(signatures, example):
 
 @pytest.mark.parametrize("end", [-1, -40])
 def test_what_is_no_example_is_an_error(signatures, end):
-    """TensorFlow's own parser would write beyond what it has set aside for a string that is cut short."""
+    """TensorFlow's own parser would write out of bounds for a truncated string."""
     good = make_example(png(make_images(1)[0]))
     for example in (b"no proto", good[:end]):
         with pytest.raises(tf.errors.DataLossError):
@@ -227,7 +227,7 @@ def test_a_mixed_precision_model_computes_as_in_keras_and_gives_float32(tmp_path
     write_saved_model(vae, tmp_path)
 
     answer = tf.saved_model.load(str(tmp_path)).signatures["serving_default"](image=tf.constant(make_images()))
-    # As Keras computes in a graph; one operator at a time, bfloat16 rounds elsewhere and pixels differ by 0.03.
+    # As Keras computes in a graph. Eagerly, bfloat16 rounds at other places and pixels differ by 0.03.
     expected = tf.function(lambda images: reconstruction_in(vae, images))(make_images())
 
     assert {value.dtype for value in answer.values()} == {tf.float32}
@@ -244,11 +244,11 @@ def test_the_graph_names_no_folder_of_this_machine(saved_model):
 def test_openvino_reads_the_saved_model_and_agrees(saved_model, exported_vae):
     openvino = pytest.importorskip("openvino")
     core = openvino.Core()
-    # It computes in a lower precision unless told otherwise.
+    # By default it computes in a lower precision.
     model = core.compile_model(core.read_model(saved_model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     found = model({"image": make_images()})
-    # It knows an output by several names.
+    # It has several names for one output.
     names = {output: output.names & RECONSTRUCTION.keys() for output in model.outputs}
     answer = {name: found[output] for output, (name,) in names.items()}
 

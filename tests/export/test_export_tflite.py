@@ -1,4 +1,4 @@
-"""TFLite files, run by LiteRT: names, operators, precision, and that a bad conversion is refused."""
+"""TFLite files run by LiteRT: names, operators, precision, and refusal of bad conversions."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ NAMES = [f"{part}_{precision}" for part in ("encoder", "decoder") for precision 
 
 @pytest.fixture(scope="module")
 def variants(conditional_vae, tmp_path_factory):
-    """By name: all files of a conditional model."""
+    """All files of a conditional model, by name."""
     written = write_tflite(conditional_vae, tmp_path_factory.mktemp("tflite"), make_images(40), make_labels(40))
     return {variant.path.stem: variant for variant in written}
 

@@ -1,4 +1,4 @@
-"""Warm-up requests: what is in them, and that they run on the SavedModel that they lie in."""
+"""Warm-up requests: their contents, and that they run on their SavedModel."""
 
 import shutil
 

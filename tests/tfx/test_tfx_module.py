@@ -1,4 +1,4 @@
-"""run_fn, called as a TFX Trainer calls it."""
+"""`run_fn`, called as TFX's Trainer calls it."""
 
 import gc
 import json
@@ -16,12 +16,12 @@ from keras_vae.tfx import module, run_fn
 from keras_vae.training import RunDirectory
 from keras_vae.training.saving import load_model
 
-# Steps run eagerly; the few functions of the input pipeline need not.
+# Steps run eagerly; the input pipeline's few functions do not need to.
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
 
 SHAPE = (12, 12, 1)
 TRAINING, TESTS, BATCH = 11, 7, 4
-# The ELBO alone, and a model without attention: what is trained has its own tests.
+# The ELBO alone, and a model without attention, since training has its own tests.
 SETTINGS = {
     "precision": "float32",
     "model": {"latent_dim": 3, "widths": [8], "groups": 4, "attention_resolution": 0, "generative_skips": False},
@@ -36,7 +36,7 @@ def make_split(count, labels=True):
 
 
 def write_examples(folder, labels=True):
-    """Files as ImportExampleGen leaves them: gzipped, no description beside them."""
+    """Files as ImportExampleGen writes them: gzipped, without a description."""
     dataset = ImageDataset("noise", "idx", make_split(TRAINING, labels), make_split(TESTS, labels))
     write_tfrecords(dataset, folder, shard_size=6)
     (folder / "dataset.json").unlink()
@@ -50,7 +50,7 @@ def examples(tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def no_pictures():
-    """Every callback but the one that draws at the end; it takes longer than all the rest."""
+    """Every callback except the one that draws at the end, which takes longer than all others."""
 
     def callbacks_but_pictures(*arguments):
         return [callback for callback in run_callbacks(*arguments) if not isinstance(callback, Pictures)]
@@ -62,14 +62,14 @@ def no_pictures():
 
 @pytest.fixture(scope="module", autouse=True)
 def eagerly():
-    """No graphs are traced for steps that run a few times."""
+    """Run eagerly, since tracing takes longer than a few steps."""
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
 
 
 def make_fn_args(examples, folder, **changes):
-    """All the attributes of tfx.components.FnArgs, with the values that TFX's Trainer gives."""
+    """All attributes of tfx.components.FnArgs, with the values that TFX's Trainer sets."""
     return types.SimpleNamespace(
         **{
             "working_dir": None,
@@ -95,10 +95,10 @@ def make_fn_args(examples, folder, **changes):
 
 @pytest.fixture(scope="module")
 def finished(examples, tmp_path_factory):
-    """A training of three steps, of which an epoch has two: TFX's arguments, the run's directory and its model."""
+    """A training of three steps with two steps per epoch: TFX's arguments, the run directory and the model."""
     fn_args = make_fn_args(examples, tmp_path_factory.mktemp("pipeline"))
     run_fn(fn_args)
-    # What training left is freed now, in about 1 s; left to chance, it took 9 s out of some later test.
+    # Free training's leftovers now, in about 1 s. Later, in some other test, it took 9 s.
     gc.collect()
     run = RunDirectory(fn_args.model_run_dir)
     return fn_args, run, load_model(run.model)

@@ -1,4 +1,4 @@
-"""The pipeline, built against a stand-in of TFX's public API (tfx.v1), whose arguments are those of TFX 1.21."""
+"""The pipeline, built against a stand-in for TFX's public API (tfx.v1) with the arguments of TFX 1.21."""
 
 import inspect
 import sys
@@ -20,7 +20,7 @@ PLACES = ("mnist", Path("tfx/root"), Path("data/mnist"), Path("saved_models/mnis
 
 
 class Recorded:
-    """What a component, message or pipeline was made of; refuses arguments that the real one does not take."""
+    """Records how a component, message or pipeline was made, and refuses arguments that the real one refuses."""
 
     def __init_subclass__(cls, parameters, outputs=(), **kwargs):
         super().__init_subclass__(**kwargs)

@@ -1,4 +1,4 @@
-"""What a Trainer's custom_config may say."""
+"""The settings that a Trainer's ``custom_config`` may contain."""
 
 import pytest
 
