@@ -117,6 +117,18 @@ def test_what_is_reduced_is_in_a_document(name):
     assert any(command.startswith(f"keras-vae {name} ") for command in ALL_COMMANDS)
 
 
+def test_keras_vae_is_installed_from_a_checkout_since_it_is_not_published():
+    assert not [command for command in ALL_COMMANDS if command.startswith("pip install") and "keras-vae" in command]
+
+
+def test_files_of_the_repository_that_commands_name_exist():
+    words = {
+        word for command in ALL_COMMANDS for word in shlex.split(command) if word.startswith(("docs/", "examples/"))
+    }
+    assert words
+    assert all((ROOT / word).is_file() for word in words)
+
+
 def test_requests_are_json():
     requests = [words[words.index("-d") + 1] for words in map(shlex.split, ALL_COMMANDS) if "-d" in words]
     assert requests
