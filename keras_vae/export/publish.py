@@ -58,7 +58,7 @@ def check_target(root: Path, version: int | None = None) -> None:
         raise InputError(f"{root / str(version)}: there is that version already; choose another --version")
     nearest = next(folder for folder in (root, *root.absolute().parents) if os.path.lexists(folder))
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"{root}: {nearest} is no directory that can be written; choose another --to")
+        raise InputError(f"{root}: {nearest} is not a writable directory; choose another --to")
 
 
 def publish(

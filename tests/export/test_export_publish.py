@@ -133,7 +133,7 @@ def test_a_failure_leaves_the_versions_that_were_there(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="no directory that can be written"):
+    with pytest.raises(InputError, match="not a writable directory"):
         check_target(tmp_path / "file" / "digits")
 
 
