@@ -13,29 +13,29 @@ import tensorflow as tf
 
 from keras_vae.errors import InputError, nearest
 
-# From images float32 (B, H, W, C) in [0, 1] and the number of their batch, int64 (), to images of the same kind.
+# Maps images float32 (B, H, W, C) in [0, 1] and the number of their batch, int64 (), to images of the same kind.
 Augment: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 _MODULES = {"keras.layers": "keras", "keras_cv.layers": "keras-cv (pip install 'keras-vae[cv]')"}
-# For arguments that a layer needs and nobody gave: all of them are called something with "factor".
+# Default for required arguments that were not given; the names of all of them contain "factor".
 _FACTOR = 0.1
-# More random numbers than a layer draws for one batch.
+# More than the random numbers that a layer draws for one batch.
 _DRAWS = 1 << 16
 
 
 def build_augmentation(layers: Sequence[str], image_shape: tuple[int, int, int], seed: int) -> Augment | None:
-    """What applies the layers one after another; None where there are none.
+    """A function that applies the layers one after another; None without layers.
 
     Args:
-        layers: each a name of `keras.layers`, or of ``keras_cv.layers`` with the module before it, and arguments if
-            wanted, plain values as in Python: ``RandomRotation(0.05, fill_mode='constant')``. Factors that a layer
-            needs and that are not given are 0.1, a ``value_range`` is (0, 1).
-        image_shape: (H, W, C), which the images keep.
-        seed: makes the draws of Keras's layers, together with the number of the batch: a resumed run draws what an
-            unbroken one does. KerasCV's draw from generators of TensorFlow that a resumed run starts anew.
+        layers: names of layers in `keras.layers`, or in ``keras_cv.layers`` with the module as a prefix, each with
+            optional literal arguments: ``RandomRotation(0.05, fill_mode='constant')``. Required factors default to
+            0.1, ``value_range`` to (0, 1).
+        image_shape: (H, W, C). The layers must keep it.
+        seed: seeds Keras's layers, together with the number of the batch, so that a resumed run draws the same as an
+            unbroken one. KerasCV's layers draw from TensorFlow's generators, which a resumed run starts anew.
 
     Raises:
-        InputError: when there is no such layer, its arguments are not right, or it gives images of another shape.
+        InputError: when a layer does not exist, refuses its arguments, or changes the shape of the images.
     """
     if not layers:
         return None
@@ -49,7 +49,7 @@ def build_augmentation(layers: Sequence[str], image_shape: tuple[int, int, int],
             state.assign(tf.stack([tf.constant(seed + index, tf.int64), number * _DRAWS]))
         for layer in made:
             images = layer(images, training=True)
-        # Interpolation and contrast reach beyond.
+        # Interpolation and contrast may leave [0, 1].
         return tf.clip_by_value(tf.ensure_shape(images, (None, *image_shape)), 0.0, 1.0)
 
     return augment
@@ -60,7 +60,7 @@ def _make_layer(text: str) -> keras.layers.Layer:
     module, _, name = path.rpartition(".")
     module = module or "keras.layers"
     if module not in _MODULES:
-        raise InputError(f"augment: {text} is of {module}; layers are of {' or '.join(_MODULES)}")
+        raise InputError(f"augment: {text} is in {module}; layers are taken from {' or '.join(_MODULES)}")
     try:
         kind = getattr(importlib.import_module(module), name, None)
     except ImportError as error:
@@ -82,18 +82,18 @@ def _make_layer(text: str) -> keras.layers.Layer:
 
 
 def _parse(text: str) -> tuple[str, list[Any], dict[str, Any]]:
-    """The dotted name, and arguments that are literals; nothing is evaluated."""
+    """The dotted name and the literal arguments. Nothing is evaluated."""
     try:
         node = ast.parse(text, mode="eval").body
         call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
         path = ast.unparse(call.func)
         if not all(part.isidentifier() for part in path.split(".")):
-            raise ValueError(f"{path} is no name")
+            raise ValueError(f"{path} is not a name")
         positional = [ast.literal_eval(argument) for argument in call.args]
         named = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise InputError(
-            f"augment: {text!r:.100} is no layer such as RandomRotation or RandomRotation(0.05) ({_one_line(error)})"
+            f"augment: {text!r:.100} is not a layer such as RandomRotation or RandomRotation(0.05) ({_one_line(error)})"
         ) from error
     return path, positional, named
 
@@ -104,7 +104,7 @@ def _try_out(layer: keras.layers.Layer, text: str, image_shape: tuple[int, int, 
     except Exception as error:  # as above
         raise InputError(f"augment: {text} cannot take images {image_shape} ({_one_line(error)})") from error
     if tuple(shape) != (2, *image_shape):
-        raise InputError(f"augment: {text} turns images {image_shape} into {tuple(shape[1:])}; their shape must stay")
+        raise InputError(f"augment: {text} turns images {image_shape} into {tuple(shape[1:])}; the shape must stay")
 
 
 def _one_line(error: Exception) -> str:

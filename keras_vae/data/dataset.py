@@ -1,4 +1,4 @@
-"""A data set of images: two splits, in memory or on disk, and the description of them that a run records."""
+"""A data set of images: two splits, in memory or on disk, and the description that a run records."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class ArraySplit:
         labels: int32 (N,), or None.
 
     Raises:
-        InputError: when the arrays are not of these types and shapes.
+        InputError: when the arrays have other types or shapes.
     """
 
     images: UInt8Array
@@ -52,22 +52,22 @@ class ArraySplit:
         return self.labels is not None
 
     def first(self, n: int) -> tuple[UInt8Array, Int32Array | None]:
-        """The first ``n`` images (all when there are fewer), uint8, and their labels, int32, or None."""
+        """The first ``n`` images (or all, if there are fewer), uint8, and their labels, int32, or None."""
         return self.images[:n], None if self.labels is None else self.labels[:n]
 
     def read(self, numbers: npt.NDArray[np.int64]) -> UInt8Array:
-        """The images of those numbers."""
+        """The images with these numbers."""
         return self.images[numbers]
 
     def take(self, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Images and labels of those numbers, int64 (N,), in a graph."""
+        """Images and labels with these numbers, int64 (N,), in a graph."""
         images, labels = self.tensors
         return tf.gather(images, numbers), None if labels is None else tf.gather(labels, numbers)
 
     @cached_property
     def tensors(self) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Images and labels as tensors. Made once, since TensorFlow copies what NumPy holds."""
-        # On the CPU, where the pipeline runs: otherwise the whole split would go to a GPU's memory.
+        """Images and labels as tensors, made once because TensorFlow copies NumPy arrays."""
+        # On the CPU, where the pipeline runs; otherwise the whole split would occupy a GPU's memory.
         with tf.init_scope(), tf.device("CPU"):
             return tf.constant(self.images), None if self.labels is None else tf.constant(self.labels)
 
@@ -80,7 +80,7 @@ class ArraySplit:
 
 @dataclass(frozen=True)
 class Shard:
-    """A TFRecord file, or those of its records that come after the first ``skip``, ``take`` of them (-1: all)."""
+    """A TFRecord file, or a part of it: ``take`` records (-1: all) after the first ``skip``."""
 
     file: str
     skip: int = 0
@@ -92,14 +92,14 @@ class StreamSplit:
     """A split that stays on disk, in TFRecord files.
 
     Args:
-        shards: what holds the records, in order.
-        count: number of images in all of them.
+        shards: the files with the records, in order.
+        count: number of images in all shards.
         image_shape: (H, W, C), the same for every image.
         has_labels: whether ``decode`` returns labels.
-        decode: from a batch of serialised records (string, (N,)) to images uint8 (N, H, W, C), or to those and their
-            labels int32 (N,).
-        shuffle_buffer: how many records to hold when shuffling.
-        compression: of the files: none or ``GZIP``.
+        decode: maps a batch of serialised records (string, (N,)) to images uint8 (N, H, W, C), or to images and labels
+            int32 (N,).
+        shuffle_buffer: number of records held for shuffling.
+        compression: compression of the files, empty or ``GZIP``.
     """
 
     shards: tuple[Shard, ...]
@@ -115,7 +115,7 @@ class StreamSplit:
         return self.shards_in(tf.range(len(self.shards))).flat_map(self.records_of)
 
     def shards_in(self, order: tf.Tensor) -> tf.data.Dataset:
-        """The shards of these numbers, each as the arguments of `records_of`."""
+        """The shards with these numbers, each as the arguments of `records_of`."""
         fields = ([getattr(shard, name) for shard in self.shards] for name in ("file", "skip", "take"))
         types = (tf.string, tf.int64, tf.int64)
         columns = (tf.constant(values, dtype) for values, dtype in zip(fields, types, strict=True))
@@ -126,14 +126,14 @@ class StreamSplit:
         return tf.data.TFRecordDataset(file, compression_type=self.compression).skip(skip).take(take)
 
     def first(self, n: int) -> tuple[UInt8Array, Int32Array | None]:
-        """The first ``n`` images (all when there are fewer), uint8, and their labels, int32, or None."""
+        """The first ``n`` images (or all, if there are fewer), uint8, and their labels, int32, or None."""
         return self._collect(self.records().take(n), min(n, self.count))
 
     def sha256(self) -> None:
-        """Not known: it would take reading every record."""
+        """None: computing it would mean reading every record."""
 
     def in_memory(self) -> ArraySplit:
-        """The same split, read into memory.
+        """Read the split into memory.
 
         Raises:
             InputError: when the files hold more or fewer images than ``count``.
@@ -145,7 +145,7 @@ class StreamSplit:
         images = np.empty((count, *self.image_shape), np.uint8)
         labels = np.empty(count, np.int32) if self.has_labels else None
         filled, place = 0, self.shards[0].file
-        # Parsed and decoded by batches: record by record takes twice as long.
+        # Parsing and decoding single records takes twice as long as whole batches.
         batches = records.batch(1024).map(self.decode, num_parallel_calls=tf.data.AUTOTUNE)
         for batch in batches.prefetch(2).as_numpy_iterator():
             batch_images = batch[0] if self.has_labels else batch
@@ -163,12 +163,12 @@ class StreamSplit:
 
 @dataclass(frozen=True, eq=False)
 class IndexedSplit:
-    """A split that stays on disk, where each image can be read by its number.
+    """A split that stays on disk, with random access to its images.
 
     Args:
         count: number of images.
         image_shape: (H, W, C), the same for every image.
-        read: from numbers of images int64 (N,) to images uint8 (N, H, W, C); called from several threads.
+        read: maps numbers of images, int64 (N,), to images uint8 (N, H, W, C). It is called from several threads.
         labels: int32 (N,), or None.
         pixels_sha256: the pixels' `Fingerprint`.
     """
@@ -184,12 +184,12 @@ class IndexedSplit:
         return self.labels is not None
 
     def first(self, n: int) -> tuple[UInt8Array, Int32Array | None]:
-        """The first ``n`` images (all when there are fewer), uint8, and their labels, int32, or None."""
+        """The first ``n`` images (or all, if there are fewer), uint8, and their labels, int32, or None."""
         numbers = np.arange(min(n, self.count))
         return self.read(numbers), None if self.labels is None else self.labels[numbers]
 
     def take(self, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Images and labels of those numbers, int64 (N,), in a graph."""
+        """Images and labels with these numbers, int64 (N,), in a graph."""
         images = tf.numpy_function(self.read, [numbers], tf.uint8, stateful=False)
         images = tf.ensure_shape(images, (numbers.shape[0], *self.image_shape))
         return images, None if self.labels is None else tf.gather(tf.constant(self.labels), numbers)
@@ -207,13 +207,13 @@ class ImageDataset:
     """Images to train on and images to test on, of one shape.
 
     Args:
-        name: what it is called, such as ``mnist``.
-        source: where it was read from: ``tfds``, ``idx``, ``folder``, ``sample`` or ``tfrecord``.
+        name: its name, such as ``mnist``.
+        source: the kind of source: ``tfds``, ``idx``, ``folder``, ``sample`` or ``tfrecord``.
         train: the training split.
         test: the test split.
-        class_names: one name a label, or None when the images have no labels.
-        version: the version that the source gives it, if any.
-        unlabelled: why the images have no labels, where that is known.
+        class_names: the name of each label, or None without labels.
+        version: the version given by the source, if any.
+        unlabelled: the reason why there are no labels, if it is known.
     """
 
     name: str
@@ -238,12 +238,12 @@ class ImageDataset:
 
     @property
     def num_classes(self) -> int | None:
-        """How many classes the labels count, or None without labels."""
+        """The number of classes, or None without labels."""
         return None if self.class_names is None else len(self.class_names)
 
     @property
     def class_counts(self) -> list[int] | None:
-        """Training images of each class; None without labels, and where records would have to be read for that."""
+        """Number of training images in each class; None without labels, or if counting would mean reading records."""
         labels = None if isinstance(self.train, StreamSplit) else self.train.labels
         if labels is None or self.num_classes is None:
             return None
@@ -251,9 +251,10 @@ class ImageDataset:
         return counts
 
     def describe(self) -> dict[str, Any]:
-        """What a run records about its data, ready for JSON.
+        """The description that a run records, ready for JSON.
 
-        ``sha256`` is the `Fingerprint` of each split's pixels, whatever their order; None for streamed TFRecords.
+        ``sha256`` is the `Fingerprint` of each split's pixels, which does not depend on their order. It is None for
+        streamed TFRecords.
         """
         splits = {"train": self.train, "test": self.test}
         return {

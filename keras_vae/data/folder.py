@@ -1,4 +1,4 @@
-"""A folder of image files of any sizes, as an ``ImageDataset`` of one."""
+"""A folder of image files of any size, as an ``ImageDataset``."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from keras_vae.errors import InputError
 Read: TypeAlias = Callable[[npt.NDArray[np.int64]], UInt8Array]
 
 TOO_MANY_UNREADABLE = 0.01
-"""The share of unreadable images from which on a folder, or a batch job, is refused."""
+"""A folder or a batch job with this share of unreadable images, or a larger one, is refused."""
 
-# Images that are decoded, and so held, at a time.
+# Images that are decoded at a time.
 _CHUNK = 256
 
 
@@ -47,19 +47,19 @@ def load_folder(
     reads other layouts. Every file is decoded once before this returns, so that a damaged one is found now.
 
     Args:
-        directory: where to look.
-        framing: what each image is made into.
-        splitting: how to split a folder that is not split.
-        memory_limit: pixels of more bytes are read from disk again for each batch.
-        cache_dir: folder to keep decoded pixels in: no file is then decoded twice, in later runs either.
-        strict: stop at the first file that cannot be read. Otherwise they are named and left out, while they are
-            fewer than 1% of the folder's.
+        directory: the folder.
+        framing: shape of the images to make, and how.
+        splitting: how to split a folder without splits.
+        memory_limit: up to this many bytes of pixels are kept in memory; more are read from disk for each batch.
+        cache_dir: folder for decoded pixels, so that no file is decoded twice, not even in later runs.
+        strict: stop at the first unreadable file. Otherwise unreadable files are named and left out, as long as they
+            are fewer than 1% of all.
         say: receives a line that says how the folder is read where that is not plain, one that counts the files that
             are left out by reason, and one for each file that cannot be read.
 
     Raises:
         InputError: when there is no such folder, it has too few images for two splits, its layout can be read in two
-            ways, or files cannot be read.
+            ways, or too many files cannot be read.
     """
     folder = Path(directory).expanduser()
     if not folder.is_dir():
@@ -84,7 +84,7 @@ def load_folder(
 
 @dataclass(frozen=True)
 class _Side:
-    """The readable files of a split, and their pixels or what reads them."""
+    """The readable files of a split, and their pixels or a function that reads them."""
 
     files: FileList
     decoded: Decoded
@@ -97,7 +97,7 @@ class _Side:
 
 
 def _read_side(files: FileList, framing: Framing, cache_dir: Path | None, *, in_memory: bool, strict: bool) -> _Side:
-    """Decode the files, or find them decoded in the cache."""
+    """Decode the files, or take them from the cache."""
     if cache_dir is not None:
         decoded, read = _read_through_cache(files, framing, cache_dir, strict)
         pixels = read(np.arange(len(decoded.readable))) if in_memory else read
@@ -124,7 +124,7 @@ def _read_through_cache(files: FileList, framing: Framing, cache_dir: Path, stri
 
 
 def _decode(files: FileList, framing: Framing, strict: bool, take: Callable[[UInt8Array], object]) -> Decoded:
-    """Decode every file once, on all cores; ``take`` is given the pixels of those that can be read, in order."""
+    """Decode every file once, on all cores, and pass the pixels of the readable ones to ``take``, in order."""
     readable: list[int] = []
     unreadable: list[str] = []
     fingerprint = Fingerprint()
@@ -155,7 +155,7 @@ def _image_or_fault(path: Path, framing: Framing) -> UInt8Array | str:
 
 
 def _from_files(paths: list[Path], framing: Framing) -> Read:
-    """What decodes the files of some numbers."""
+    """A function that decodes the files with the given numbers."""
 
     def read(numbers: npt.NDArray[np.int64]) -> UInt8Array:
         return np.stack([read_image(paths[number], framing) for number in numbers])
@@ -164,10 +164,10 @@ def _from_files(paths: list[Path], framing: Framing) -> Read:
 
 
 def _check_unreadable(folder: Path, sides: list[Decoded], say: Callable[[str], None]) -> None:
-    """Name every file that cannot be read.
+    """Name every unreadable file.
 
     Raises:
-        InputError: when they are too many, or leave a split empty.
+        InputError: when there are too many, or a split is left empty.
     """
     unreadable = [fault for decoded in sides for fault in decoded.unreadable]
     if not unreadable:

@@ -1,4 +1,4 @@
-"""How images of any size become images of one shape."""
+"""Converting images of any size to one shape."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import tensorflow as tf
 
 @dataclass(frozen=True)
 class Framing:
-    """The shape that images are given, and how.
+    """The shape of the images to make, and how to make them.
 
     Args:
-        shape: (H, W, C) to make, C of 1 (grey, ITU-R 601 luma) or 3 (RGB).
-        fit: for other proportions, ``crop`` cuts the middle out, ``pad`` adds black margins, ``stretch`` distorts.
-        max_pixels: image files that announce more are refused before they are decoded.
-        bit_depth: significant bits of image files with 16-bit greys: 12 where black to white is 0 to 4,095.
+        shape: (H, W, C), C of 1 (grey, ITU-R 601 luma) or 3 (RGB).
+        fit: for images of other proportions: ``crop`` to the middle, ``pad`` with black margins, or ``stretch``.
+        max_pixels: image files that announce more pixels are refused before they are decoded.
+        bit_depth: significant bits in image files with 16-bit greys; with 12, white is 4,095.
     """
 
     shape: tuple[int, int, int]
@@ -24,9 +24,9 @@ class Framing:
     bit_depth: int = 16
 
     def apply(self, images: tf.Tensor) -> tf.Tensor:
-        """Images uint8 (h, w, c) or (N, h, w, c), c of 1 or 3, to (H, W, C) or (N, H, W, C).
+        """Resize images uint8 (h, w, c) or (N, h, w, c), c of 1 or 3, to (H, W, C) or (N, H, W, C).
 
-        Resized with antialiasing (Lanczos).
+        The filter is Lanczos, with antialiasing.
         """
         images = tf.convert_to_tensor(images)
         height, width, channels = self.shape
@@ -40,7 +40,7 @@ class Framing:
         found = tf.cast(tf.shape(images)[-3:-1], tf.float32)
         scales = tf.constant([height, width], tf.float32) / found
         if self.fit == "crop":
-            # What of the image has the wanted proportions.
+            # The largest part in the middle that has the wanted proportions.
             part = tf.cast(tf.math.round([height, width] / tf.reduce_max(scales)), tf.int32)
             part = tf.clip_by_value(part, 1, tf.shape(images)[-3:-1])
             top, left = tf.unstack((tf.shape(images)[-3:-1] - part) // 2)

@@ -1,4 +1,4 @@
-"""MNIST's IDX files, plain or gzipped: a big-endian header of magic and dimensions, then bytes.
+"""MNIST's IDX files, plain or gzipped: a big-endian header with magic number and dimensions, then bytes.
 
 Format: LeCun, Cortes and Burges, "The MNIST database of handwritten digits", section "File formats".
 """
@@ -22,13 +22,12 @@ _CHUNK = 1 << 20
 
 
 def load_idx(directory: str | os.PathLike[str], memory_limit: int) -> ImageDataset:
-    """Reads ``{train,t10k}-images-idx3-ubyte`` and, where present, ``{train,t10k}-labels-idx1-ubyte``.
+    """Read ``{train,t10k}-images-idx3-ubyte`` and, if present, ``{train,t10k}-labels-idx1-ubyte``.
 
-    Each may end in ``.gz`` and may have a dot before ``idx``.
+    Each name may end in ``.gz`` and may have a dot before ``idx``.
 
     Raises:
-        InputError: when a file is missing, is not what its header says, or has more than ``memory_limit``
-            bytes of pixels.
+        InputError: when a file is missing, contradicts its header, or has more than ``memory_limit`` bytes of pixels.
     """
     folder = Path(directory).expanduser()
     if not folder.is_dir():
@@ -45,9 +44,9 @@ def load_idx(directory: str | os.PathLike[str], memory_limit: int) -> ImageDatas
 
 
 def read_idx(path: Path, dimensions: int, memory_limit: int) -> UInt8Array:
-    """The uint8 array in an IDX file of so many dimensions.
+    """Read the uint8 array in an IDX file with this number of dimensions.
 
-    Memory stays within the bytes that the file really holds, whatever its header claims.
+    Memory use is bounded by the bytes that the file holds, whatever its header claims.
 
     Raises:
         InputError: when the file cannot be read or breaks the format; the message names it.
@@ -99,7 +98,7 @@ def _parse(file: BinaryIO | gzip.GzipFile, path: Path, dimensions: int, memory_l
     size = math.prod(shape)
     if size > memory_limit:
         raise InputError(f"{path}: announces {size} bytes {shape}, more than the memory limit of {memory_limit}")
-    data = _read_up_to(file, size + 1)  # one byte more shows trailing bytes, and makes gzip check its own sum
+    data = _read_up_to(file, size + 1)  # one more byte detects trailing bytes and lets gzip verify its checksum
     if len(data) != size:
         what = "fewer" if len(data) < size else "more"
         raise InputError(f"{path}: holds {what} than the {size} bytes that its header announces; fetch the file again")
@@ -107,7 +106,7 @@ def _parse(file: BinaryIO | gzip.GzipFile, path: Path, dimensions: int, memory_l
 
 
 def _read_up_to(file: BinaryIO | gzip.GzipFile, size: int) -> bytearray:
-    """At most ``size`` bytes, in chunks, since one read of ``size`` allocates whatever the header claims."""
+    """Read at most ``size`` bytes in chunks; a single read would allocate whatever the header claims."""
     data = bytearray()
     while len(data) < size and (chunk := file.read(min(_CHUNK, size - len(data)))):
         data += chunk

@@ -1,4 +1,4 @@
-"""One function from what a user writes after ``--dataset`` to images."""
+"""Loading the data set that ``--dataset`` names."""
 
 import dataclasses
 import glob
@@ -24,7 +24,7 @@ from keras_vae.data.tfrecord_source import load_tfrecords
 from keras_vae.errors import InputError
 
 _FOLDER, _IDX, _TFRECORD = "folder:", "idx:", "tfrecord:"
-# Images that are resized at a time.
+# Images resized at a time.
 _CHUNK = 1024
 
 
@@ -39,22 +39,22 @@ def load_dataset(
     memory_limit: int = 2 << 30,
     say: Callable[[str], None] = _say,
 ) -> ImageDataset:
-    """Finds and reads a data set.
+    """Find and read a data set.
 
     Args:
-        dataset: ``auto`` (MNIST from TFDS when it is prepared or can be downloaded, else ``sample``);
-            ``sample`` (5,000 real MNIST digits, no download); ``idx:DIR`` (MNIST's IDX files); ``folder:DIR`` (image
-            files); ``tfrecord:DIR`` (what `write_tfrecords` wrote, or any such ``DIR/train/*`` and ``DIR/test/*``); or
-            the name of a TFDS data set (``mnist``, ``cifar10``, ``mnist_corrupted/spatter:1.0.0``). What is
-            asked for by name is never replaced. A `DataConfig` has more settings; ``folder:DIR`` needs its
-            ``image_size`` and ``channels``.
-        data_dir: where TFDS keeps its data. None is the environment's ``TFDS_DATA_DIR``, else TFDS's default. As the
-            next, it is for where ``dataset`` is a text.
-        memory_limit: data of more bytes of pixels are streamed from disk; IDX files of more are refused.
-        say: receives a line when there is something to know: a download, what ``auto`` fell back to, files left out.
+        dataset: ``auto`` (MNIST from TFDS if it is prepared or can be downloaded, else ``sample``); ``sample`` (5,000
+            real MNIST digits, no download); ``idx:DIR`` (MNIST's IDX files); ``folder:DIR`` (image files);
+            ``tfrecord:DIR`` (written by `write_tfrecords`, or any ``DIR/train/*`` and ``DIR/test/*`` of that kind); or
+            the name of a TFDS data set (``mnist``, ``cifar10``, ``mnist_corrupted/spatter:1.0.0``). A data set given by
+            name is never replaced by another. A `DataConfig` has more settings. ``folder:DIR`` needs its
+            ``image_size``.
+        data_dir: TFDS's data directory. None means the environment's ``TFDS_DATA_DIR``, else TFDS's default. Like
+            ``memory_limit``, it is ignored if ``dataset`` is a `DataConfig`.
+        memory_limit: data with more bytes of pixels are streamed from disk; IDX files with more are refused.
+        say: receives lines about downloads, the fallback of ``auto``, and files that are left out.
 
     Raises:
-        InputError: when the data set is unknown, unavailable, corrupt or has no images of one known size.
+        InputError: when the data set is unknown, unavailable or corrupt, or its images vary in size and none is set.
     """
     if isinstance(dataset, DataConfig):
         config = dataset
@@ -116,15 +116,15 @@ def _load_tfrecord_folder(config: DataConfig) -> ImageDataset:
 def _directory(config: DataConfig, prefix: str) -> str:
     directory = config.dataset.removeprefix(prefix)
     if not directory:
-        raise InputError(f"{prefix} names no directory; give the directory of the files as {prefix}DIR")
+        raise InputError(f"{prefix} needs a directory; give the directory of the files as {prefix}DIR")
     return directory
 
 
 def _framing(config: DataConfig, shape: tuple[int | None, int | None, int]) -> Framing:
-    """How images of ``shape``, None for sides that vary, are framed.
+    """The framing of images of ``shape``, in which None stands for a side that varies.
 
     Raises:
-        InputError: when their size varies and none is set.
+        InputError: when the size varies and none is set.
     """
     height, width = config.image_size or shape[:2]
     if height is None or width is None:
@@ -133,7 +133,7 @@ def _framing(config: DataConfig, shape: tuple[int | None, int | None, int]) -> F
 
 
 def _framed(dataset: ImageDataset, config: DataConfig) -> ImageDataset:
-    """The same images, resized where a size or number of channels is set."""
+    """The same images, converted to the size and channels that are set."""
     framing = _framing(config, dataset.image_shape)
     if framing.shape == dataset.image_shape:
         return dataset
@@ -149,7 +149,7 @@ def _framed(dataset: ImageDataset, config: DataConfig) -> ImageDataset:
 
 
 def _framed_stream(split: StreamSplit, framing: Framing) -> StreamSplit:
-    """The same records, resized as they are decoded."""
+    """The same records, whose images are resized after decoding."""
 
     def decode(records: tf.Tensor) -> Any:
         decoded = split.decode(records)

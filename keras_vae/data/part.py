@@ -1,4 +1,4 @@
-"""The share of every batch that one process reads, where several train one model together."""
+"""The share of each batch that one of several processes reads when they train one model together."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from keras_vae.errors import InputError
 
 @dataclass(frozen=True)
 class Part:
-    """Parts ``numbers`` of the ``count`` equal ones that every batch of B images is dealt into, B / count images each.
+    """The parts ``numbers`` of a batch that is dealt into ``count`` equal parts, each with B / count of the B images.
 
-    Image i of a batch is in part ``i mod count``: the leading share of the batch is the parts' leading shares together.
+    Image i of a batch is in part ``i mod count``: the first images of a batch are the first images of its parts.
 
     Raises:
-        ValueError: when ``numbers`` are not some of 0 to ``count`` - 1.
+        ValueError: when ``numbers`` is empty or not within 0 to ``count`` - 1.
     """
 
     numbers: tuple[int, ...] = (0,)
@@ -28,10 +28,10 @@ class Part:
             raise ValueError(f"there are no parts {self.numbers} of {self.count}")
 
     def check(self, batch_size: int) -> None:
-        """Check that the parts of a batch are equal.
+        """Check that a batch can be dealt into equal parts.
 
         Raises:
-            InputError: when they are not.
+            InputError: when it cannot.
         """
         if batch_size % self.count:
             raise InputError(
@@ -39,7 +39,7 @@ class Part:
             )
 
     def of_batches(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        """These parts of every batch, one after another."""
+        """These parts of each batch, one after another."""
         if self.count == 1:
             return batches
 
@@ -50,20 +50,20 @@ class Part:
         return batches.flat_map(parts_of)
 
     def number_of(self, element: tf.Tensor) -> tf.Tensor:
-        """Which part of all batches' ``element`` of `of_batches` is, counted over all parts: different for each."""
+        """The number of an ``element`` of `of_batches`, counted over the parts of all batches, and so unique."""
         numbers = tf.constant(self.numbers, tf.int64)
         own = len(self.numbers)
         return element // own * self.count + tf.gather(numbers, element % own)
 
     def deal(self, batches: tf.data.Dataset, total: int) -> tf.data.Dataset:
-        """Whole batches dealt to the parts in turn, each with whether it counts: (batch, bool ()).
+        """Deal whole batches to the parts in turn, each with a flag that says whether it counts: (batch, bool ()).
 
-        Every part gets equally many. Parts that would have none left in the last round get a copy of the first batch,
-        which does not count.
+        Every part gets the same number of batches. Parts that would get none in the last round get a copy of the first
+        batch, which does not count.
 
         Args:
-            batches: what to deal.
-            total: how many there are.
+            batches: the batches to deal.
+            total: the number of batches.
         """
 
         def marked(is_counted: bool) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:

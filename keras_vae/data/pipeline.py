@@ -1,7 +1,7 @@
-"""tf.data over a split: endless shuffled batches to train on, and the split once, in order, to evaluate on.
+"""tf.data pipelines over a split: endless shuffled batches for training, one pass in order for evaluation.
 
-The order of an epoch depends on (seed, epoch) alone, so a resumed run sees exactly the batches that an
-unbroken one would have seen.
+The order of an epoch depends only on the seed and the epoch, so that a resumed run sees the same batches as an unbroken
+one.
 """
 
 from collections.abc import Callable
@@ -30,21 +30,21 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Endless batches, shuffled afresh in each epoch; the last, incomplete batch of an epoch is dropped.
 
-    Starting at (``first_epoch``, ``first_step``) gives what an unbroken run gives from there.
+    A pipeline that starts at (``first_epoch``, ``first_step``) gives the same batches as an unbroken one from there on.
 
     Args:
-        split: where the images are.
+        split: the images.
         batch_size: B, at least 1 and at most ``split.count``.
-        seed: makes the order.
+        seed: seed of the order.
         first_epoch: the epoch to start in.
         first_step: the step of that epoch to start at.
         augment: maps images float32 (B, H, W, C) and the number of their batch, counted over all epochs, to images;
             see `build_augmentation`.
-        part: the parts of each batch to give, one after another; other images are not even decoded.
+        part: the parts of each batch to give, one after another. Images in other parts are not decoded.
 
     Returns:
-        Images float32 (B, H, W, C) in [0, 1] with labels int32 (B,), or alone when there are no labels. Of parts, B is
-        a part's size.
+        Images float32 (B, H, W, C) in [0, 1] with labels int32 (B,), or images alone if there are no labels. With
+        parts, B is the size of a part.
 
     Raises:
         InputError: when the batch does not fit the split or the parts, or the start is negative.
@@ -56,7 +56,7 @@ def training_batches(
     first_epoch, first_step = first_epoch + first_step // steps, first_step % steps
 
     def endless(order: Callable[[tf.Tensor], tf.data.Dataset]) -> tf.data.Dataset:
-        """Batches of what ``order`` gives for each epoch's seed, from the first step on."""
+        """Batches in the ``order`` of each epoch's seed, from the first step on."""
 
         def rest_of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
             epoch_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
@@ -65,11 +65,11 @@ def training_batches(
 
         return part.of_batches(tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(rest_of_epoch))
 
-    # A stream is shuffled and skipped as records, and decoded after that.
+    # A stream is shuffled and skipped as serialised records, which are decoded afterwards.
     order = partial(_stream_order, split) if isinstance(split, StreamSplit) else partial(_index_order, split.count)
     batches = _parallel_map(endless(order), _reader(split))
     if augment is not None:
-        # In sequence, since a layer's random state is set for each batch.
+        # One batch after another, because each sets the random state of the layers.
         first = (first_epoch * steps + first_step) * len(part.numbers)
         batches = batches.enumerate(first).map(
             lambda element, batch: _on_images(lambda images: augment(images, part.number_of(element)))(
@@ -81,7 +81,7 @@ def training_batches(
 
 
 def steps_per_epoch(split: Split, batch_size: int) -> int:
-    """How many whole batches an epoch has.
+    """The number of whole batches in an epoch.
 
     Raises:
         InputError: when ``batch_size`` is below 1 or above ``split.count``.
@@ -93,10 +93,10 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
 
 
 def evaluation_batches(split: Split, batch_size: int, part: Part = WHOLE) -> tf.data.Dataset:
-    """The split once, in order, as ``training_batches`` gives it; the last batch may be smaller.
+    """The split once, in order, with elements like those of ``training_batches``. The last batch may be smaller.
 
-    For several parts, whole batches are dealt to the parts in turn. Each then has a third element, bool (B,): True, or
-    False in a copy that fills up the last round and does not count. Labels are zeros where there are none.
+    With several parts, whole batches are dealt to the parts in turn. Each batch then has a third element, bool (B,),
+    which is False in copies that only fill up the last round. Labels are zeros if there are none.
 
     Raises:
         InputError: when ``batch_size`` is below 1.
@@ -115,7 +115,7 @@ def evaluation_batches(split: Split, batch_size: int, part: Part = WHOLE) -> tf.
 
 
 def _marked(read: Callable[[tf.Tensor], Any], batch: tf.Tensor, is_counted: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Images and labels of a dealt batch, and whether they count."""
+    """Images and labels of a dealt batch, and whether the batch counts."""
     images, labels = (*_as_tuple(read(batch)), tf.zeros(tf.shape(batch), tf.int32))[:2]
     return images, labels, tf.fill(tf.shape(batch), is_counted)
 
@@ -132,7 +132,7 @@ def _index_order(count: int, epoch_seed: tf.Tensor) -> tf.data.Dataset:
 
 
 def _stream_order(split: StreamSplit, epoch_seed: tf.Tensor) -> tf.data.Dataset:
-    """Every serialised record once: the shards shuffled, then the records within a buffer."""
+    """Every serialised record once: shards are shuffled first, then records within a buffer."""
     order = tf.random.experimental.stateless_shuffle(tf.range(len(split.shards)), epoch_seed)
     records = split.shards_in(order).interleave(
         split.records_of,
@@ -140,19 +140,19 @@ def _stream_order(split: StreamSplit, epoch_seed: tf.Tensor) -> tf.data.Dataset:
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    # Of the graph that is being traced: tf.data joins a shuffle's seed with the process's global one, so that the order
-    # would depend on that too, and cannot where it is 0.
+    # tf.data combines a shuffle's seed with the global seed. This fixes the global seed of the graph being traced, so
+    # that the order does not depend on that of the process.
     tf.compat.v1.set_random_seed(1)
     buffer_seed = tf.random.stateless_uniform((), epoch_seed, maxval=tf.int64.max, dtype=tf.int64)
     return records.shuffle(split.shuffle_buffer, seed=buffer_seed, reshuffle_each_iteration=False)
 
 
 def _reader(split: Split) -> Callable[[tf.Tensor], Any]:
-    """From a batch of indices, or of a stream's serialised records, to images float32 (and labels)."""
+    """A function from a batch of indices, or of serialised records, to images float32 (and labels)."""
     if isinstance(split, StreamSplit):
         return lambda records: _on_images(_to_float)(*_as_tuple(split.decode(records)))
 
-    # The whole batch at once: image by image, tf.data would be far slower.
+    # The whole batch at once; single images would be far slower in tf.data.
     def take(indices: tf.Tensor) -> Any:
         images, labels = split.take(indices)
         return _to_float(images) if labels is None else (_to_float(images), labels)
@@ -165,7 +165,7 @@ def _to_float(images: tf.Tensor) -> tf.Tensor:
 
 
 def _on_images(function: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., Any]:
-    """The same function for batches of images alone and of images with labels."""
+    """Apply a function to the images of batches with or without labels."""
     return lambda images, *labels: (function(images), *labels) if labels else function(images)
 
 

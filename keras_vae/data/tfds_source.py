@@ -20,11 +20,11 @@ from keras_vae.data.tf_example import parse_examples
 from keras_vae.data.tfds_prepare import one_line, prepare
 from keras_vae.errors import InputError, nearest
 
-# name[/configuration][:version]; what else TFDS takes (community name spaces) would reach the network.
+# name[/configuration][:version]. TFDS also takes community namespaces, which would reach the network.
 _NAME = re.compile(r"[A-Za-z]\w*(/[\w.+-]+)?(:\d+\.\d+\.\d+)?", re.ASCII)
 _SHUFFLE_BYTES = 256 << 20
 
-# How images of that shape, None for sides that vary, are to be framed.
+# Gives the framing for images of a shape, in which None stands for a side that varies.
 FramingOf: TypeAlias = Callable[[tuple[int | None, int | None, int]], Framing]
 
 
@@ -38,13 +38,13 @@ def load_tfds(
     train_split: str | None = None,
     test_split: str | None = None,
 ) -> ImageDataset:
-    """Reads a TFDS data set, prepared or downloaded first.
+    """Read a TFDS data set, which is downloaded and prepared if necessary.
 
-    The splits are ``train`` and ``test`` (or ``validation``), or what TFDS's split expressions name.
+    The splits are ``train`` and ``test`` (or ``validation``), unless TFDS split expressions are given.
 
     Raises:
         InputError: when the name or a split is unknown, the files are corrupt, or the images are not uint8 with 1 or
-            3 channels; or as ``framing_of`` does.
+            3 channels; or whatever ``framing_of`` raises.
         SourceUnavailableError: when it is not prepared and cannot be downloaded now.
     """
     with _quiet_tfds():
@@ -68,7 +68,7 @@ def load_tfds(
 
 
 def find_prepared(name: str, data_dir: str | os.PathLike[str] | None) -> tuple[bool, Path]:
-    """Whether a TFDS data set is prepared, and the folder that was looked in; nothing is downloaded.
+    """Whether a TFDS data set is prepared, and the folder that was searched. Nothing is downloaded.
 
     Raises:
         InputError: when the name is unknown, or TFDS cannot open it.
@@ -86,7 +86,7 @@ def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
         if os.path.isdir(name):
             hint = f"for the images in that folder, folder:{name}"
         raise InputError(
-            f"{name!r} names no data set; give auto, sample, idx:DIR, folder:DIR, tfrecord:DIR or a TFDS name; {hint}"
+            f"{name!r} is not a data set; give auto, sample, idx:DIR, folder:DIR, tfrecord:DIR or a TFDS name; {hint}"
         )
     try:
         import tensorflow_datasets as tfds  # deferred: only TFDS data sets need it
@@ -118,7 +118,7 @@ def _builder(name: str, data_dir: str | os.PathLike[str] | None) -> Any:
 
 
 def _find_features(name: str, features: Any) -> tuple[str, str | None]:
-    """The keys of the image and, where there is one, of its class."""
+    """The feature keys of the image and, if there is one, of its class."""
     import tensorflow_datasets as tfds  # deferred, as above
 
     if not isinstance(features, tfds.features.FeaturesDict):
@@ -162,8 +162,7 @@ def _stream(builder: Any, split_name: str, image_key: str, label_key: str | None
         )
     split = info.splits[split_name]
     stored_shape = info.features[image_key].shape
-    # What TFDS writes for these features, read directly: its own decoding guesses each image's format anew and takes
-    # three times as long.
+    # Read directly, because TFDS's own decoding detects the format of each image again and takes three times as long.
     stored = {image_key: tf.io.FixedLenFeature((), tf.string)}
     if label_key is not None:
         stored[label_key] = tf.io.FixedLenFeature((), tf.int64)
@@ -192,7 +191,7 @@ def _stream(builder: Any, split_name: str, image_key: str, label_key: str | None
 
 
 def _shard(part: Any) -> Shard:
-    """What TFDS would read; of a whole file all, so that one with more records than announced is noticed."""
+    """The records that TFDS would read. Of a whole file take all, so that surplus records are noticed."""
     is_whole = part.skip == 0 and part.take == part.examples_in_shard
     return Shard(str(part.filename), part.skip, -1 if is_whole else part.take)
 
@@ -205,13 +204,13 @@ def _in_memory(split: StreamSplit) -> ArraySplit:
             f"{split.shards[0].file}: cannot be read ({one_line(error)}); prepare the data set again"
         ) from error
     if loaded.labels is not None and loaded.labels.min() < 0:
-        return ArraySplit(loaded.images)  # TFDS writes -1 where a split's labels are withheld
+        return ArraySplit(loaded.images)  # TFDS writes -1 if the labels of a split are withheld
     return loaded
 
 
 @contextlib.contextmanager
 def _own_temporary_folder() -> Iterator[None]:
-    """Lets temporary files be made in a folder that is removed: TFDS leaves one behind of each data set it looks up."""
+    """Put temporary files into a folder that is removed, because TFDS leaves one behind for each data set it opens."""
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory() as folder:
         tempfile.tempdir = folder
@@ -223,7 +222,7 @@ def _own_temporary_folder() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet_tfds() -> Iterator[None]:
-    """Keeps TFDS's own warnings out of the terminal: what a user has to know is in our messages."""
+    """Keep TFDS's own warnings out of the terminal; our messages say what users have to know."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,7 +1,7 @@
-"""A data set as gzipped TFRecord files of tf.Example, sharded: the same bytes for the same images.
+"""Writing a data set as sharded, gzipped TFRecord files of tf.Example. The same images give the same bytes.
 
-In the folder: ``train/train-00000-of-00006.tfrecord.gz`` …, ``test/…`` and ``dataset.json``, which describes them.
-TFX's ImportExampleGen takes such a folder, with the splits ``train/*`` and ``test/*``.
+The folder holds ``train/train-00000-of-00006.tfrecord.gz`` …, ``test/…`` and ``dataset.json``, which describes them.
+TFX's ImportExampleGen reads such a folder with the splits ``train/*`` and ``test/*``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from keras_vae.files import folder_written_beside, write_text
 IMAGE_KEY, LABEL_KEY = "image/encoded", "label"
 DESCRIPTION = "dataset.json"
 FORMAT = "keras-vae tfrecord 1"
-"""By this in its description a folder is known as ours."""
+"""Marks the description of a folder that we wrote."""
 
 _SPLITS = ("train", "test")
 _BATCH_BYTES = 16 << 20
@@ -43,24 +43,24 @@ def write_tfrecords(
     overwrite: bool = False,
     progress: Callable[[int], None] = lambda images: None,
 ) -> dict[str, Any]:
-    """Write both splits, images in their order: ``image/encoded`` is a PNG, ``label`` an int64, if there are labels.
+    """Write both splits, with images in their order: ``image/encoded`` is a PNG, ``label`` (if there is one) an int64.
 
-    The folder appears whole or not at all. A streamed split is written as it is read.
+    The folder appears completely or not at all. A streamed split is written while it is read.
 
     Args:
-        dataset: what to write.
-        folder: where; made by this function.
-        shard_size: images in a file, at most; they are spread evenly.
+        dataset: the data set.
+        folder: the folder to make.
+        shard_size: largest number of images in a file. Images are spread evenly over the files.
         overwrite: replace a data set that was written there before.
-        progress: is told, again and again, how many more images are done.
+        progress: called repeatedly with the number of further images that are done.
 
     Returns:
-        What ``dataset.json`` holds: `ImageDataset.describe`, with the `Fingerprint` of streamed splits too, and for
-        each split its ``shards``: ``file``, ``images``, ``sha256``.
+        The content of ``dataset.json``: `ImageDataset.describe`, with the `Fingerprint` of streamed splits too, and the
+        ``shards`` of each split: ``file``, ``images``, ``sha256``.
 
     Raises:
-        InputError: when the shard size is below 1, the place is taken (and ``overwrite`` is not set, or what is there
-            is no such data set) or cannot be written, or the data set cannot be read.
+        InputError: when the shard size is below 1, the folder exists (and ``overwrite`` is not set, or it holds
+            something else) or cannot be written, or the data set cannot be read.
     """
     if shard_size < 1:
         raise InputError(f"shard-size must be at least 1, got {shard_size}")
@@ -77,7 +77,7 @@ def write_tfrecords(
 
 
 def check_folder(folder: Path, *, overwrite: bool = False) -> None:
-    """Check, changing nothing, that a data set can be written there.
+    """Check, without changing anything, that a data set can be written there.
 
     Raises:
         InputError: as `write_tfrecords`.
@@ -88,20 +88,20 @@ def check_folder(folder: Path, *, overwrite: bool = False) -> None:
     except OSError as error:
         raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
     if found is None and os.path.lexists(target):
-        raise InputError(f"{folder}: exists and is no folder; choose another")
+        raise InputError(f"{folder}: exists and is not a folder; choose another")
     if found:
-        # Whoever keeps something beside the shards does not lose it with them.
+        # Other files beside the shards must not be lost.
         if not set(found) <= {*_SPLITS, DESCRIPTION} or read_description(str(target / DESCRIPTION)) is None:
-            raise InputError(f"{folder}: exists and holds something else than a data set of ours; choose another")
+            raise InputError(f"{folder}: exists and holds something other than a data set of ours; choose another")
         if not overwrite:
             raise InputError(f"{folder}: holds a data set already; replace it with --overwrite, or choose another")
     nearest = next(parent for parent in target.parents if os.path.lexists(parent))
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"{folder}: {nearest} is no directory that can be written; choose another")
+        raise InputError(f"{folder}: {nearest} is not a writable directory; choose another")
 
 
 def read_description(path: str) -> dict[str, Any] | None:
-    """What a ``dataset.json`` says, or None where there is none of ours."""
+    """The content of a ``dataset.json``, or None if we did not write one there."""
     try:
         with tf.io.gfile.GFile(path) as file:
             values = json.load(file)
@@ -113,7 +113,7 @@ def read_description(path: str) -> dict[str, Any] | None:
 def _write_split(
     split: Split, name: str, folder: Path, shard_size: int, progress: Callable[[int], None]
 ) -> tuple[str, list[dict[str, Any]]]:
-    """Write the shards of a split; returns its pixels' `Fingerprint` and, for each shard, what is to be recorded."""
+    """Write the shards of a split. Returns the `Fingerprint` of its pixels and the record of each shard."""
     folder.mkdir()
     fingerprint = Fingerprint()
     examples = _examples(split, fingerprint, progress)
@@ -129,12 +129,12 @@ def _write_split(
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         shards.append({"file": f"{name}/{path.name}", "images": images, "sha256": digest})
-    collections.deque(examples, maxlen=0)  # to the end, where the count is checked
+    collections.deque(examples, maxlen=0)  # consume the rest, where the count is checked
     return fingerprint.hexdigest(), shards
 
 
 def tf_example(encoded: bytes, label: int | None = None) -> bytes:
-    """A serialised tf.Example of an image's PNG or JPEG bytes and its label, if there is one; always the same bytes."""
+    """A serialised tf.Example with an image's PNG or JPEG bytes and its label, if there is one. It is deterministic."""
     feature = {IMAGE_KEY: tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded]))}
     if label is not None:
         feature[LABEL_KEY] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
@@ -144,17 +144,17 @@ def tf_example(encoded: bytes, label: int | None = None) -> bytes:
 
 
 def _examples(split: Split, fingerprint: Fingerprint, progress: Callable[[int], None]) -> Iterator[bytes]:
-    """Every image as a serialised tf.Example; ``fingerprint`` takes its pixels in."""
+    """Every image as a serialised tf.Example. Its pixels are added to ``fingerprint``."""
     for images, labels in _batches(split):
         fingerprint.add(images)
         for index, png in enumerate(tf.io.encode_png(images).numpy()):
-            # TFDS writes -1 where a split's labels are withheld.
+            # TFDS writes -1 if the labels of a split are withheld.
             yield tf_example(png, None if labels is None or labels[index] < 0 else labels[index])
         progress(len(images))
 
 
 def _batches(split: Split) -> Iterator[tuple[UInt8Array, Int32Array | None]]:
-    """The split in order, as many images at a time as fit into a few megabytes."""
+    """The split in order, in batches of a few megabytes."""
     size = max(1, _BATCH_BYTES // math.prod(split.image_shape))
     if not isinstance(split, StreamSplit):
         for start in range(0, split.count, size):
@@ -181,12 +181,10 @@ def _batches(split: Split) -> Iterator[tuple[UInt8Array, Int32Array | None]]:
 
 @contextmanager
 def _replaced_whole(folder: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A new folder beside ``folder``, renamed to it when the block is done and removed when it fails.
-
-    What was there is where it was until then.
+    """A new folder beside ``folder``, which replaces it when the block succeeds and is removed when it fails.
 
     Raises:
-        InputError: as `check_folder`, or when the place cannot be written.
+        InputError: as `check_folder`, or when the folder cannot be written.
     """
     check_folder(folder, overwrite=overwrite)
     try:

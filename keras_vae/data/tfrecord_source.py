@@ -22,9 +22,9 @@ from keras_vae.errors import InputError
 _GZIP = "GZIP"
 _BATCH_BYTES, _SHUFFLE_BYTES = 16 << 20, 256 << 20
 REFUSALS = (tf.errors.OpError, UnicodeDecodeError)
-"""What an operation raises of a bad record: TensorFlow's message may quote it, and then be no text itself."""
+"""Errors of an operation on a bad record. A message that quotes the record may not be valid text."""
 
-# A label is the number of a class; what is larger is a key of something else.
+# A label is the number of a class. Anything larger is some other key.
 _MOST_CLASSES = 1 << 20
 
 
@@ -34,15 +34,15 @@ def load_tfrecords(
     *,
     memory_limit: int = 2 << 30,
 ) -> ImageDataset:
-    """Read two splits: records with ``image/encoded`` (PNG or JPEG bytes) and, in all or none, ``label`` (one int64).
+    """Read two splits of records with ``image/encoded`` (PNG or JPEG bytes) and, in all or none, ``label`` (one int64).
 
-    Where ``write_tfrecords`` wrote the files, its ``dataset.json`` tells name, classes and counts; otherwise they
-    are read for that. Files that are to be streamed are checked first: by the SHA-256 that is recorded, or by reading.
+    Name, classes and counts come from the ``dataset.json`` of ``write_tfrecords``, or otherwise from reading the files.
+    Files that will be streamed are checked first, by their recorded SHA-256 or by reading them.
 
     Args:
-        train_files: paths or glob patterns, as TFX gives them; any that TensorFlow reads.
-        test_files: as ``train_files``.
-        memory_limit: data of more bytes of pixels are streamed from disk.
+        train_files: paths or glob patterns that TensorFlow can read, as TFX gives them.
+        test_files: the same for the test split.
+        memory_limit: data with more bytes of pixels are streamed from disk.
 
     Raises:
         InputError: when a pattern matches nothing, or a file is damaged or holds other records; it names the file.
@@ -77,7 +77,7 @@ def load_tfrecords(
 
 @dataclass(frozen=True)
 class _Recorded:
-    """What ``dataset.json`` says of the data set, and of each file that is read: its images and its SHA-256."""
+    """What ``dataset.json`` records: the data set, and the images and SHA-256 of each file."""
 
     name: str
     version: str | None
@@ -102,7 +102,7 @@ def _find_files(patterns: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
 
 
 def _recorded(sides: list[tuple[str, ...]]) -> _Recorded | None:
-    """What the description beside the files says; None where there is none of ours or it does not know them all."""
+    """The description beside the files; None if there is none of ours, or it does not list all of the files."""
     root = os.path.dirname(os.path.dirname(sides[0][0]))
     path = os.path.join(root, DESCRIPTION)
     description = read_description(path)
@@ -125,7 +125,7 @@ def _recorded(sides: list[tuple[str, ...]]) -> _Recorded | None:
 
 
 def _inspect(files: tuple[str, ...]) -> tuple[tuple[int, int, int], bool]:
-    """Image shape (H, W, C), and whether there are labels, of the first record."""
+    """Image shape (H, W, C) of the first record, and whether it has a label."""
     for file in files:
         try:
             records = list(tf.data.TFRecordDataset(file, _GZIP).take(1).as_numpy_iterator())
@@ -140,15 +140,15 @@ def _inspect_record(file: str, record: bytes) -> tuple[tuple[int, int, int], boo
     expected = f"expected {IMAGE_KEY} (PNG or JPEG bytes) and, if there are labels, {LABEL_KEY} (one int64)"
     try:
         features = tf.train.Example.FromString(record).features.feature
-    except Exception as error:  # protobuf's DecodeError, whose module is no public one
-        raise InputError(f"{file}: its records are no tf.Example; {expected}") from error
+    except Exception as error:  # protobuf's DecodeError, whose module is not public
+        raise InputError(f"{file}: its records are not tf.Examples; {expected}") from error
     encoded = features[IMAGE_KEY].bytes_list.value if IMAGE_KEY in features else []
     if len(encoded) != 1:
         raise InputError(f"{file}: its records have {', '.join(sorted(features)) or 'no features'}; {expected}")
     try:
         height, width, channels = tf.io.decode_png(encoded[0]).shape
     except tf.errors.OpError as error:
-        raise InputError(f"{file}: {IMAGE_KEY} is no image ({reason_of(error)}); {expected}") from error
+        raise InputError(f"{file}: {IMAGE_KEY} is not an image ({reason_of(error)}); {expected}") from error
     if channels not in (1, 3):
         raise InputError(f"{file}: its images have {channels} channels; they must have 1 or 3")
     return (height, width, channels), LABEL_KEY in features
@@ -156,7 +156,7 @@ def _inspect_record(file: str, record: bytes) -> tuple[tuple[int, int, int], boo
 
 def _count(file: str) -> int:
     try:
-        # By batches: record by record, counting takes many times as long.
+        # Counting single records takes many times as long as whole batches.
         batches = tf.data.TFRecordDataset(file, _GZIP).batch(1024).as_numpy_iterator()
         return sum(len(batch) for batch in batches)
     except tf.errors.OpError as error:
@@ -191,14 +191,14 @@ def _decoder(shape: tuple[int, int, int], has_labels: bool) -> Callable[[tf.Tens
         images = tf.ensure_shape(images, (None, *shape))
         if not has_labels:
             return images
-        # What is out of range stays so.
+        # Labels that are out of range stay out of range.
         return images, tf.cast(tf.clip_by_value(examples[LABEL_KEY], -1, _MOST_CLASSES), tf.int32)
 
     return decode
 
 
 def _in_memory(split: StreamSplit, counts: list[int]) -> ArraySplit:
-    """The split, read file by file, so that a damaged one can be named."""
+    """Read the split file by file, so that a damaged file can be named."""
     images = np.empty((split.count, *split.image_shape), np.uint8)
     labels = np.empty(split.count, np.int32) if split.has_labels else None
     start = 0
@@ -218,7 +218,7 @@ def _in_memory(split: StreamSplit, counts: list[int]) -> ArraySplit:
 
 
 def _largest_label(split: StreamSplit) -> int:
-    """The largest label, or -1 where there are none; reads, and so checks, every image."""
+    """The largest label, or -1 without labels. This reads, and so checks, every image."""
     largest = -1
     for shard in split.shards:
         for _, labels in _batches(split, shard.file):
@@ -230,7 +230,7 @@ def _largest_label(split: StreamSplit) -> int:
 def _batches(split: StreamSplit, file: str) -> Iterator[tuple[UInt8Array, Int32Array | None]]:
     """The images and labels of one file, in order."""
     size = max(1, _BATCH_BYTES // math.prod(split.image_shape))
-    # Decoded outside of the data set, which would make a graph of it for every file.
+    # Decoded outside of the data set, which would trace a graph for each file.
     records = iter(split.records_of(file).batch(size).prefetch(1))
     while True:
         try:
@@ -244,7 +244,7 @@ def _batches(split: StreamSplit, file: str) -> Iterator[tuple[UInt8Array, Int32A
         except REFUSALS as error:
             label = f" and {LABEL_KEY} (one int64)" if split.has_labels else ""
             raise InputError(
-                f"{file}: has a record that is not as the first one, {IMAGE_KEY} (PNG or JPEG of {split.image_shape})"
+                f"{file}: has a record unlike the first one, {IMAGE_KEY} (PNG or JPEG of {split.image_shape})"
                 f"{label}: {reason_of(error)}"
             ) from error
         images, labels = (array.numpy() for array in batch) if split.has_labels else (batch.numpy(), None)
@@ -268,9 +268,9 @@ def _damaged(file: str, error: tf.errors.OpError) -> InputError:
 
 
 def reason_of(error: tf.errors.OpError | UnicodeDecodeError) -> str:
-    """What TensorFlow says last, in one line, without the trace before it and the node around it."""
+    """The last part of TensorFlow's message in one line, without the trace before it and the node around it."""
     if isinstance(error, UnicodeDecodeError):
-        return "it is no text"
+        return "it is not text"
     text = str(error.message).split("\n\t [[")[0].strip().split("\n\n")[-1]
     text = re.sub(r"^\{\{.*?\}\}\s*", "", text).split(" [Op:")[0]
     return " ".join(text.split())[:300]

@@ -76,14 +76,14 @@ def test_every_batch_and_every_seed_has_draws_of_its_own():
     ("layer", "message"),
     [
         ("RandomNonsense", "keras.layers has no layer 'RandomNonsense'"),
-        ("os.system('true')", "is of os; layers are of keras.layers or keras_cv.layers"),
-        ("RandomRotation(__import__('os').getpid())", "is no layer such as"),
-        ("RandomRotation(", "is no layer such as"),
+        ("os.system('true')", "is in os; layers are taken from keras.layers or keras_cv.layers"),
+        ("RandomRotation(__import__('os').getpid())", "is not a layer such as"),
+        ("RandomRotation(", "is not a layer such as"),
         ("RandomRotation(factor='much')", "cannot be made"),
         ("RandomRotation(amount=3)", "cannot be made"),
-        ("RandomCrop(5, 5)", r"turns images \(12, 10, 1\) into \(5, 5, 1\); their shape must stay"),
-        ("Embedding(3, 3)", "cannot take images|their shape must stay"),
-        ("", "is no layer such as"),
+        ("RandomCrop(5, 5)", r"turns images \(12, 10, 1\) into \(5, 5, 1\); the shape must stay"),
+        ("Embedding(3, 3)", "cannot take images|the shape must stay"),
+        ("", "is not a layer such as"),
     ],
 )
 def test_what_is_no_augmentation_is_refused_in_one_line(layer, message):

@@ -19,7 +19,7 @@ SHAPE = (8, 8, 3)
 
 
 def shapes(count, seed=0):
-    """Images of several odd sizes, each of one colour, so that no resizing changes it."""
+    """Images of several odd sizes. Each has a single colour, so that resizing does not change it."""
     random = np.random.default_rng(seed)
     sizes = [(9, 14), (31, 8), (8, 8), (40, 17)]
     return [np.full((*sizes[i % 4], 3), random.integers(0, 256, 3), np.uint8) for i in range(count)]
@@ -87,7 +87,7 @@ def test_every_format_is_read(tmp_path, suffix):
 
 
 def test_resizing_is_antialiased(tmp_path):
-    """A chequerboard of single pixels becomes even grey, not some of its squares."""
+    """A chequerboard of single pixels becomes uniform grey."""
     board = np.indices((64, 64)).sum(0) % 2 * 255
     Image.fromarray(board.astype(np.uint8)).save(tmp_path / "board.png")
     found = read_image(tmp_path / "board.png", Framing((8, 8, 1)))
@@ -131,7 +131,7 @@ def test_photographs_are_turned_as_they_say(tmp_path):
 
 
 def hostile_png(width, height):
-    """A PNG of a few bytes that announces so many pixels."""
+    """A PNG of a few bytes that announces ``width`` × ``height`` pixels."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -1,4 +1,4 @@
-"""Resizing: what TensorFlow does with arrays is what Pillow does with files."""
+"""Resizing: TensorFlow treats arrays as Pillow treats files."""
 
 import io
 
@@ -15,7 +15,7 @@ from keras_vae.data.image_file import read_image
 
 
 def smooth(height, width, channels):
-    """Waves of a few periods an image."""
+    """Waves with a few periods across the image."""
     y, x = np.mgrid[:height, :width] / np.array([height, width])[:, None, None]
     waves = [np.sin(2 * np.pi * (x * (1 + channel) + y + channel / 3)) for channel in range(channels)]
     return np.rint(127.5 + 127.5 * np.stack(waves, -1)).astype(np.uint8)

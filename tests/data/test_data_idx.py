@@ -1,4 +1,4 @@
-"""The IDX reader: what it reads, and that bad files give one clear error and nothing else."""
+"""The IDX reader reads good files, and refuses bad ones with one clear error."""
 
 import gzip
 import struct

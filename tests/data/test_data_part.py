@@ -1,4 +1,4 @@
-"""Parts of batches: every image of a batch is in one of them, in training and in evaluation."""
+"""Parts of batches: every image of a batch is in exactly one part, in training and in evaluation."""
 
 import numpy as np
 import pytest
@@ -23,13 +23,13 @@ CREWS = st.tuples(st.integers(1, 3), st.integers(1, 2), st.integers(1, 4))
 
 
 def numbered(count):
-    """Images whose value is their number, and labels that are."""
+    """Images and labels whose values are their numbers."""
     images = np.broadcast_to(np.arange(count, dtype="uint8")[:, None, None, None], (count, 2, 2, 1))
     return ArraySplit(images, np.arange(count, dtype="int32"))
 
 
 def parts_of(workers, replicas):
-    """What each worker reads."""
+    """The parts of each worker."""
     count = workers * replicas
     return [Part(tuple(range(first, first + replicas)), count) for first in range(0, count, replicas)]
 

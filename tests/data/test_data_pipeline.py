@@ -1,4 +1,4 @@
-"""The tf.data pipeline over splits in memory; the streamed one is in test_data_tfds.py."""
+"""The tf.data pipeline over splits in memory; test_data_tfds.py has the streamed one."""
 
 import itertools
 

@@ -16,7 +16,7 @@ def sample():
 
 
 def rows(images, labels):
-    """Images with their labels as a sorted list of byte strings: a multiset that can be compared."""
+    """Images with their labels as a sorted list of byte strings, so that multisets can be compared."""
     table = np.concatenate([images.reshape(len(images), -1), np.asarray(labels)[:, None]], axis=1)
     return sorted(row.tobytes() for row in table.astype(np.uint8))
 

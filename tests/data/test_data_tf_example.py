@@ -10,12 +10,12 @@ FEATURES = {"image/encoded": tf.io.FixedLenFeature((), tf.string), "label": tf.i
 
 
 def field(content, length=None):
-    """Field 1 of a message: a string, or a message, whose length may be another than it has."""
+    """Field 1 of a message: a string or a message, with a declared length that may be wrong."""
     return b"\x0a" + bytes([len(content) if length is None else length]) + content
 
 
 def message(content, length=None):
-    """A tf.Example of one string, whose length may be another than it has; all lengths around it are right."""
+    """A tf.Example with one string, whose declared length may be wrong. All lengths around it are right."""
     entry = field(b"image/encoded") + b"\x12" + field(field(field(content, length)))[1:]
     return field(field(entry))
 

@@ -1,4 +1,4 @@
-"""TFDS data sets: tiny ones, generated into a temporary folder, so that no network or data is needed."""
+"""TFDS data sets. Tiny ones are generated in a temporary folder, so that no network or data is needed."""
 
 import contextlib
 import dataclasses
@@ -48,7 +48,7 @@ def store(
     shards=1,
     label=None,
 ):
-    """Prepares a TFDS data set whose label is i % 3 for image i."""
+    """Prepare a TFDS data set in which image i has the label i % 3."""
     features = {"image": tfds.features.Image(shape=declared or shape)}
     if labels:
         features["label"] = tfds.features.ClassLabel(names=["circle", "square", "star"])
@@ -71,7 +71,7 @@ def store(
 
 
 def in_order(pixels):
-    """TFDS shuffles what it prepares; the first pixel numbers the images."""
+    """Sort by the first pixel, which is the number of the image, because TFDS shuffles."""
     return pixels[np.argsort(pixels[:, 0, 0, 0])]
 
 
@@ -239,9 +239,9 @@ def test_damaged_metadata_is_one_line_that_names_the_data_set(tmp_path, file, co
         ("mnst", "mnst: TFDS has no data set of this name.*did you mean mnist"),
         ("mnist:9.9.9", "only: 3.0.1"),
         ("mnist/nope", "BuilderConfig nope not found"),
-        ("huggingface:mnist", "names no data set"),
-        ("", "names no data set"),
-        ("../mnist", "names no data set"),
+        ("huggingface:mnist", "is not a data set"),
+        ("", "is not a data set"),
+        ("../mnist", "is not a data set"),
     ],
 )
 def test_a_name_that_means_nothing_is_refused_with_what_to_give(tmp_path, name, message):
@@ -314,7 +314,7 @@ def test_one_source_that_answers_is_enough(monkeypatch, tmp_path):
 
 
 class GeneratedShapes(tfds.core.GeneratorBasedBuilder):
-    """A data set that TFDS knows and that is not prepared yet."""
+    """A data set that TFDS knows but has not prepared yet."""
 
     VERSION = tfds.core.Version("1.0.0")
     fails = False

@@ -147,7 +147,7 @@ def test_the_old_data_set_stays_when_the_new_one_cannot_be_written(tmp_path):
 @pytest.mark.parametrize("name", ["thesis.txt", "dataset.json", "train"])
 def test_a_folder_of_something_else_is_never_replaced(name, tmp_path):
     (tmp_path / name).write_text("{}")
-    with pytest.raises(InputError, match="something else"):
+    with pytest.raises(InputError, match="something other than a data set of ours"):
         write_tfrecords(make_dataset(), tmp_path, overwrite=True)
     assert (tmp_path / name).read_text() == "{}"
 
@@ -155,15 +155,15 @@ def test_a_folder_of_something_else_is_never_replaced(name, tmp_path):
 def test_notes_beside_the_shards_are_not_deleted(written, tmp_path):
     write_tfrecords(make_dataset(), tmp_path / "pets")
     (tmp_path / "pets" / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="something else"):
+    with pytest.raises(InputError, match="something other than a data set of ours"):
         write_tfrecords(make_dataset(), tmp_path / "pets", overwrite=True)
 
 
 def test_a_place_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="exists and is no folder"):
+    with pytest.raises(InputError, match="exists and is not a folder"):
         write_tfrecords(make_dataset(), tmp_path / "file")
-    with pytest.raises(InputError, match="is no directory that can be written"):
+    with pytest.raises(InputError, match="is not a writable directory"):
         write_tfrecords(make_dataset(), tmp_path / "file" / "pets")
 
 

@@ -1,4 +1,4 @@
-"""Reading gzipped TFRecord files, whoever wrote them."""
+"""Reading gzipped TFRecord files, written by us or by others."""
 
 import gzip
 import json
@@ -55,10 +55,10 @@ def test_files_without_a_description_are_counted_and_their_classes_numbered(tmp_
         ([{"image": b"", "height": 2}], "its records have height, image; expected image/encoded (PNG or JPEG"),
         ([{}], "its records have no features"),
         ([{**GOOD, "image/encoded": 3}], "expected image/encoded (PNG or JPEG bytes)"),
-        ([{**GOOD, "image/encoded": b"pixels"}], "image/encoded is no image"),
-        ([b"\xff\xff\xff"], "its records are no tf.Example"),
+        ([{**GOOD, "image/encoded": b"pixels"}], "image/encoded is not an image"),
+        ([b"\xff\xff\xff"], "its records are not tf.Examples"),
         ([{**GOOD, "image/encoded": png(np.zeros((4, 4, 4), np.uint8))}], "its images have 4 channels"),
-        ([GOOD, b"\xff\xff\xff"], "has a record that is not as the first one"),
+        ([GOOD, b"\xff\xff\xff"], "has a record unlike the first one"),
         ([GOOD, {"label": 1}], "image/encoded (PNG or JPEG of (12, 12, 3)) and label (one int64)"),
         ([GOOD, {"image/encoded": GOOD["image/encoded"]}], "and label (one int64)"),
         ([GOOD, {**GOOD, "label": 1.5}], "and label (one int64)"),
