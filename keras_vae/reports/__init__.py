@@ -1,6 +1,6 @@
-"""Reports on finished runs: the table, the pictures side by side, and one HTML file to send around.
+"""Reports on finished runs: a table, pictures side by side, and a self-contained HTML file.
 
-Only files are read: no module here imports Keras or TensorFlow. Attributes are loaded on first use.
+The modules read files only and do not import Keras or TensorFlow. Attributes are loaded on first use.
 """
 
 from typing import TYPE_CHECKING

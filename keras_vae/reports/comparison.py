@@ -1,4 +1,4 @@
-"""Runs compared: the table, what can be compared and what cannot, and the same figures for programs."""
+"""A comparison of runs: the table, notes on what cannot be compared, and the figures as JSON."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from keras_vae.reports.table import Row, build_table, differing_settings, has_on
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs and what is to be said of them together.
+    """Runs with their table, differences and notes.
 
     Args:
-        runs: at least one.
+        runs: one or more runs.
         table: title of each group → its rows.
-        differences: the settings in which they differ.
+        differences: the settings in which the runs differ.
         notes: sentences on what cannot be compared.
-        has_same_data: whether the figures are of the same test images.
+        has_same_data: whether all figures were measured on the same test images.
     """
 
     runs: tuple[Run, ...]
@@ -31,11 +31,11 @@ class Comparison:
 
     @property
     def names(self) -> list[str]:
-        """The runs' names."""
+        """The names of the runs."""
         return [run.name for run in self.runs]
 
     def as_dict(self) -> dict[str, Any]:
-        """The comparison for JSON; ``metrics`` are those of each run's evaluation.json."""
+        """The comparison for JSON; ``metrics`` come from each run's evaluation.json."""
         return {
             "runs": [
                 {
@@ -66,7 +66,7 @@ class Comparison:
 
 
 def compare(runs: Sequence[Run]) -> Comparison:
-    """Compare runs in the order given; figures of different test images get no best value."""
+    """Compare runs in the given order. Figures from different test images get no best value."""
     has_same_data = len({_fingerprint(run.evaluation_data) for run in runs}) == 1
     return Comparison(
         runs=tuple(runs),
@@ -84,11 +84,11 @@ def _notes(runs: Sequence[Run], has_same_data: bool) -> list[str]:
             "The runs were measured on different test images: their figures are not comparable, and no best is marked."
         )
     elif len({_fingerprint(run.training_data, "train") for run in runs}) > 1:
-        notes.append("The runs were trained on different images, and measured on the same ones.")
+        notes.append("The runs were trained on different images and measured on the same ones.")
     if not has_one_likelihood(runs):
         notes.append(
-            "The runs have likelihoods of different kinds (a density, a probability, or none: a plain autoencoder): "
-            "ELBO, NLL and −log p(x) are not comparable, and no best is marked there."
+            "The runs have likelihoods of different kinds (a density, a probability, or none for a plain autoencoder): "
+            "their ELBO, NLL and −log p(x) are not comparable, and no best is marked."
         )
     settings = differing_settings(runs)
     if settings:
@@ -102,7 +102,7 @@ def _notes(runs: Sequence[Run], has_same_data: bool) -> list[str]:
 
 
 def _fingerprint(data: Mapping[str, Any], split: str = "test") -> str:
-    """What tells two data sets apart: the pixels' SHA-256, or else name, version and counts."""
+    """What identifies a data set: the pixels' SHA-256, or without it the name, version and counts."""
     digests = data.get("sha256")
     digest = digests.get(split) if isinstance(digests, Mapping) else None
     return str(digest) if digest else repr([data.get(name) for name in ("name", "version", "counts")])

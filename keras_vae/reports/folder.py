@@ -1,4 +1,4 @@
-"""A folder that appears whole or not at all, and replaces only what was written here before."""
+"""A folder that appears complete or not at all, and that replaces only an earlier comparison."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_vae.errors import InputError
 from keras_vae.files import folder_written_beside
 
 MARK = "comparison.json"
-"""The file by which a comparison is known."""
+"""The file that marks a folder as a comparison."""
 FILES = (
     MARK,
     "comparison.md",
@@ -26,7 +26,7 @@ FILES = (
     "test_latent_visualization.gif",
     "sample_test_reconstruction.gif",
 )
-"""Every file that a comparison may hold."""
+"""Every file that a comparison may contain."""
 
 
 def check_folder(path: Path, *, overwrite: bool = True) -> None:
@@ -42,25 +42,27 @@ def check_folder(path: Path, *, overwrite: bool = True) -> None:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if found is None and os.path.lexists(target):
-        raise InputError(f"{path}: exists and is no folder; choose another --to")
+        raise InputError(f"{path}: exists and is not a folder; choose another --to")
     if found and MARK not in found:
-        raise InputError(f"{path}: exists and is no comparison (it has no {MARK}); choose another --to")
-    # Whoever keeps notes beside a comparison does not lose them with it.
+        raise InputError(f"{path}: exists and is not a comparison (it has no {MARK}); choose another --to")
+    # Notes that someone keeps beside a comparison must not be lost with it.
     others = [name for name in found or () if name not in FILES]
     if others:
-        raise InputError(f"{path}: holds more than a comparison ({others[0]}); move that away or choose another --to")
+        raise InputError(
+            f"{path}: contains more than a comparison ({others[0]}); move that away or choose another --to"
+        )
     if found and not overwrite:
         raise InputError(f"{path}: holds a comparison already; replace it with --overwrite, or choose another --to")
     nearest = next(folder for folder in target.parents if os.path.lexists(folder))
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"{path}: {nearest} is no directory that can be written; choose another --to")
+        raise InputError(f"{path}: {nearest} is not a writable directory; choose another --to")
 
 
 @contextmanager
 def replaced_whole(path: Path) -> Iterator[Path]:
-    """A new folder beside ``path``, renamed to it when the block is done and removed when it fails.
+    """A new folder beside ``path``, renamed to it when the block ends and removed if it fails.
 
-    What `check_folder` allows to be replaced is replaced; on any failure it is where it was.
+    An existing comparison is replaced on success and untouched on failure.
 
     Raises:
         InputError: as `check_folder`, or when the place cannot be written.
@@ -74,5 +76,5 @@ def replaced_whole(path: Path) -> Iterator[Path]:
 
 
 def _real(path: Path) -> Path:
-    """Where ``path`` leads: a link stays a link, and what it names is replaced."""
+    """The target of ``path``: a link stays a link, and the folder that it points to is replaced."""
     return Path(os.path.realpath(path))

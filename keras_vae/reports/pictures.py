@@ -1,4 +1,4 @@
-"""The runs' pictures: read from ``plots/``, and set side by side."""
+"""The pictures of the runs, read from ``plots/`` and placed side by side."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ STILLS = {
     "samples": "samples.png",
     "samples_gmm": "samples_gmm.png",
 }
-"""A comparison's PNG without its suffix → the picture in a run's ``plots/``."""
+"""PNG of a comparison, without its suffix → picture in a run's ``plots/``."""
 ANIMATIONS = ("test_latent_visualization", "sample_test_reconstruction")
-"""GIFs, without their suffix; of one name in a run's ``plots/`` and in a comparison."""
+"""GIFs, without their suffix; they have the same name in a run's ``plots/`` and in a comparison."""
 
 GIF_WIDTH, PNG_WIDTH = 1600, 2400
-"""Pixels that pictures side by side are at most wide."""
-# Of longer runs this many epochs, evenly spread, are enough to see the movement, and keep file and memory small.
+"""Largest width of pictures side by side, in pixels."""
+# Evenly spread over a longer run, this many epochs show the movement and keep file and memory small.
 _MOST_FRAMES = 100
 _GAP = 16
-# Plots and grey digits need no more, and each halving takes a tenth off the file.
+# Enough for plots and grey digits. Each halving makes the file a tenth smaller.
 _GIF_COLOURS = 128
 
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A picture in a file, and its size in pixels."""
+    """A picture file and its size in pixels."""
 
     path: Path
     width: int
@@ -43,22 +43,22 @@ class PictureFile:
 
 
 def write_stills(folder: Path, runs: Sequence[Run]) -> dict[str, list[PictureFile | None]]:
-    """Write each PNG of `STILLS` that a run has, side by side; returns where each run's own is, None where it has none.
+    """Write each PNG of `STILLS` with the runs side by side; returns the file of each run, None if it has none.
 
     Raises:
         InputError: if a run's picture is damaged or too large.
-        OSError: when the folder cannot be written.
+        OSError: if the folder cannot be written.
     """
     return {name: _write_still(folder / f"{name}.png", file, runs) for name, file in STILLS.items()}
 
 
 def write_animations(folder: Path, runs: Sequence[Run]) -> dict[str, list[PictureFile | None]]:
-    """Write each GIF of `ANIMATIONS` that a run has, side by side; as `write_stills`."""
+    """Write each GIF of `ANIMATIONS` with the runs side by side; otherwise as `write_stills`."""
     return {name: _write_animation(folder / f"{name}.gif", f"{name}.gif", runs) for name in ANIMATIONS}
 
 
 def write_curves(folder: Path, runs: Sequence[Run]) -> dict[str, PictureFile]:
-    """Write ``test_curves.png`` and ``train_curves.png``, the runs over one another; returns both by their side."""
+    """Write ``test_curves.png`` and ``train_curves.png`` with all runs in one plot; returns both by split."""
     written = {}
     for side in ("test", "train"):
         curves = {run.name: ([row["epoch"] for row in run.rows], metrics_by_name(run.rows, side)) for run in runs}
@@ -70,17 +70,17 @@ def write_curves(folder: Path, runs: Sequence[Run]) -> dict[str, PictureFile]:
 
 
 def columns_of(count: int) -> int:
-    """How many pictures stand in a row: with more than three they could not be read."""
+    """Number of pictures in a row, at most three, so that they stay legible."""
     return count if count <= 3 else 2 if count == 4 else 3
 
 
 def missing_pictures(found: dict[str, list[PictureFile | None]], runs: Sequence[Run]) -> Iterator[str]:
-    """A sentence for each picture that some runs have and others have not."""
+    """A sentence for each picture that only some of the runs have."""
     for name, pictures in found.items():
         without = [run.name for run, picture in zip(runs, pictures, strict=True) if picture is None]
         if without and len(without) < len(runs):
             file = STILLS.get(name, f"{name}.gif")
-            yield f"{file}: left out for {', '.join(without)}, where there is none."
+            yield f"{file}: missing for {', '.join(without)}, and left out there."
 
 
 def _write_still(target: Path, file: str, runs: Sequence[Run]) -> list[PictureFile | None]:
@@ -116,7 +116,7 @@ def _write_animation(target: Path, file: str, runs: Sequence[Run]) -> list[Pictu
 
 
 def _frames(path: Path, wanted: set[int], width: int) -> tuple[dict[int, Picture], tuple[int, int]]:
-    """Index → frame made smaller to ``width``, of those wanted; and the size (width, height) that they had."""
+    """The wanted frames by index, scaled to ``width``, and their original size (width, height)."""
     frames, size = {}, (0, 0)
     for index, frame in enumerate(visualize.read_gif(path)):
         size = frame.shape[1], frame.shape[0]

@@ -1,4 +1,4 @@
-"""Writing a comparison: the folder with table, pictures and figures, and the HTML report that holds them all."""
+"""Write a comparison: a folder with table, pictures and figures, and an HTML report that contains them all."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from keras_vae.training.command_line import training_command
 from keras_vae.visualize.style import CLASS_COLOURS
 
 _TYPES = {".png": "image/png", ".gif": "image/gif"}
-# Dimensions of a larger latent are too many to tell apart in a chart of this size.
+# A chart of this size cannot show more latent dimensions.
 _MOST_BARS = 64
 
 Pictures = Mapping[str, Sequence[PictureFile | None]]
 
 
 def write_comparison(folder: Path, runs: Sequence[Run]) -> Comparison:
-    """Write table, pictures, figures and report of the runs into ``folder``, whole or not at all.
+    """Write table, pictures, figures and report of the runs to ``folder``, completely or not at all.
 
     Raises:
         InputError: if something else is there, the place cannot be written, or a run's picture is damaged.
@@ -55,7 +55,7 @@ def write_comparison(folder: Path, runs: Sequence[Run]) -> Comparison:
             "report.html": _html(comparison, folder, stills, animations, curves),
         }
         for name, text in texts.items():
-            # A directory's name may hold bytes that are no text.
+            # The name of a directory may contain bytes that are not valid text.
             (new / name).write_text(text, encoding="utf-8", errors="replace")
     return comparison
 
@@ -64,7 +64,7 @@ def _as_json(comparison: Comparison) -> str:
     try:
         return json.dumps(comparison.as_dict(), indent=2, allow_nan=False) + "\n"
     except ValueError as error:
-        raise InputError(f"the runs' records hold a number that is none ({error})") from error
+        raise InputError(f"the runs' records contain a value that is not a finite number ({error})") from error
 
 
 def _markdown(comparison: Comparison, pictures: Sequence[str]) -> str:
@@ -94,7 +94,7 @@ def _html(
         runs=runs,
         colours=[CLASS_COLOURS[index % len(CLASS_COLOURS)] for index in range(len(runs))],
         columns=columns_of(len(runs)),
-        # What is the same for all runs is said once, above.
+        # Facts that all runs share are stated once, above the table.
         facts=[row for row in groups.pop("Run") if row.label not in DATA_ROWS or len({*row.texts}) > 1],
         groups=groups,
         stills=stills,
@@ -119,7 +119,7 @@ def _data_uri(path: Path) -> str:
 
 
 def _bars(run: Run, runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """The KL of each latent dimension, largest first: its share of the largest of all runs, and what it reads."""
+    """The KL of each latent dimension, largest first: the fraction of the largest KL of all runs, and its text."""
     largest = max((max(_kl(other), default=0.0) for other in runs), default=0.0)
     return [
         {"share": max(value, 0.0) / largest if largest > 0 else 0.0, "text": number(value, 2)}

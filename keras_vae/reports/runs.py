@@ -1,4 +1,4 @@
-"""What a finished run's directory holds, read once and checked."""
+"""Read and check the directory of a finished run."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Run:
     """A finished run that has been evaluated.
 
     Args:
-        name: the directory's name, after its parents' where several runs have one name.
-        path: the run's directory, as it was given.
-        config: what was run.
-        recorded: what was recorded beside it: data, environment.
-        rows: metrics.csv, one row an epoch, at least one.
-        evaluation: what evaluation.json holds; its ``metrics`` are finite numbers, None, or lists of them.
-        parameters: the model's numbers, trained or not.
+        name: the name of the directory, with its parents' names if several runs have the same one.
+        path: the run directory as given.
+        config: the description of the run.
+        recorded: data and environment as recorded beside the config.
+        rows: metrics.csv, one row per epoch, at least one.
+        evaluation: the contents of evaluation.json; its ``metrics`` are finite numbers, None, or lists of these.
+        parameters: number of the model's weights, trainable or not.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Run:
 
     @property
     def plots(self) -> Path:
-        """Where the run's pictures lie."""
+        """The folder of the run's pictures."""
         return RunDirectory(self.path).plots
 
     @property
@@ -49,42 +49,42 @@ class Run:
 
     @property
     def evaluation_settings(self) -> Mapping[str, Any]:
-        """How they were measured."""
+        """The settings of the evaluation."""
         return _section(self.evaluation, "settings")
 
     @property
     def training_data(self) -> Mapping[str, Any]:
-        """The data set that the run was trained on, as recorded."""
+        """The recorded data set that the run was trained on."""
         return _section(self.recorded, "data")
 
     @property
     def evaluation_data(self) -> Mapping[str, Any]:
-        """The data set on whose test images the figures were measured; the training one where it is not said."""
+        """The data set of the evaluation; the training data set if it is not recorded."""
         return _section(self.evaluation, "data") or self.training_data
 
     @property
     def epochs(self) -> int:
-        """How many epochs were trained."""
+        """Number of trained epochs."""
         return int(self.rows[-1]["epoch"])
 
     @property
     def seconds(self) -> float | None:
-        """Wall-clock time of all epochs, or None where it was not recorded."""
+        """Wall-clock time of all epochs, or None if it was not recorded."""
         seconds = [row.get("seconds") for row in self.rows]
         return None if None in seconds else float(sum(seconds))  # type: ignore[arg-type]  # no None is left
 
     @property
     def images_per_second(self) -> float | None:
-        """Training speed in the median epoch: the first one also compiles."""
+        """Training speed of the median epoch, since the first one includes compilation."""
         speeds = [row["images_per_second"] for row in self.rows if "images_per_second" in row]
         return float(statistics.median(speeds)) if speeds else None
 
 
 def check_runs(paths: Sequence[Path]) -> None:
-    """Check, reading little, that runs can be compared: each is a finished run, and none is given twice.
+    """Check without reading much that the runs can be compared: each is finished, and none is given twice.
 
     Raises:
-        InputError: if there is no run, one is none, is not finished, or is given twice.
+        InputError: if no run is given, or if one is not a run, is not finished, or is given twice.
     """
     if not paths:
         raise InputError("nothing to compare: name at least one run directory")
@@ -101,11 +101,11 @@ def check_runs(paths: Sequence[Path]) -> None:
 
 
 def read_runs(paths: Sequence[Path], evaluations: Mapping[Path, Mapping[str, Any]] | None = None) -> list[Run]:
-    """Read finished and evaluated runs, in the order given.
+    """Read finished and evaluated runs in the given order.
 
     Args:
-        paths: the runs' directories.
-        evaluations: what was measured just now, for runs where it could not be kept in evaluation.json.
+        paths: the run directories.
+        evaluations: new evaluations that could not be saved in the evaluation.json of their run.
 
     Raises:
         InputError: as `check_runs`, or when a file is damaged or a run has no evaluation.json.
@@ -119,7 +119,7 @@ def _read_run(path: Path, name: str, measured: Mapping[str, Any] | None) -> Run:
     directory = RunDirectory.open(path)
     evaluation = measured or directory.read_evaluation()
     if evaluation is None:
-        raise InputError(f"{path}: has not been measured yet; do it with: keras-vae evaluate {path}")
+        raise InputError(f"{path}: has not been evaluated yet; do so with: keras-vae evaluate {path}")
     rows = directory.read_metrics()
     if not rows:
         raise InputError(f"{directory.metrics}: has no epoch")
@@ -135,7 +135,7 @@ def _read_run(path: Path, name: str, measured: Mapping[str, Any] | None) -> Run:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """The directories' names, each lengthened by its parents until no two are equal."""
+    """The names of the directories, extended by their parents' until all are different."""
     whole = [path.resolve().parts for path in paths]
     lengths = [1] * len(paths)
     while True:
@@ -147,7 +147,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def _printable(name: str) -> str:
-    """The name with a mark for each byte that is no text, and each sign that cannot be shown."""
+    """The name with a replacement character for each byte or character that cannot be shown."""
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in name)
 
 
@@ -161,9 +161,9 @@ def _checked_value(path: Path, name: str, value: Any) -> Any:
     if isinstance(value, list):
         return [_checked_value(path, name, item) for item in value]
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        # A model that diverged has figures that are no numbers; JSON has none for them.
+        # A diverged model has figures that are not finite; JSON has no notation for them.
         return value if value is None or math.isfinite(value) else None
-    raise InputError(f"{path}: {name[:60]} is no number")
+    raise InputError(f"{path}: {name[:60]} is not a number")
 
 
 def _read_parameters(directory: RunDirectory) -> int:

@@ -1,4 +1,4 @@
-"""The settings in which runs differ, and the commands that measure and compare them again."""
+"""The settings in which runs differ, and the commands that evaluate and compare them again."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Difference:
     """A setting that not all runs share.
 
     Args:
-        name: ``section.setting``, or what was recorded.
-        help: what it is; empty where the name says it.
-        values: one a run.
+        name: ``section.setting``, or the name of a recorded fact.
+        help: the help text; empty for recorded facts.
+        values: one per run.
     """
 
     name: str
@@ -32,12 +32,12 @@ class Difference:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The values as they are read."""
+        """The values as text."""
         return tuple(_text(value) for value in self.values)
 
 
 def differences(runs: Sequence[Run]) -> list[Difference]:
-    """The settings in which the runs differ, and then what differs of software and machine."""
+    """The settings in which the runs differ, then differences in software and machine."""
     helps = _helps(RunConfig)
     found = [(name, helps[name], [flat_settings(run.config)[name] for run in runs]) for name in helps]
     found += [(name, "", [_environment(run).get(name) for run in runs]) for name in _names(runs)]
@@ -49,7 +49,7 @@ def differences(runs: Sequence[Run]) -> list[Difference]:
 
 
 def other_commands(runs: Sequence[Run], folder: Path) -> list[str]:
-    """The command lines that measure the runs and compare them."""
+    """The command lines that evaluate and compare the runs."""
     paths = [str(run.path) for run in runs]
     return [
         *(shlex.join(["keras-vae", "evaluate", path]) for path in paths),
@@ -58,7 +58,7 @@ def other_commands(runs: Sequence[Run], folder: Path) -> list[str]:
 
 
 def _helps(section: type[Any], prefix: str = "") -> dict[str, str]:
-    """``section.setting`` → its help text, in the order of the description."""
+    """``section.setting`` → help text, in the order of the config."""
     hints = typing.get_type_hints(section)
     helps: dict[str, str] = {}
     for field in dataclasses.fields(section):
@@ -74,7 +74,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 
 def _environment(run: Run) -> dict[str, Any]:
-    """What was recorded of software and machine, as far as it is known here."""
+    """The recorded software and machine, as far as this module knows the names."""
     recorded = run.recorded.get("environment")
     if not isinstance(recorded, Mapping):
         return {}

@@ -1,4 +1,4 @@
-"""The table of runs: which figures, their units, which direction is better, and which value is the best."""
+"""The table of runs: the figures, their units, which direction is better, and the best values."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from keras_vae.reports.runs import Run
 ARROWS = {"lower": "↓", "higher": "↑", None: ""}
 MISSING = "–"
 DATA_ROWS = ("Trained on", "Measured on")
-"""Labels of the rows that name the data."""
+"""Labels of the rows that name data sets."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of evaluation.json and how it is shown.
+    """A figure of evaluation.json and its presentation.
 
     Args:
-        key: its name there.
-        label, unit: what stands in the table.
+        key: its name in evaluation.json.
+        label, unit: the text in the table.
         digits: decimals.
-        better: ``lower``, ``higher``, or None where neither is better.
-        settings: those of the evaluation that it depends on; measured with others it cannot be compared.
-        is_likelihood: whether it is a density of the pixels, or a mass: the two cannot be compared.
+        better: ``lower``, ``higher``, or None if neither is better.
+        settings: the evaluation settings that it depends on; figures with other settings are not comparable.
+        is_likelihood: whether it is a density or a probability of the pixels, which are not comparable.
     """
 
     key: str
@@ -81,7 +81,7 @@ GROUPS: dict[str, tuple[Figure, ...]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """A row as it is read: one text a run, and the indices of the best ones."""
+    """A row of the table: one text per run, and the indices of the best ones."""
 
     label: str
     unit: str
@@ -92,15 +92,15 @@ class Row:
 
     @property
     def arrow(self) -> str:
-        """Which direction is better."""
+        """The arrow of the better direction."""
         return ARROWS[self.better]
 
 
 def build_table(runs: Sequence[Run], *, marks_best: bool) -> dict[str, list[Row]]:
-    """Title of each group → its rows. A figure that no run has is left out.
+    """The rows of each group by its title. A figure that no run has is left out.
 
     Args:
-        marks_best: whether the runs' figures can be compared at all.
+        marks_best: whether the figures of the runs are comparable at all.
     """
     groups = {"Run": _run_rows(runs)}
     for title, figures in GROUPS.items():
@@ -111,13 +111,13 @@ def build_table(runs: Sequence[Run], *, marks_best: bool) -> dict[str, list[Row]
 
 
 def differing_settings(runs: Sequence[Run]) -> list[str]:
-    """Settings of the evaluation that the runs do not share and that some figure depends on."""
+    """Evaluation settings that differ between the runs and that some figure depends on."""
     known = {name for figures in GROUPS.values() for figure in figures for name in figure.settings}
     return sorted(name for name in known if len({repr(run.evaluation_settings.get(name)) for run in runs}) > 1)
 
 
 def has_one_likelihood(runs: Sequence[Run]) -> bool:
-    """Whether the runs' likelihoods are all of VAEs, and all densities or all probabilities of the same values."""
+    """Whether the likelihoods are comparable: all of VAEs, and all densities or all probabilities of one kind."""
     densities = ("gaussian", "laplace")
     models = [run.config.model for run in runs]
     kinds = {(m.variational, "density" if m.likelihood in densities else m.likelihood) for m in models}
@@ -125,7 +125,7 @@ def has_one_likelihood(runs: Sequence[Run]) -> bool:
 
 
 def as_markdown(groups: Mapping[str, Sequence[Row]], names: Sequence[str]) -> str:
-    """The table in Markdown (GitHub's dialect), best values bold."""
+    """The table in GitHub's Markdown, best values in bold."""
     lines = [f"| | {' | '.join(_escaped(name) for name in names)} |", f"| --- |{' ---: |' * len(names)}"]
     for title, rows in groups.items():
         lines.append(f"| **{title}** |{' |' * len(names)}")
@@ -138,7 +138,7 @@ def as_markdown(groups: Mapping[str, Sequence[Row]], names: Sequence[str]) -> st
 
 
 def as_text(groups: Mapping[str, Sequence[Row]], names: Sequence[str]) -> str:
-    """The table in columns for a terminal, best values starred."""
+    """The table in columns for a terminal, best values with a star."""
     table = [("", *(_one_line(name) for name in names))]
     for title, rows in groups.items():
         table.append((title, *("" for _ in names)))
@@ -154,12 +154,12 @@ def as_text(groups: Mapping[str, Sequence[Row]], names: Sequence[str]) -> str:
 
 
 def number(value: float, digits: int) -> str:
-    """A number with separated thousands and a true minus sign."""
+    """A number with thousands separators and a typographic minus sign."""
     return f"{value:,.{digits}f}".replace("-", "−")
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: ``41 s``, ``38 min 2 s``, ``2 h 5 min``."""
+    """A duration as text: ``41 s``, ``38 min 2 s``, ``2 h 5 min``."""
     whole = round(seconds)
     if whole < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
@@ -217,7 +217,7 @@ def _text(figure: Figure, value: Any, run: Run) -> str:
 
 
 def _best(figure: Figure, values: Sequence[Any], texts: Sequence[str]) -> frozenset[int]:
-    """The best value and those that read the same; none where there is nothing to choose between."""
+    """Indices of the best value and of values with the same text; empty if all are equal or there is only one."""
     known = [value for value in values if isinstance(value, int | float)]
     if figure.better is None or len(known) < 2:
         return frozenset()
@@ -235,5 +235,5 @@ def _one_line(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is, also inside a table."""
+    """Text that Markdown shows literally, also inside a table."""
     return re.sub(r"([\\`*|\[\]])", r"\\\1", html.escape(_one_line(text), quote=False))

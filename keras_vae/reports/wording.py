@@ -1,4 +1,4 @@
-"""The sentences of the report: on what data, measured how, with which software."""
+"""The sentences of the report on data, figures and software."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from keras_vae.reports.runs import Run
 
 
 def data_sentence(runs: Sequence[Run]) -> str:
-    """On what the runs were trained and measured; for runs that share their test images."""
+    """A sentence on training and test data, for runs with the same test images."""
     test = runs[0].evaluation_data
     shape = test.get("image_shape")
     size = f" of {'×'.join(map(str, shape))} pixels" if isinstance(shape, list) else ""
@@ -22,7 +22,7 @@ def data_sentence(runs: Sequence[Run]) -> str:
 
 
 def meanings(runs: Sequence[Run]) -> list[tuple[str, str]]:
-    """Each figure and what it is, with the settings that it was measured with where the runs share them."""
+    """Each figure and its meaning, with the evaluation settings if the runs share them."""
 
     def count(name: str) -> str:
         values = {run.evaluation_settings.get(name) for run in runs}
@@ -30,40 +30,43 @@ def meanings(runs: Sequence[Run]) -> list[tuple[str, str]]:
         return f"{value:,} " if isinstance(value, int) else ""
 
     return [
-        ("MSE", "Mean squared error over pixels in [0, 1] of the reconstruction through the posterior mean."),
-        ("PSNR", "Peak signal-to-noise ratio of the same reconstruction, for a peak of 1."),
+        ("MSE", "Mean squared error over pixels in [0, 1], for the reconstruction through the posterior mean."),
+        ("PSNR", "Peak signal-to-noise ratio of the same reconstruction, with a peak of 1."),
         ("SSIM", "Structural similarity (Wang et al. 2004), Gaussian window of 11 pixels."),
-        ("LPIPS", "Distance of VGG16 features, weighted as people judge likeness (Zhang et al. 2018), three taps."),
+        ("LPIPS", "Distance of VGG16 features with weights fitted to human judgement (Zhang et al. 2018), three taps."),
         (
             "ELBO",
-            "Lower bound of log p(x): −(NLL + KL), one z an image. Above 0 where pixels have densities over 1.",
+            "Lower bound of log p(x): −(NLL + KL), one z per image. Positive if pixels have densities above 1.",
         ),
         (
             "−log p(x)",
-            f"By importance sampling (Burda et al. 2016), {count('importance_samples')}draws of z for each of "
-            f"{count('importance_images')}test images: on average a tighter bound than the ELBO.",
+            f"Importance sampling (Burda et al. 2016) with {count('importance_samples')}draws of z for each of "
+            f"{count('importance_images')}test images; on average a tighter bound than the ELBO.",
         ),
-        ("NLL, KL", "The two parts of the ELBO: how badly z explains the image, and how much z says about it."),
+        (
+            "NLL, KL",
+            "The two parts of the ELBO: how badly z explains the image, and how much information z has about it.",
+        ),
         (
             "Active units",
             "Latent dimensions whose posterior mean has a variance over images above 0.01 (Burda et al. 2016).",
         ),
         (
             "Class by nearest neighbours",
-            f"Share of test images whose class most of their {count('neighbours')}nearest training images have, "
-            "nearest by posterior mean.",
+            f"Fraction of test images with the class of most of their {count('neighbours')}nearest training images, by "
+            "posterior mean.",
         ),
         (
             "Fréchet distance",
-            f"As FID (Heusel et al. 2017), but on VGG16 features (relu3_3): from {count('frechet_images')}test images "
-            f"to as many reconstructions, decoded draws of the prior, or of a Gaussian mixture with "
+            f"Like FID (Heusel et al. 2017), but with VGG16 features (relu3_3): between {count('frechet_images')}test "
+            f"images and as many reconstructions, decoded draws of the prior, or of a Gaussian mixture with "
             f"{count('components')}components. Not comparable with published FID figures.",
         ),
     ]
 
 
 def versions_sentence(runs: Sequence[Run]) -> str:
-    """Software that the runs were trained with, as far as they share it: ``keras-vae 0.1.0, keras 3.15.1``."""
+    """Software versions that all runs share: ``keras-vae 0.1.0, keras 3.15.1``."""
     packages = [_packages(run) for run in runs]
     shared = [name for name in packages[0] if all(other.get(name) == packages[0][name] for other in packages)]
     return ", ".join(f"{name} {packages[0][name]}" for name in shared if packages[0][name])

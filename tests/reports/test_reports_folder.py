@@ -78,7 +78,7 @@ def test_what_is_no_comparison_is_refused_and_left(tmp_path):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.md").write_text("mine")
-    for name, message in (("file", "no folder"), ("folder", "no comparison"), ("file/below", "no directory")):
+    for name, message in (("file", "not a folder"), ("folder", "not a comparison"), ("file/below", "not a writable")):
         with pytest.raises(InputError, match=message):
             check_folder(tmp_path / name)
     assert (tmp_path / "folder" / "notes.md").read_text() == "mine"
@@ -86,7 +86,7 @@ def test_what_is_no_comparison_is_refused_and_left(tmp_path):
 
 def test_a_comparison_with_something_of_ones_own_in_it_is_refused(old):
     (old / "notes.md").write_text("mine")
-    with pytest.raises(InputError, match=r"holds more than a comparison \(notes.md\)"):
+    with pytest.raises(InputError, match=r"contains more than a comparison \(notes.md\)"):
         write(old)
 
 
@@ -94,3 +94,14 @@ def test_an_empty_folder_is_taken(tmp_path):
     (tmp_path / "empty").mkdir()
     write(tmp_path / "empty")
     assert (tmp_path / "empty" / "comparison.json").exists()
+
+
+def test_a_comparison_counts_as_taken_unless_it_may_be_replaced(tmp_path):
+    folder = tmp_path / "comparison"
+    check_folder(folder, overwrite=False)
+    folder.mkdir()
+    check_folder(folder, overwrite=False)
+    (folder / "comparison.json").write_text("{}")
+    check_folder(folder)
+    with pytest.raises(InputError, match="holds a comparison already; replace it with --overwrite"):
+        check_folder(folder, overwrite=False)
