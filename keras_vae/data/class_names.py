@@ -1,4 +1,4 @@
-"""The names of classes: their order, how they are shown, and which class a name or a number means."""
+"""The names of classes: ordering, showing and finding them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _MOST_SHOWN = 12
 
 
 def in_natural_order(names: Iterable[str]) -> list[str]:
-    """Sorted so that numbers in them count as numbers: ``1, 2, 10``, ``fold2, fold10``."""
+    """Sort names so that numbers in them are compared as numbers: ``1, 2, 10``, ``fold2, fold10``."""
     return sorted(names, key=lambda name: (_natural_key(name), name))
 
 
 def find_class(label: str, names: Sequence[str] | None, num_classes: int) -> int:
-    """The number of the class that ``label`` names or numbers. A name counts before a number.
+    """The number of the class with the name or the number ``label``. Names take precedence.
 
     Args:
-        label: a class's name, its name in another case, or its number.
-        names: one a class, or None where they are not known.
-        num_classes: how many there are.
+        label: the name of a class, in any case, or its number.
+        names: the names of the classes, or None if they are not known.
+        num_classes: the number of classes.
 
     Raises:
-        InputError: when there is no such class; the message says which there are.
+        InputError: when there is no such class. The message lists the classes.
     """
     if names is not None:
         if label in names:
@@ -45,11 +45,11 @@ def find_class(label: str, names: Sequence[str] | None, num_classes: int) -> int
 
 
 def describe_classes(names: Sequence[str], counts: Sequence[int] | None = None) -> str:
-    """The classes with their numbers and counts: ``0 cat 40, 1 dog 40``; of many the first.
+    """The classes with their numbers and counts: ``0 cat 40, 1 dog 40``. Long lists are cut.
 
     Args:
-        names: one a class.
-        counts: images of each class, where they are known.
+        names: the names of the classes.
+        counts: the number of images in each class, if known.
     """
     if are_numbers(names):
         shown = f"0 to {len(names) - 1}"
@@ -60,12 +60,12 @@ def describe_classes(names: Sequence[str], counts: Sequence[int] | None = None) 
 
 
 def are_numbers(names: Sequence[str]) -> bool:
-    """Whether the classes have no names but their numbers."""
+    """Whether the names are just the numbers of the classes."""
     return list(names) == [str(number) for number in range(len(names))]
 
 
 def recorded_names(recorded: Mapping[str, Any] | None) -> tuple[str, ...] | None:
-    """The names in `ImageDataset.describe` as a run or a manifest recorded it; None where there are none."""
+    """The class names in an `ImageDataset.describe` that a run or a manifest recorded; None if there are none."""
     names = (recorded or {}).get("class_names")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         return None
@@ -73,7 +73,7 @@ def recorded_names(recorded: Mapping[str, Any] | None) -> tuple[str, ...] | None
 
 
 def some(items: Sequence[str]) -> str:
-    """The first dozen, and how many more there are."""
+    """The first dozen items, and the number of further ones."""
     rest = len(items) - _MOST_SHOWN
     return ", ".join(items[:_MOST_SHOWN]) + (f" and {rest:,} more" if rest > 0 else "")
 
@@ -84,6 +84,6 @@ def _range(counts: Sequence[int]) -> str:
 
 
 def _natural_key(name: str) -> list[tuple[int, str]]:
-    """Parts that are digits as numbers, before those that are not."""
+    """The parts of a name, digits as numbers."""
     parts = re.split("([0-9]+)", name)
     return [(int(part), "") if index % 2 else (-1, part) for index, part in enumerate(parts)]

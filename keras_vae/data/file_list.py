@@ -1,4 +1,4 @@
-"""The image files of a folder as two splits, in the order in which they are read."""
+"""The image files of a folder in two splits, in reading order."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from keras_vae.errors import InputError
 
 @dataclass(frozen=True)
 class Splitting:
-    """How a folder without splits becomes two.
+    """How to split a folder without splits.
 
     Args:
-        test_fraction: share of the files, and of each class, to test on; above 0 and below 1.
-        seed: makes the choice. It is not a run's seed, so that runs of several seeds have one test split.
+        test_fraction: share of each class to test on; above 0 and below 1.
+        seed: seed of the choice. It is not the seed of the run, so that runs with different seeds share a test split.
     """
 
     test_fraction: float = 0.1
@@ -33,7 +33,7 @@ class Splitting:
 
 @dataclass(frozen=True)
 class FileList:
-    """The files of a split, in the order in which they are read, and the number of each one's class, if any."""
+    """The files of a split in reading order, and the numbers of their classes, if there are any."""
 
     paths: tuple[Path, ...]
     labels: Int32Array | None
@@ -51,9 +51,9 @@ class FolderFiles:
     Args:
         train: files to train on.
         test: files to test on.
-        class_names: one name a label, in natural order; None where there are no labels.
-        unlabelled: why there are no labels, where there are none.
-        notes: lines to say: how the folder is read, and what is left out.
+        class_names: the name of each label, in natural order; None without labels.
+        unlabelled: why there are no labels, if there are none.
+        notes: lines for the user: how the folder is read, and which files are left out.
     """
 
     train: FileList
@@ -64,10 +64,12 @@ class FolderFiles:
 
 
 def find_files(folder: Path, splitting: Splitting) -> FolderFiles:
-    """The files to train on and to test on, shuffled (the same way each time); see `keras_vae.data.folder_layout`.
+    """Find the files to train on and to test on, in a shuffled order that is always the same.
+
+    `keras_vae.data.folder_layout` describes the layouts.
 
     Raises:
-        InputError: when a split would have no file, or the layout is refused.
+        InputError: when there are too few files, or the layout is refused.
     """
     scan = scan_folder(folder)
     left_out = scan.left_out
@@ -106,7 +108,7 @@ def _shuffled(side: Classified, names: Sequence[str], random: np.random.RandomSt
 
 
 def _divided(files: FileList, test_fraction: float) -> list[FileList]:
-    """Train and test: the first so many of each class are to test on, and at least one on either side."""
+    """Training and test files: the first files of each class are for testing, and each side has at least one."""
     assert files.labels is not None
     is_test = np.zeros(len(files.paths), bool)
     for label in np.unique(files.labels):

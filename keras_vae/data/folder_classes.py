@@ -1,4 +1,4 @@
-"""The images of a folder by class: folders are classes where there are several, and few images beside them."""
+"""The images of a folder by class. Several folders with few images beside them are classes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_NAMES = 5
 
 @dataclass(frozen=True)
 class Classified:
-    """The images of a split by class; those without classes are under None."""
+    """The images of a split by class. Images without classes are under None."""
 
     by_class: dict[str | None, list[Path]]
 
@@ -33,34 +33,34 @@ class Classified:
 
 
 def are_classes(folder: Folder) -> bool:
-    """Whether the images beside the folders in it are fewer than a folder has on average: then they are strays."""
+    """Whether fewer images lie beside the folders than the average folder has, so that they are strays."""
     return len(folder.files) * len(folder.children) < folder.count - len(folder.files)
 
 
 def by_class(folder: Folder) -> Classified:
-    """The images of the folders in it, each folder a class."""
+    """The images of the folders in it; each folder is a class."""
     return Classified({name: list(child.images()) for name, child in folder.children.items()})
 
 
 def without_classes(folder: Folder) -> Classified:
-    """All images below."""
+    """All images below the folder."""
     return Classified({None: list(folder.images())})
 
 
 def why_no_classes(folder: Folder, shown: str) -> str:
-    """Why the folders in it are no classes; ``shown`` is the folder's name."""
+    """Why the folders in it are not classes. ``shown`` is the name of the folder."""
     if len(folder.children) < 2:
         return f"{shown} has no class folders"
     return f"{len(folder.files):,} images lie in {shown} beside the folders {listed(folder.children)}"
 
 
 def is_mvtec_like(trained: set[str], tested: set[str]) -> bool:
-    """Whether good things are trained on, and good and defective ones tested, as in MVTec AD."""
+    """Whether the training images are all good, and the test images good or defective, as in MVTec AD."""
     return trained == {GOOD} < tested
 
 
 def with_classes(how: str, train: Classified, test: Classified, train_shown: str, test_shown: str) -> str:
-    """How splits with classes are read, and which classes are in one of them alone."""
+    """How splits with classes are read, and which classes only one of them has."""
     trained, tested = train.classes, test.classes
     if is_mvtec_like(trained, tested):
         defects = listed(tested - trained)
@@ -76,7 +76,7 @@ def with_classes(how: str, train: Classified, test: Classified, train_shown: str
 
 
 def with_lost(how: str | None, place: Folder, shown: Callable[[Folder], str]) -> str | None:
-    """How a folder is read, and which class folders in it have no image in a format that is read."""
+    """How a folder is read, and which of its class folders have no images in a format that is read."""
     lost = [shown(folder) for folder in place.folders.values() if folder.is_lost]
     if not lost:
         return how

@@ -1,9 +1,9 @@
-"""Which images of a folder are trained on and tested on, and of which class each is, by how the folder is laid out.
+"""Reading the layout of a folder: its training images, its test images and their classes.
 
-Split folders are known by their names, whatever the case: ``train``, ``Training``, ``training_set``, ``seg_train``;
+The names of split folders are recognised in any case: ``train``, ``Training``, ``training_set``, ``seg_train``;
 ``val``, ``valid``, ``validation``; ``test``, ``testing``, ``test_set`` (ImageNet, Kaggle, Roboflow, Keras). They may
-lie under ``images`` beside ``labels`` (YOLO), or in each class folder. A layout that may be read in two ways is
-refused, or read as documented with a line that says how.
+lie under ``images`` beside ``labels`` (YOLO), or in each class folder. An ambiguous layout is refused, or read as the
+guide documents, with a line that says how.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class Layout:
 
     Args:
         train: the images to train on.
-        test: the images to test on; None where a share of ``train`` is to be kept for that.
-        how: says how the folder is read, where that is not plain.
-        unlabelled: why the images have no classes, where they have none.
-        left_out: folder → why images in it are left out; the innermost folder counts.
+        test: the images to test on, or None if a share of ``train`` is to be kept for testing.
+        how: how the folder is read, if that needs to be said.
+        unlabelled: why the images have no classes, if they have none.
+        left_out: the reason to leave out the images in a folder; the innermost folder counts.
     """
 
     train: Classified
@@ -56,7 +56,7 @@ class Layout:
     left_out: dict[Path, str] = field(default_factory=dict)
 
     def count_left_out(self, images: Iterable[Path]) -> Counter[str]:
-        """How many of the images are in neither split, by reason."""
+        """Number of images in neither split, by reason."""
         used = {*self.train.paths, *(self.test.paths if self.test else ())}
         return Counter(self._reason(path) for path in images if path not in used)
 
@@ -65,17 +65,17 @@ class Layout:
 
 
 def read_layout(root: Folder) -> Layout:
-    """How the images below ``root`` are to be read.
+    """Read the layout of the images below ``root``.
 
     Raises:
-        InputError: when the folder has splits that cannot be told apart, or that would be trained on as classes.
+        InputError: when splits cannot be told apart, or would be trained on as classes.
     """
     reader = _Reader(root)
     return replace(reader.read(), left_out=reader.left_out)
 
 
 class _Reader:
-    """Reads the layout of one folder; meanwhile ``left_out`` is filled."""
+    """Reads the layout of one folder, and collects ``left_out`` on the way."""
 
     def __init__(self, root: Folder) -> None:
         self.left_out: dict[Path, str] = {}
@@ -91,7 +91,7 @@ class _Reader:
         )
 
     def _without_masks(self, folder: Folder) -> Folder:
-        """The same without ``masks/`` or ``labels/``, wherever they lie beside the one folder that has the images."""
+        """The same tree without ``masks/`` and ``labels/`` where they lie beside the one folder with images."""
         kept = folder.folders
         others = [child for name, child in folder.children.items() if not is_for_masks(name)]
         if len(others) == 1 and (is_for_images(others[0].path.name) or complete_splits(others[0])):
@@ -102,12 +102,12 @@ class _Reader:
         return replace(folder, folders={name: self._without_masks(child) for name, child in kept.items()})
 
     def _enter(self, folder: Folder, *, role: str | None = None, keep: Collection[str] = ()) -> Folder:
-        """The innermost folder that all images are in: past ``dataset/`` and ``images/``.
+        """The innermost folder that contains all images, inside of ``dataset/`` or ``images/``.
 
         Args:
-            folder: where to begin.
-            role: of the split that the folder is, if it is one; its name may be there twice.
-            keep: names of classes, which are not entered.
+            folder: the folder to start from.
+            role: the role of the folder, if it is a split. A folder with the same role in it is entered.
+            keep: names of class folders, which are not entered.
         """
         while True:
             children = folder.children
@@ -129,7 +129,7 @@ class _Reader:
             folder = child
 
     def _leave_out_others(self, place: Folder, splits: list[Folder], beside: str = "beside the splits") -> None:
-        """Leave out what lies beside the splits."""
+        """Leave out everything beside the splits."""
         if place.files:
             self.left_out[place.path] = beside
         for name, child in place.children.items():
@@ -162,7 +162,7 @@ class _Reader:
         return self._read_sides(train, candidates, self._shown(train))
 
     def _read_sides(self, train: Folder, candidates: dict[str, Folder], train_shown: str) -> Layout:
-        """A folder to train on, and one or two to test on: ``test/`` is, unless only ``val/`` has the classes."""
+        """A training folder and one or two to test on: ``test/`` is chosen, unless only ``val/`` has classes."""
         entered = [self._enter(folder, role=role) for role, folder in candidates.items()]
         in_several = {name for folder in entered if len(folder.children) > 1 for name in folder.children}
         inside = self._enter(train, role=TRAIN, keep=in_several)
@@ -191,7 +191,7 @@ class _Reader:
         return Layout(without_classes(inside), without_classes(test), how, why)
 
     def _read_without_test(self, inside: Folder, unlabelled: list[Folder], train_shown: str) -> Layout:
-        """Classes to train on beside a test split without them, as ImageNet and Kaggle have it."""
+        """Training classes beside a test split without classes, as in ImageNet and at Kaggle."""
         for folder in unlabelled:
             self._leave_out(folder, f"not in the class folders of {train_shown}")
         names = listed([self._shown(folder) for folder in unlabelled])
@@ -208,7 +208,7 @@ class _Reader:
         held = list(lone.values())
         others = {name: child for name, child in place.children.items() if child not in held}
         if len(held) == 1 and others and held[0].files and not held[0].children:
-            # Like its neighbours, and without a counterpart: a class of vehicles may be called train.
+            # The folder is like its neighbours and has no counterpart. A class of vehicles may be called train.
             beside = f"{self._shown(held[0])} lies beside {listed(others)} without a counterpart"
             return self._read_classes(place, f"{beside}: it is read as a class of that name, not as a split")
         if TRAIN in lone:
@@ -230,7 +230,7 @@ class _Reader:
         return self._read_share(held[0], "there is no other split")
 
     def _read_share(self, split: Folder, why: str) -> Layout:
-        """The only split there is, of which a share is kept for testing."""
+        """A single split, of which a share is kept for testing."""
         shown, found = self._shown(split), role_of(split.path.name)
         layout = self._read_classes(self._enter(split, role=found[0] if found else None))
         how = f"{why}: {_share_of(shown)}"
@@ -249,7 +249,7 @@ class _Reader:
         if all(map(is_mvtec, children.values())):
             raise self._refuse(f"holds {len(children)} data sets in MVTec AD's layout", advice)
         if any(map(is_fold, children)) or any(len(found) > 1 for found in splits.values()):
-            raise self._refuse(f"{listed(children)} are several ways to split images", advice)
+            raise self._refuse(f"{listed(children)} split the same images in several ways", advice)
         roles = {name: self._one_each(found[0]) for name, found in splits.items()}
         have = [{role for role, folder in of_class.items() if folder.count} for of_class in roles.values()]
         in_all = have[0].intersection(*have)
@@ -273,7 +273,7 @@ class _Reader:
         return Layout(train, tested, f"{how}{roles[min(roles)][test].path.name}/ is tested on")
 
     def _read_classes(self, place: Folder, how: str | None = None) -> Layout:
-        """Folders as classes, where there are several with few images beside them; otherwise images without classes."""
+        """Several folders with few images beside them are classes. Otherwise the images have no classes."""
         self._check_no_splits_in(place)
         if len(place.children) > 1 and are_classes(place):
             self.left_out[place.path] = _ASIDE
@@ -284,7 +284,7 @@ class _Reader:
         return Layout(without_classes(place), how=with_lost(how, place, self._shown), unlabelled=why)
 
     def _one_each(self, roles: dict[str, list[Folder]]) -> dict[str, Folder]:
-        """The one folder of each split; folders without images count only where there is no other."""
+        """The folder of each split. Folders without images count only if there is no other."""
         one = {}
         for role, folders in roles.items():
             found = [folder for folder in folders if folder.count] or folders[:1]
@@ -297,7 +297,7 @@ class _Reader:
         return one
 
     def _check_no_splits_in(self, folder: Folder) -> None:
-        """Refuse splits further inside, which would be trained on as if they were classes, or one heap."""
+        """Refuse splits further inside, whose test images would be trained on."""
         if any(can_be_tested(roles) for roles in complete_splits(folder)):
             raise self._refuse(f"{self._shown(folder)} has splits in it", f"name that folder: folder:{folder.path}")
         for child in folder.children.values():
@@ -307,7 +307,7 @@ class _Reader:
         return InputError(f"{self._root.path}: {found}; {advice}")
 
     def _shown(self, folder: Folder) -> str:
-        """A folder's path in the root; the root's own name."""
+        """The path of a folder relative to the root, or the root's own name."""
         inner = folder.path.relative_to(self._root.path).as_posix()
         return f"{folder.path.name if inner == '.' else inner}/"
 

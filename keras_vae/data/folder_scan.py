@@ -1,4 +1,4 @@
-"""Every file below a folder: the images by folder, and the others counted by why they are left out."""
+"""Finding the files below a folder: images by folder, and a count of all other files by reason."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from keras_vae.data.image_file import EXTENSIONS, unread_kind
 from keras_vae.data.split_names import is_leftover
 from keras_vae.errors import InputError
 
-# Reasons that the line of left-out files names; a folder rarely has more.
+# Most reasons that the line about left-out files names.
 _MOST_REASONS = 8
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder with the images in it, the folders in it, and the images in it of formats that are not read."""
+    """A folder with its images, its folders, and its images in formats that are not read."""
 
     path: Path
     files: list[Path] = field(default_factory=list)
@@ -28,21 +28,21 @@ class Folder:
 
     @cached_property
     def count(self) -> int:
-        """How many images lie below."""
+        """Number of images below the folder."""
         return len(self.files) + sum(folder.count for folder in self.folders.values())
 
     @cached_property
     def children(self) -> dict[str, Folder]:
-        """The folders in it that have images, by name."""
+        """The folders in it that have images below them, by name."""
         return {name: folder for name, folder in self.folders.items() if folder.count}
 
     @cached_property
     def is_lost(self) -> bool:
-        """Whether it has images, but none in a format that is read."""
+        """Whether there are images below the folder, but none in a format that is read."""
         return not self.count and (bool(self.unread) or any(folder.is_lost for folder in self.folders.values()))
 
     def images(self) -> Iterator[Path]:
-        """Every image below."""
+        """Every image below the folder."""
         yield from self.files
         for folder in self.folders.values():
             yield from folder.images()
@@ -50,22 +50,22 @@ class Folder:
 
 @dataclass(frozen=True)
 class Scan:
-    """What is below a folder: its images, and for every other file why it is left out, counted by reason."""
+    """The images below a folder, and the number of other files for each reason to leave them out."""
 
     root: Folder
     left_out: Counter[str]
 
 
 def scan_folder(path: Path) -> Scan:
-    """Look through a folder, links followed (a circle of them once). No file is opened.
+    """Search a folder and follow links. Each folder is visited once, and no file is opened.
 
     Raises:
-        InputError: when a folder in it may not be read.
+        InputError: when a folder cannot be opened.
     """
     root, left_out = Folder(path), Counter[str]()
     others: list[str] = []
     seen: set[tuple[int, int]] = set()
-    # Folders still to be looked through, and the left-over one that each is in, if any.
+    # Folders still to be searched. Each has the name of the left-out folder that it is in, if there is one.
     waiting: list[tuple[Folder, str | None]] = [(root, None)]
     while waiting:
         folder, leftover = waiting.pop()
@@ -99,7 +99,7 @@ def scan_folder(path: Path) -> Scan:
                 folder.unread.append(Path(entry.path))
             elif _ending_of(entry.name) not in EXTENSIONS:
                 others.append(_ending_of(entry.name) or "no ending")
-            elif os.path.exists(entry.path) and not entry.is_file():  # a pipe would be waited for
+            elif os.path.exists(entry.path) and not entry.is_file():  # reading a pipe would block
                 left_out["no plain files"] += 1
             else:
                 folder.files.append(Path(entry.path))
@@ -110,7 +110,7 @@ def scan_folder(path: Path) -> Scan:
 
 
 def left_out_line(left_out: Counter[str]) -> str:
-    """How many files are left out, and why: ``60 files are left out: 40 .heic (not read; …), 20 in @eaDir``."""
+    """The number of left-out files and the reasons: ``60 files are left out: 40 .heic (not read; …), 20 in @eaDir``."""
     named = [f"{count:,} {reason}" for reason, count in left_out.most_common(_MOST_REASONS)]
     if rest := left_out.total() - sum(count for _, count in left_out.most_common(_MOST_REASONS)):
         named.append(f"{rest:,} for other reasons")

@@ -1,4 +1,4 @@
-"""Which folders beside each other are the splits of one data set."""
+"""Finding the folders that are the splits of one data set."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from keras_vae.data.folder_scan import Folder
 from keras_vae.data.split_names import TRAIN, is_for_masks, role_of
 
 Splits: TypeAlias = dict[str, list[Folder]]
-"""The folders of each split; several where names differ in what does not matter, as in train2014 and train2017."""
+"""The folders of each role. Names that differ only in numbers, such as train2014 and train2017, share a role."""
 
 
 def complete_splits(folder: Folder) -> list[Splits]:
-    """The data sets whose training folder and at least one other lie in ``folder``; some of them have images."""
+    """The data sets that have images, a training folder and at least one other split in ``folder``."""
     by_rest: dict[tuple[str, ...], Splits] = {}
     for name, child in folder.folders.items():
         if found := role_of(name):
@@ -23,7 +23,7 @@ def complete_splits(folder: Folder) -> list[Splits]:
 
 
 def lone_splits(children: Mapping[str, Folder]) -> Splits:
-    """The folders that are called like a split and nothing more."""
+    """The folders whose name is that of a split and nothing else."""
     splits: Splits = {}
     for name, child in children.items():
         if (found := role_of(name)) and not found[1]:
@@ -38,14 +38,14 @@ def can_be_tested(splits: Splits) -> bool:
 
 
 def is_organised(folder: Folder) -> bool:
-    """Whether the images lie in several folders rather than in one."""
+    """Whether the images lie in several folders."""
     while len(folder.children) == 1 and not folder.files:
         (folder,) = folder.children.values()
     return len(folder.children) > 1
 
 
 def is_mvtec(folder: Folder) -> bool:
-    """Whether a folder is laid out as MVTec AD: ``train/good``, ``test/good``, ``test/DEFECT``, ``ground_truth``."""
+    """Whether a folder has MVTec AD's layout: ``train/good``, ``test/good``, ``test/DEFECT``, ``ground_truth``."""
     splits = complete_splits(folder)
     if len(splits) != 1:
         return False

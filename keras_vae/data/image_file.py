@@ -1,4 +1,4 @@
-"""One image file, of any size and kind, to pixels of one shape."""
+"""Reading an image file of any size and kind into pixels of one shape."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _UNREAD = frozenset(
         *(".ico", ".pbm", ".pcx", ".pgm", ".pnm", ".ppm", ".tga", ".exr", ".hdr", ".dcm"),
     }
 )
-# What Pillow may take a file for, whatever its name: its other decoders are for rarer and riskier formats.
+# The formats that Pillow may detect, whatever the name of the file. Its other decoders are rarer and riskier.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", *(("AVIF",) if _HAS_AVIF else ()))
 KINDS = f"PNG, JPEG, BMP, GIF, WebP{', TIFF or AVIF' if _HAS_AVIF else ' or TIFF'}"
 """The formats that are read, in words."""
 
-# Of what libtiff can unpack, the plain and the common: fax codes, old JPEG and the like have had most of its faults.
+# The common codecs of libtiff. Others, such as fax and JPEG in TIFF, are rarely needed and more code to trust.
 _TIFF_COMPRESSIONS = frozenset({"raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate"})
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT, _WHITE_IS_ZERO, _UNSIGNED = 258, 262, 339, 0, 1
-# What Pillow multiplies greys of few bits by, though not the transparent one.
+# Pillow multiplies greys of few bits by these factors, but not the transparent value.
 _GREY_SCALES = {"L;2": 85, "L;4": 17}
 # Decoders report a damaged file in all these ways.
 _DECODER_ERRORS = (
@@ -48,12 +48,12 @@ _DECODER_ERRORS = (
     *(TypeError, OverflowError, RuntimeError, struct.error),
 )
 _WHITE = (255, 255, 255, 255)
-# JPEGs are decoded at a fraction of their size where that leaves at least so many times the pixels wanted a side.
+# JPEGs are decoded at a fraction of their size if each side keeps at least this many times the wanted pixels.
 _DRAFT = 2
 
 
 def unread_kind(ending: str) -> str | None:
-    """What to say of a file of an image format that is not read, by its ending in lower case; None for any other."""
+    """The text about image files with this lower-case ending if they are not read; None for any other ending."""
     return f"{ending} (not read; convert them to JPEG or PNG)" if ending in _UNREAD - EXTENSIONS else None
 
 
@@ -87,10 +87,10 @@ def read_image(path: Path, framing: Framing) -> UInt8Array:
 
 
 def _check(path: Path, image: Image.Image, framing: Framing) -> None:
-    """Check what a file announces, before its pixels are decoded.
+    """Check the header of a file before its pixels are decoded.
 
     Raises:
-        InputError: when it is too large, or its pixels are of a kind that is not read.
+        InputError: when the image is too large, or its kind of pixels is not supported.
     """
     width, height = image.size
     if width * height > framing.max_pixels:
@@ -104,7 +104,7 @@ def _check(path: Path, image: Image.Image, framing: Framing) -> None:
         bits, sample_format = image.tag_v2.get(_BITS_PER_SAMPLE, (1,)), image.tag_v2.get(_SAMPLE_FORMAT, (_UNSIGNED,))
         if max(bits) > 16 or set(sample_format) != {_UNSIGNED}:
             raise InputError(
-                f"{path}: is a TIFF of signed, floating-point or {max(bits)}-bit values, whose range is not known; "
+                f"{path}: is a TIFF of signed, floating-point or {max(bits)}-bit values, whose range is unknown; "
                 "save it with 8 or 16 unsigned bits"
             )
     if framing.bit_depth != 16 and ";16" in _raw_mode(image) and not image.mode.startswith("I"):
@@ -114,7 +114,7 @@ def _check(path: Path, image: Image.Image, framing: Framing) -> None:
 
 
 def _raw_mode(image: Image.Image) -> str:
-    """How the pixels are packed in the file, as Pillow calls it: ``L``, ``I;16B``, ``RGB;16N``; empty if unknown."""
+    """Pillow's name for the packing of pixels in the file: ``L``, ``I;16B``, ``RGB;16N``; empty if unknown."""
     tiles = getattr(image, "tile", None)
     if not tiles:
         return ""
@@ -123,15 +123,15 @@ def _raw_mode(image: Image.Image) -> str:
 
 
 def _upright(image: Image.Image, framing: Framing) -> Image.Image:
-    """Grey or RGB, as it is to be looked at."""
+    """The image in grey or RGB, rotated as its EXIF data say, with transparency over white."""
     mode = "L" if framing.shape[2] == 1 else "RGB"
-    # Only JPEGs have a draft: they are decoded at 1/2, 1/4 or 1/8, many times as fast.
+    # Only JPEGs have a draft mode. Decoding at 1/2, 1/4 or 1/8 is many times as fast.
     side = _DRAFT * max(framing.shape[:2])
     image.draft(mode, (side, side))
     _mend_transparent_value(image)
     largest, is_inverted = _range_of(image, framing)
     image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):  # 16 bits a pixel, which converting would cut off at 255
+    if image.mode.startswith("I"):  # 16 bits a pixel, which convert() would clip at 255
         image = _to_eight_bits(image, largest, is_inverted=is_inverted)
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image.convert("RGBA"))
@@ -139,7 +139,7 @@ def _upright(image: Image.Image, framing: Framing) -> Image.Image:
 
 
 def _mend_transparent_value(image: Image.Image) -> None:
-    """Bring a PNG's transparent value, as it is in the file, to the range that Pillow brings the pixels to."""
+    """Scale a PNG's transparent value, which Pillow leaves as it is in the file, like the pixels."""
     value, packed = image.info.get("transparency"), _raw_mode(image)
     if isinstance(value, int) and packed in _GREY_SCALES:
         image.info["transparency"] = value * _GREY_SCALES[packed]
@@ -148,7 +148,7 @@ def _mend_transparent_value(image: Image.Image) -> None:
 
 
 def _range_of(image: Image.Image, framing: Framing) -> tuple[int, bool]:
-    """The value of a grey of more than 8 bits that is white, and whether it counts down from white, as a TIFF's may."""
+    """The largest value of greys of more than 8 bits, and whether it is black, as in some TIFFs."""
     bits = framing.bit_depth
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return (1 << bits) - 1, False
@@ -158,7 +158,7 @@ def _range_of(image: Image.Image, framing: Framing) -> tuple[int, bool]:
 
 
 def _to_eight_bits(image: Image.Image, largest: int, *, is_inverted: bool) -> Image.Image:
-    """Greys from 0 … ``largest`` to 0 … 255, white where they have the transparent value."""
+    """Map greys from 0 … ``largest`` to 0 … 255, and the transparent value to white."""
     values = np.asarray(image)
     greys = (values.astype(np.float32) * (255 / largest)).round().clip(0, 255).astype(np.uint8)
     if is_inverted:

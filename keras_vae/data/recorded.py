@@ -1,4 +1,4 @@
-"""What a run recorded of its data against the data that are found now: the same images, and the same class numbers."""
+"""Comparing the data found now with the data that a run recorded."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from keras_vae.errors import InputError
 
 
 def numbered_as_recorded(dataset: ImageDataset, recorded: Mapping[str, Any]) -> ImageDataset:
-    """The data set with each class numbered as in the run that recorded ``recorded``; unchanged where none is known.
+    """The data set with its classes numbered as in the run, or unchanged if the numbers of the run are not known.
 
-    Runs that did not record names yet had numbered folders in the order of characters: 1, 10, 11, 2.
+    Earlier runs did not record names. They numbered folders in the order of characters: 1, 10, 11, 2.
 
     Args:
-        dataset: what was found.
-        recorded: `ImageDataset.describe` of the run's data.
+        dataset: the data set found now.
+        recorded: the `ImageDataset.describe` that the run recorded.
 
     Raises:
-        InputError: when a class has a name that the run did not have, or its number cannot be known.
+        InputError: when a class has a name that the run did not know, or its number cannot be determined.
     """
     found, names = dataset.class_names, recorded_names(recorded)
     if found is None:
@@ -50,7 +50,7 @@ def numbered_as_recorded(dataset: ImageDataset, recorded: Mapping[str, Any]) -> 
 
 
 def _names_before(dataset: ImageDataset, found: tuple[str, ...], recorded: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The names in the order of a run that did not record them."""
+    """The class names in the order of a run that did not record them."""
     in_order = tuple(sorted(found))
     if recorded.get("num_classes") == len(found):
         return in_order
@@ -63,9 +63,9 @@ def _names_before(dataset: ImageDataset, found: tuple[str, ...], recorded: Mappi
 
 
 def difference(described: Mapping[str, Any], recorded: Any) -> str | None:
-    """What differs between two `ImageDataset.describe`s, in words; None where the data are the same.
+    """The first difference between two `ImageDataset.describe`s in words, or None if the data are the same.
 
-    Names of classes count only where both have them, since runs did not always record them.
+    Class names are compared only if both have them, because earlier runs did not record them.
     """
     if not isinstance(recorded, Mapping):
         return "the run recorded nothing of its data"
@@ -78,7 +78,7 @@ def difference(described: Mapping[str, Any], recorded: Any) -> str | None:
 
 
 def _renumbered(split: Split, numbers: Int32Array) -> Split:
-    """The same images with other labels; a negative one, of an image whose label is withheld, stays."""
+    """The same images with other labels. Negative labels, which stand for withheld ones, stay."""
     if not isinstance(split, StreamSplit):
         return dataclasses.replace(split, labels=_labels(split, numbers))
     if not split.has_labels:

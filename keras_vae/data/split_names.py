@@ -1,4 +1,4 @@
-"""Which folder names mean a split of a data set, masks beside its images, or something that is no data at all."""
+"""Folder names that stand for splits, for masks, or for leftovers of the system."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ROLES = {
     "test": TEST,
     "testing": TEST,
 }
-# Words that say nothing more: train_images, training_set, TrainData.
+# Words that add nothing to the name of a split: train_images, training_set, TrainData.
 _FILLERS = frozenset({"set", "sets", "data", "dataset", "images", "image", "imgs", "img", "split", "folder"})
 _GLUED = re.compile(rf"({'|'.join(sorted(_ROLES, key=len, reverse=True))})({'|'.join(sorted(_FILLERS))})")
 _IMAGES = frozenset({"images", "image", "imgs", "img", "jpegimages", "photos", "pictures", "leftimg8bit"})
@@ -24,7 +24,7 @@ _MASKS = re.compile(
     r"(ground.?truths?|gt(fine|coarse)?|masks?|labels?|annotations?|segmentations?(class|object)?)", re.I
 )
 _FOLD = re.compile(r"(fold|split|cv|k)[ _.-]*[0-9]+", re.I)
-# What operating systems, network drives and photo managers leave behind; hidden folders are left out anyway.
+# Folders made by operating systems, network drives and photo managers. Hidden folders are left out anyway.
 _LEFTOVERS = frozenset(
     {
         "@eadir",
@@ -44,11 +44,11 @@ _LEFTOVERS = frozenset(
 
 
 def role_of(name: str) -> tuple[str, tuple[str, ...]] | None:
-    """The split that a folder's name means, and the rest of the name; None where it means none.
+    """The split that a folder name stands for, and the rest of the name; None for other names.
 
     ``Train``, ``training_set`` and ``train2017`` are ``("train", ())``, ``seg_train`` is ``("train", ("seg",))``.
     """
-    # Words end at digits, at signs, and where capitals begin: train2017, seg_train, trainA.
+    # Words end at digits, punctuation and new capitals: train2017, seg_train, trainA.
     parts: list[str] = []
     for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+", name):
         glued = _GLUED.fullmatch(word.lower())
@@ -60,20 +60,20 @@ def role_of(name: str) -> tuple[str, tuple[str, ...]] | None:
 
 
 def is_for_images(name: str) -> bool:
-    """Whether a folder's name says that images are in it, which makes it no class: ``images``, ``JPEGImages``."""
+    """Whether a folder name just says that there are images in it: ``images``, ``JPEGImages``."""
     return name.lower() in _IMAGES
 
 
 def is_for_masks(name: str) -> bool:
-    """Whether a folder's name says that masks or annotations are in it: ``ground_truth``, ``masks``, ``labels``."""
+    """Whether a folder name stands for masks or annotations: ``ground_truth``, ``masks``, ``labels``."""
     return bool(_MASKS.fullmatch(name))
 
 
 def is_fold(name: str) -> bool:
-    """Whether a folder's name says that it is one of several ways to split the same images: ``fold1``."""
+    """Whether a folder name stands for one of several splits of the same images: ``fold1``."""
     return bool(_FOLD.fullmatch(name))
 
 
 def is_leftover(name: str) -> bool:
-    """Whether a folder is hidden, or one that a system keeps for itself: ``@eaDir``, ``__MACOSX``, ``thumbs``."""
+    """Whether a folder is hidden or belongs to the system: ``@eaDir``, ``__MACOSX``, ``thumbs``."""
     return name.startswith(".") or name.lower() in _LEFTOVERS

@@ -1,4 +1,4 @@
-"""Names of classes: their order, how they are shown, and the class that a name or a number means."""
+"""Names of classes: ordering, showing and finding them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Layouts of folders: whose images are trained on and tested on, of which class, and what is said of the others."""
+"""Layouts of folders: training images, test images, their classes, and the lines about the other files."""
 
 import os
 from collections import Counter
@@ -29,7 +29,7 @@ def within(name, files):
 
 
 def found(root, files):
-    """What is found in such a folder, counted: train, test (by class, or in all), and the lines that are said."""
+    """Counts of the training and test files (by class, if there are any), and the lines for the user."""
     listing = find_files(make(root, files), Splitting())
 
     def counted(side):
@@ -203,7 +203,10 @@ REFUSED = {
         {"cat/train": 9, "cat/test": 2, "dog": 8},
         "cat has splits in it and dog has none",
     ),
-    "folds": ({f"fold{n}/{split}": 5 for n in (1, 2) for split in ("train", "test")}, "several ways to split images"),
+    "folds": (
+        {f"fold{n}/{split}": 5 for n in (1, 2) for split in ("train", "test")},
+        "split the same images in several ways",
+    ),
     "categories of MVTec AD": (
         {f"{thing}/{part}": 2 for thing in ("bottle", "nut") for part in ("train/good", "test/good", "test/hole")},
         "holds 2 data sets in MVTec AD's layout; name one of them, such as folder:.*bottle",
@@ -315,7 +318,7 @@ def test_every_file_is_used_once_or_counted_whatever_the_layout(tmp_path_factory
         assert not any(is_leftover(part) for parts in inner for part in parts)
         if side.labels is not None:
             assert all(listing.class_names[label] in parts for label, parts in zip(side.labels, inner, strict=True))
-    # The leak that names of splits betray: an image of test/ is trained on although train/ lies beside it.
+    # No image in test/ is trained on if train/ lies beside it.
     for path in train:
         for folder in path.relative_to(root).parents:
             if (role_of(folder.name) or ("train",))[0] != "train":

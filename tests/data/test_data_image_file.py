@@ -1,4 +1,4 @@
-"""Kinds of image files: TIFF and AVIF, greys of more than 8 bits, transparent values, and what is not read."""
+"""Kinds of image files: TIFF and AVIF, greys of more than 8 bits, transparent values, and unread formats."""
 
 import io
 import struct

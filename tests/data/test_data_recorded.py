@@ -1,4 +1,4 @@
-"""Data that are found again: the same classes have the same numbers, and other data are told apart."""
+"""Comparing data with those that a run recorded: class numbers stay, and other data are detected."""
 
 import dataclasses
 
