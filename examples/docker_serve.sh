@@ -3,8 +3,8 @@
 #
 #     examples/docker_serve.sh exports/mnist-latent2
 #
-# The server takes the highest version in the folder, and a new one as soon as it appears there. For requests that were
-# recorded as warm-up (assets.extra/tf_serving_warmup_requests) it waits before it answers the first.
+# The server takes the highest version in the folder, and a newer one as soon as it appears. Before it accepts requests it
+# answers the recorded warm-up requests (assets.extra/tf_serving_warmup_requests).
 set -eu
 
 model=${1:?"usage: $0 exports/NAME [options of tensorflow_model_server]"}

@@ -1,10 +1,10 @@
-"""Run the exported .tflite files with LiteRT: encode an image, decode its latent.
+"""Encode an image and decode its latent with the exported .tflite files and LiteRT.
 
     pip install ai-edge-litert
     cd exports/mnist-latent2/VERSION/tflite
     python .../examples/litert_decode.py encoder_int8.tflite decoder_int8.tflite digit.png reconstruction.png
 
-Needs NumPy and Pillow besides; neither TensorFlow nor keras-vae. Works for the fp32, fp16 and int8 files alike.
+Also needs NumPy and Pillow, but neither TensorFlow nor keras-vae. Works with the fp32, fp16 and int8 files.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from PIL import Image
 
 
 def run(model_path: str, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-    """Call a signature with float32 arrays, row by row; returns its outputs as float32 arrays."""
+    """Call a signature row by row with float32 arrays; returns the outputs as float32 arrays."""
     runner = Interpreter(model_path).get_signature_runner(signature)
     input_details, output_details = runner.get_input_details(), runner.get_output_details()
     rows = []
     for index in range(len(next(iter(inputs.values())))):
-        # The files take one image, or one latent vector, at a time.
+        # The files take one image or one latent at a time.
         one = {name: _quantize(value[index : index + 1], input_details[name]) for name, value in inputs.items()}
         rows.append(runner(**one))
     return {
@@ -44,7 +44,7 @@ def decode(model_path: str, z: np.ndarray) -> np.ndarray:
 
 
 def _quantize(value: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    """As the model's input wants it: float32 as it is, int8 by the input's scale and zero point."""
+    """Convert to the type of the input: float32 unchanged, int8 by the input's scale and zero point."""
     scale, zero_point = details["quantization"]
     if not scale:
         return value.astype(details["dtype"])
@@ -70,14 +70,14 @@ def main(arguments: list[str] | None = None) -> None:
         Interpreter(options.decoder)
         with Image.open(options.image) as file:
             pixels = np.asarray(file.convert("L" if channels == 1 else "RGB").resize((width, height)), np.float32) / 255
-    except (OSError, ValueError) as error:  # a file that is not there, or is of another kind
+    except (OSError, ValueError) as error:  # a file is missing or of another kind
         raise SystemExit(" ".join(str(error).split())) from error
     mean, _ = encode(options.encoder, pixels.reshape(1, height, width, channels))
     print(f"latent {np.round(mean[0], 3).tolist()}")
     decoded = (np.clip(decode(options.decoder, mean)[0], 0, 1) * 255).round().astype(np.uint8)
     try:
         Image.fromarray(decoded[..., 0] if channels == 1 else decoded).save(options.out)
-    except (OSError, ValueError) as error:  # there is no such folder, or the name ends as that of no picture
+    except (OSError, ValueError) as error:  # the folder is missing, or the suffix is not that of a picture
         raise SystemExit(str(error)) from error
     print(f"wrote {options.out}")
 

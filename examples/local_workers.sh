@@ -1,9 +1,9 @@
 #!/bin/bash
 # Several workers on this machine: examples/local_workers.sh 2 train --latent 2
-# They are told of each other as those of several machines would be, by TF_CONFIG. For GPUs --strategy mirrored is the
-# faster way; this one is to try out, on processor cores, what several machines will do.
+# TF_CONFIG tells them about each other, as on several machines. Use this to try out on CPU cores what several machines
+# will do. For several GPUs, --strategy mirrored is faster.
 set -euo pipefail
-count=$1
+count=${1:?"usage: $0 WORKERS [a command of keras-vae, such as train --latent 2]"}
 shift
 addresses=$(python3 - "$count" <<'PYTHON'
 import json, socket, sys

@@ -1,4 +1,4 @@
-"""Ask TensorFlow Serving over gRPC, which sends tensors as bytes: faster than REST where images are many.
+"""Ask TensorFlow Serving over gRPC, which sends tensors as bytes and is faster than REST for many images.
 
 Start a server (examples/docker_serve.sh exports/mnist-latent2), then
 
@@ -20,7 +20,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 def predict_request(
     model: str, signature: str, inputs: dict[str, np.ndarray], version: int | None = None
 ) -> predict_pb2.PredictRequest:
-    """A request for one signature of a model; without ``version`` for the newest that is served."""
+    """A request for one signature of a model; without ``version``, of the newest served version."""
     request = predict_pb2.PredictRequest()
     request.model_spec.name = model
     request.model_spec.signature_name = signature
@@ -32,12 +32,12 @@ def predict_request(
 
 
 def image_request(model: str, images: np.ndarray) -> predict_pb2.PredictRequest:
-    """Reconstructions, means and log-variances of images (N, H, W, C), float32 in [0, 1]."""
+    """Request reconstructions, means and log-variances of images (N, H, W, C), float32 in [0, 1]."""
     return predict_request(model, "serving_default", {"image": images.astype(np.float32)})
 
 
 def file_request(model: str, files: list[bytes]) -> predict_pb2.PredictRequest:
-    """The same of PNG or JPEG files, which the server itself decodes and resizes."""
+    """Request the same for PNG or JPEG files, which the server decodes and resizes."""
     examples = []
     for content in files:
         feature = {"image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[content]))}
@@ -46,17 +46,17 @@ def file_request(model: str, files: list[bytes]) -> predict_pb2.PredictRequest:
 
 
 def decode_request(model: str, z: np.ndarray) -> predict_pb2.PredictRequest:
-    """Images of latents (N, L)."""
+    """Request images of latents (N, L)."""
     return predict_request(model, "decode", {"z": z.astype(np.float32)})
 
 
 def sample_request(model: str, count: int, seed: tuple[int, int]) -> predict_pb2.PredictRequest:
-    """``count`` images of the prior, the same for the same seed."""
+    """Request ``count`` images from the prior, the same for the same seed."""
     return predict_request(model, "sample", {"count": np.array(count, np.int32), "seed": np.array(seed, np.int32)})
 
 
 def answer_arrays(response: predict_pb2.PredictResponse) -> dict[str, np.ndarray]:
-    """The outputs by their names."""
+    """The outputs by name."""
     return {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
 
 
@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
             _ask(prediction_service_pb2_grpc.PredictionServiceStub(channel), options.model, options.images, files)
     except OSError as error:
         raise SystemExit(str(error)) from error
-    except grpc.RpcError as error:  # no server, no answer in time, or a request that it refuses
+    except grpc.RpcError as error:  # no server, no answer in time, or a refused request
         raise SystemExit(f"{options.address}: {error.code().name}: {error.details()}") from error
 
 

@@ -39,7 +39,7 @@ def predict(url: str, body: dict[str, Any]) -> Any:
 
 
 def _refusal(error: urllib.error.HTTPError) -> str:
-    """The server's own message, or the status where another program answers."""
+    """The server's message, or the status if another program answers."""
     try:
         return str(json.load(error)["error"])
     except (ValueError, KeyError, TypeError):
@@ -47,8 +47,8 @@ def _refusal(error: urllib.error.HTTPError) -> str:
 
 
 def reconstruct(url: str, images: np.ndarray) -> list[dict[str, Any]]:
-    """Row format: for each image (H, W, C) an object with reconstruction, mean and log_var."""
-    # The signature serving_default, which is the one that is taken when none is named.
+    """Row format: an object with reconstruction, mean and log_var for each image (H, W, C)."""
+    # Without a signature name the server uses serving_default.
     return predict(url, {"instances": images.tolist()})
 
 
@@ -59,22 +59,22 @@ def encode(url: str, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def decode(url: str, z: np.ndarray) -> np.ndarray:
-    """Images (N, H, W, C) of latents (N, L); a single output comes without its name."""
+    """Images (N, H, W, C) of latents (N, L); the server omits the name of a single output."""
     outputs = predict(url, {"signature_name": "decode", "inputs": {"z": z.tolist()}})
     return np.asarray(outputs, np.float32)
 
 
 def sample(url: str, count: int, seed: tuple[int, int]) -> np.ndarray:
-    """Images (count, H, W, C) of the prior; these inputs have no common first dimension, so only columns will do."""
+    """Images (count, H, W, C) from the prior. The inputs share no first dimension, so this needs the column format."""
     outputs = predict(url, {"signature_name": "sample", "inputs": {"count": count, "seed": list(seed)}})
     return np.asarray(outputs["image"], np.float32)
 
 
 def read_images(paths: list[str], mode: str) -> np.ndarray:
-    """Files as float32 (N, H, W, C) in [0, 1]; they must have the model's size."""
+    """Image files as float32 (N, H, W, C) in [0, 1]; they must have the size that the model takes."""
     try:
         pixels = [np.asarray(Image.open(path).convert(mode), np.float32) / 255 for path in paths]
-    except OSError as error:  # there is no such file, or it holds no image
+    except OSError as error:  # the file is missing or not an image
         raise SystemExit(str(error)) from error
     if len({image.shape for image in pixels}) > 1:
         raise SystemExit("the images must have one size, the model's")
