@@ -47,7 +47,7 @@ class Checkpoints(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         steps = batch + 1
         # The last step's checkpoint is that of the epoch, after it was evaluated.
-        if steps < self.params["steps"] and (self._is_late() or self.stop.received is not None):
+        if steps != self.params["steps"] and (self._is_late() or self.stop.received is not None):
             self._write(Position(self._epoch, steps))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

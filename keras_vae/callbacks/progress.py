@@ -63,7 +63,7 @@ class Progress(keras.callbacks.Callback):
             self._timed_from = self._stepped_at, done
         elif done > self._timed_from[1]:
             self._seconds_per_step = (self._stepped_at - self._timed_from[0]) / (done - self._timed_from[1])
-        is_last = done >= self.params["steps"]
+        is_last = done == self.params["steps"]
         if self.file.isatty() and (is_last or self._stepped_at - self._drawn_at >= SECONDS_BETWEEN_DRAWINGS):
             self._drawn_at = self._stepped_at
             self._draw(done, "evaluating" if is_last else self._parts())
@@ -91,10 +91,10 @@ class Progress(keras.callbacks.Callback):
             self.file.flush()
 
     def _draw(self, done: int, details: str | dict[str, str]) -> None:
-        if not self.file.isatty():
+        steps = self.params["steps"]
+        if not (steps and self.file.isatty()):  # the first epoch over a generator has no known length
             return
-        share = done / self.params["steps"]
-        line = bar_line(self._name(), share, details, self._time_left(done), _width_of(self.file) - _SPARE)
+        line = bar_line(self._name(), done / steps, details, self._time_left(done), _width_of(self.file) - _SPARE)
         self.file.write(f"{CLEAR}{line}")
         self.file.flush()
 

@@ -34,7 +34,7 @@ class Watch(keras.callbacks.Callback):
         self._warned: set[str] = set()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if (batch + 1) % _STEPS_BETWEEN_LOOKS and batch + 1 < self.params["steps"]:
+        if (batch + 1) % _STEPS_BETWEEN_LOOKS and batch + 1 != self.params["steps"]:
             return
         skipped = int(np.array(self.model.skipped_in_a_row))
         if skipped >= MOST_SKIPPED:

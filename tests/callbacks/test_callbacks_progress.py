@@ -161,6 +161,16 @@ def test_a_bar_is_never_wider_than_its_terminal():
         assert len(line) <= width
 
 
+def test_an_epoch_of_unknown_length_has_no_bar(clock):
+    with terminal(80) as (file, look):
+        progress = make_progress(file, steps=None)
+        progress.on_epoch_begin(0)
+        run_steps(progress, clock, range(3), 0.5)
+        progress.on_epoch_end(0, {"nll": 90.0, "val_mse": 0.0625})
+        screen = look()
+    assert screen.seen == ["epoch 1/10 · train nll 90 · test mse 0.0625 · 2 s"]
+
+
 def test_off_a_terminal_progress_is_one_plain_line_an_epoch_with_its_test_metrics(clock):
     file = io.StringIO()
     progress = make_progress(file, epochs=2)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from noise_images import BATCH, EPOCHS, SHAPE, TRAINING
 
-from keras_vae.callbacks import StopSignals, fit_run
+from keras_vae.callbacks import Checkpoints, StopSignals, fit_run
 from keras_vae.callbacks import standard as standard_callbacks
 from keras_vae.config import RunConfig
 from keras_vae.errors import TrainingError, TrainingStoppedError
@@ -130,6 +130,13 @@ def test_signals_are_handled_as_before_once_training_is_over():
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_signals_are_handled_as_before_while_the_pictures_are_drawn(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    with StopSignals() as stop:
+        Checkpoints(tmp_path, stop=stop).on_train_end()
+        assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_full_disk_is_one_line_with_the_last_checkpoint(dataset, tmp_path, monkeypatch):
