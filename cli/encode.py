@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 @batch_size_option
 @click.option(
     "--out",
-    show_default="latents.npz, or with --beam latents",
     help="NumPy file with the arrays mean and log_var, float32 (N, L), and labels, int32 (N,), if there are any. With "
-    "--beam, the folder of the shards.",
+    "--beam, the folder of the shards.  [default: latents.npz, or with --beam latents]",
 )
 @overwrite_option
 @batch_options

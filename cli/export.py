@@ -41,7 +41,7 @@ IMAGES = 400
 )
 @click.option("--name", help="Name of the model.  [default: the run's]")
 @click.option(
-    "--version", type=click.IntRange(1, MOST_VERSION), help="Number of the version.  [default: UTC time in seconds]"
+    "--version", type=click.IntRange(1, MOST_VERSION), help="Number of the version; by default the UTC time in seconds."
 )
 @click.option(
     "--tflite/--no-tflite", default=True, show_default=True, help="Write TFLite files in fp32, fp16 and int8."

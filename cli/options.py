@@ -136,7 +136,7 @@ def was_given(parameter: str) -> bool:
 run_argument = click.argument("run", type=FilePath())
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 batch_size_option = click.option(
-    "--batch-size", type=click.IntRange(min=1), help="Images at a time.  [default: 256, fewer if they are large]"
+    "--batch-size", type=click.IntRange(min=1), help="Images at a time; by default 256, or fewer if they are large."
 )
 seed_option = click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the random draws."

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 @click.option("--label", help="Name or number of the images' class, which a conditional model needs.")
 @click.option(
     "--out",
-    show_default="reconstructions.png, or with --beam reconstructions",
-    help="PNG file to write; with --beam, the folder of the shards.",
+    help="PNG file to write; with --beam, the folder of the shards.  [default: reconstructions.png, or with --beam "
+    "reconstructions]",
 )
 @overwrite_option
 @batch_options

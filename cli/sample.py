@@ -27,7 +27,7 @@ COMPONENTS = 10
     help="Distribution of z: the prior, or a Gaussian mixture fitted to the training images' latents.",
 )
 @click.option("--label", help="Class of a conditional model, by name or number; by default each class gets a row.")
-@click.option("--components", type=click.IntRange(min=1), help=f"Components of the mixture.  [default: {COMPONENTS}]")
+@click.option("--components", type=click.IntRange(min=1), help=f"Components of the mixture; by default {COMPONENTS}.")
 @with_data_options
 @seed_option
 @picture_option("samples.png, or samples_gmm.png of a mixture")
