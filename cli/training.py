@@ -1,4 +1,4 @@
-"""Starting a run and going on with one: alone, or as one of several workers of which the chief writes."""
+"""Starting and resuming a run, alone or as one of several workers; only the chief writes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def start_run(
     Args:
         config: what to train.
         run_dir: where to.
-        overwrite: delete the run that is there.
+        overwrite: delete an existing run.
         batch_size_is_given: whether a batch size above the number of training images is an error. Otherwise it is
             taken down to that number.
         profile: first and last training step to trace, counted from 1.
@@ -79,7 +79,7 @@ def start_run(
     trainer = _build(config, dataset, execution, distribution)
     if cluster.is_chief:
         recorded = {"data": dataset.describe(), "environment": describe_environment(config, replicas)}
-        # Only now: a run that cannot start takes no other's place.
+        # Only now, so that a run that cannot start does not replace another.
         run = RunDirectory.create(run_dir, config, recorded, overwrite=overwrite)
     with run_lock(run.path) if cluster.is_chief else contextlib.nullcontext():
         if cluster.is_chief:
@@ -88,7 +88,7 @@ def start_run(
             _fit(run, config, dataset, trainer, distribution, profile=profile, interval=interval)
         except BaseException:
             if cluster.is_chief and not int(trainer.step):
-                run.remove()  # nothing is lost, and nothing is in the way of the next try
+                run.remove()  # nothing is lost, and the next attempt finds the place free
             raise
 
 
@@ -100,13 +100,13 @@ def resume_run(
     interval: CheckpointInterval | None = None,
     execution: Execution = ONE_DEVICE,
 ) -> None:
-    """Go on with a run from its last checkpoint, or from the beginning if it has none yet.
+    """Continue a run from its last checkpoint, or from its beginning if it has none yet.
 
-    A run that is finished stays as it is, unless it is to have more ``epochs``.
+    A finished run stays as it is, unless ``epochs`` asks for more.
 
     Args:
         run_dir: of the run.
-        epochs: how many the run is to have in all; None: as many as it was started for.
+        epochs: how many the run should have in all; None for those in its description.
         profile, interval, execution: as for `start_run`.
 
     Raises:
@@ -130,7 +130,7 @@ def resume_run(
             )
             return
     cluster = _cluster_for(execution)
-    # Only the chief writes: the others neither lock nor tidy up.
+    # Only the chief writes: the other workers neither lock nor tidy up.
     with run_lock(run.path) if cluster.is_chief else contextlib.nullcontext():
         if cluster.is_chief:
             remove_leftovers(run.path)
@@ -153,7 +153,7 @@ def _too_few_epochs(run: RunDirectory, reached: str, least: int) -> InputError:
 
 
 def _cluster_for(execution: Execution) -> Cluster:
-    """The workers that train together. Who asks for one or for this machine is alone, whatever started the process."""
+    """The workers that train together. Strategies for one machine run alone, whatever TF_CONFIG says."""
     return find_cluster() if execution.strategy in ("auto", "multi-worker") else Cluster()
 
 
@@ -168,7 +168,7 @@ def _start(execution: Execution, cluster: Cluster) -> Distribution:
 
 
 def _restore(trainer: VAETrainer, run: RunDirectory, distribution: Distribution) -> Position:
-    """Load the checkpoint that the chief finds whole, on every worker; nothing where the run has none yet."""
+    """Load the newest checkpoint that the chief finds whole, on every worker; or none, if the run has none yet."""
     from keras_vae.training.checkpoints import Position, has_begun, load_checkpoint, restore_checkpoint
 
     found, is_chief = Position(0), distribution.cluster.is_chief
@@ -181,7 +181,7 @@ def _restore(trainer: VAETrainer, run: RunDirectory, distribution: Distribution)
         if not (is_chief or is_new):
             load_checkpoint(trainer, run.checkpoints, start)
     if is_chief:
-        say("there is no checkpoint yet: the run begins at the beginning" if is_new else f"going on after {start}")
+        say("there is no checkpoint yet: starting from the beginning" if is_new else f"continuing after {start}")
     return start
 
 
@@ -211,11 +211,11 @@ def _load_recorded(config: RunConfig, run: RunDirectory) -> ImageDataset:
 
 
 def _with_fitting_batch(config: RunConfig, count: int, parts: int) -> RunConfig:
-    """Take a batch that is larger than the ``count`` training images down to them, to a multiple of ``parts``."""
+    """Reduce a batch larger than the ``count`` training images to that number, or a multiple of ``parts`` below it."""
     fitting = count - count % parts
     if config.data.batch_size <= count or not fitting:
         return config
-    say(f"the batch is taken down from {config.data.batch_size} to {fitting}: there are {count} training images")
+    say(f"batch size reduced from {config.data.batch_size} to {fitting}: there are {count} training images")
     return config.replace(data__batch_size=fitting)
 
 

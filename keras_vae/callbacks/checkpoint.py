@@ -16,7 +16,7 @@ from keras_vae.training.checkpoints import Position, save_checkpoint
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Writes checkpoints into ``folder``. Comes after all that writes of an epoch: what it says is done is there.
+    """Writes checkpoints into ``folder``. It comes after all callbacks that write results of an epoch.
 
     Args:
         folder: where they go; None on a worker that leaves it to the chief.
@@ -46,7 +46,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         steps = batch + 1
-        # The last step's checkpoint is that of the epoch, after it was evaluated.
+        # The last step has no checkpoint of its own: the epoch's follows after the evaluation.
         if steps != self.params["steps"] and (self._is_late() or self.stop.received is not None):
             self._write(Position(self._epoch, steps))
 
@@ -58,7 +58,7 @@ class Checkpoints(keras.callbacks.Callback):
             self._write(Position(done), None if elbo is None else float(elbo))
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        # What comes now is no step that could be waited for, and everything that it needs is in the last checkpoint.
+        # From here on there is no step to wait for, and the last checkpoint has everything that is needed.
         self.stop.release()
 
     def _is_late(self) -> bool:

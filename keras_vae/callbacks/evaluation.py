@@ -7,15 +7,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-# Of the training step's own figures these are taken through a sampled z while the weights move; the evaluation's
-# replace them.
+# The training step measures these through a sampled z, and while the weights change. An evaluation replaces them.
 IMAGE_METRICS = ("mse", "psnr", "ssim", "lpips")
 
 
 class TrainEvaluation(keras.callbacks.Callback):
     """After each epoch, replaces ``mse psnr ssim lpips`` in the logs by an evaluation on ``batches``.
 
-    The training step's own LPIPS, which is what was minimised, stays as ``perceptual``.
+    The LPIPS that the training step minimised stays, as ``perceptual``.
     """
 
     def __init__(self, batches: tf.data.Dataset) -> None:

@@ -1,4 +1,4 @@
-"""What a training step cannot report of itself: its speed and its optimizers' learning rates."""
+"""Figures that a training step cannot report itself: its speed and the learning rates."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ IMAGES_PER_SECOND = "images_per_second"
 class StepFigures(keras.callbacks.Callback):
     """Adds ``images_per_second``, ``learning_rate`` and ``discriminator_learning_rate`` to each epoch's logs.
 
-    The speed is of the training steps alone; the first call of the process, which compiles, is left out, so a first
-    epoch of one call has none. The learning rates are those that the schedules have come to.
+    The speed counts training steps only. It leaves out the first call of the process, which compiles, so that a first
+    epoch with a single call has no speed. The learning rates are those that the schedules have reached.
 
     Args:
         batch_size: images in a step.
@@ -48,7 +48,7 @@ class StepFigures(keras.callbacks.Callback):
 
 
 def learning_rates(trainer: VAETrainer) -> dict[str, float]:
-    """``learning_rate`` and, with a discriminator, ``discriminator_learning_rate``: those of the step to come."""
+    """``learning_rate`` and, with a discriminator, ``discriminator_learning_rate``, both of the next step."""
     rates = {"learning_rate": float(trainer.optimizer.learning_rate)}
     if trainer.discriminator is not None:
         rates["discriminator_learning_rate"] = float(trainer.discriminator_optimizer.learning_rate)

@@ -1,4 +1,4 @@
-"""What the GIFs are made of: after each epoch, posterior means of test images and reconstructions of a few."""
+"""The data behind the GIFs: posterior means of test images and some reconstructions, after each epoch."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _NAME = re.compile(r"epoch_(\d+)\.npz")
 
 
 class LatentFrames(keras.callbacks.Callback):
-    """Writes ``epoch_0001.npz`` …, each with arrays as `EpochPosteriors` has them, and with the epoch's test metrics.
+    """Writes ``epoch_0001.npz`` …, each with the arrays of `EpochPosteriors` and the epoch's test metrics.
 
     ``means`` (N, latent_dim), ``reconstructions`` uint8 (M, H, W, C), ``kl_per_dimension`` (latent_dim,); ``kl``,
     ``mse`` ().
 
     Args:
         folder: where the files go.
-        posteriors: what is written; comes before this callback in the list.
+        posteriors: the arrays to write; comes before this callback in the list.
     """
 
     def __init__(self, folder: Path, posteriors: EpochPosteriors) -> None:
@@ -45,7 +45,7 @@ class LatentFrames(keras.callbacks.Callback):
 
 
 def read_frames(folder: Path, up_to_epoch: int) -> tuple[list[int], dict[str, list[Any]]]:
-    """The epochs of the frames in ``folder`` up to ``up_to_epoch``, and each array's values in that order."""
+    """The epochs of the frames in ``folder``, up to ``up_to_epoch``, and the values of each array in that order."""
     found = sorted((int(match[1]), path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name)))
     found = [(epoch, path) for epoch, path in found if epoch <= up_to_epoch]
     values: dict[str, list[Any]] = {}

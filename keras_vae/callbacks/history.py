@@ -1,4 +1,4 @@
-"""metrics.csv: one row an epoch."""
+"""metrics.csv: one row for each epoch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ TEST_PREFIX = "val_"
 
 
 class MetricsHistory(keras.callbacks.Callback):
-    """Writes ``epoch``, ``seconds``, ``images_per_second`` and each metric, as ``train_…`` or ``test_…``, every epoch.
+    """Writes ``epoch``, ``seconds``, ``images_per_second`` and each metric (``train_…`` or ``test_…``) of every epoch.
 
-    Rows of earlier epochs are kept when a run is resumed.
+    A resumed run keeps the rows of earlier epochs.
     """
 
     def __init__(self, run: RunDirectory) -> None:

@@ -71,9 +71,9 @@ def interpolation_picture(
     seed: int,
     labels: npt.NDArray[np.int32] | None = None,
 ) -> Picture:
-    """Spherical walks between the posterior means of pairs of images, drawn at random by ``seed``.
+    """Spherical walks between the posterior means of random pairs of images; ``seed`` chooses the pairs.
 
-    A conditional model needs the images' ``labels``: a walk keeps to the class that it starts in.
+    A conditional model needs the ``labels`` of the images: a walk keeps the class that it starts with.
     """
     pairs = np.random.default_rng(seed).permutation(len(means))[: 2 * min(rows, len(means) // 2)].reshape(2, -1)
     walks = visualize.slerp(means[pairs[0]], means[pairs[1]], steps)
@@ -85,9 +85,9 @@ def interpolation_picture(
 
 
 def manifold_picture_of(vae: VAE, means: npt.NDArray[np.float32], *, width: int = PLOT_WIDTH) -> Picture:
-    """The prior's quantiles through the decoder: both dimensions of a latent of 2, the two most active of a larger one.
+    """The decoded quantiles of the prior along both dimensions of a latent of 2, or the two most active of more.
 
-    Of a conditional model it shows the first class.
+    A conditional model shows its first class.
     """
     # The variance of the posterior means measures activity (Burda et al. 2016, appendix C).
     most_active = np.sort(np.argsort(-means.var(axis=0), kind="stable")[: min(2, vae.latent_dim)])
@@ -99,9 +99,9 @@ def manifold_picture_of(vae: VAE, means: npt.NDArray[np.float32], *, width: int 
 
 
 def traversal_picture_of(vae: VAE, kl_per_dimension: npt.NDArray[np.float32]) -> Picture:
-    """Each latent dimension from -3 to 3 through the decoder, the others at 0, with its KL in nats.
+    """Decodes each latent dimension from -3 to 3, with the others at 0, and names its KL in nats.
 
-    Of more than 32 dimensions those with the largest KL. Of a conditional model it shows the first class.
+    A latent of more than 32 dimensions shows those with the largest KL; a conditional model shows its first class.
     """
     chosen = np.sort(np.argsort(-kl_per_dimension, kind="stable")[:MOST_TRAVERSED])
     z = visualize.traversal_latents(vae.latent_dim, dimensions=chosen.tolist())

@@ -1,4 +1,4 @@
-"""What a finished run leaves besides its pictures: model.keras and summary.json."""
+"""The results of a finished run besides its pictures: model.keras and summary.json."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from keras_vae.training.saving import save_model
 class Outcome(keras.callbacks.Callback):
     """Writes the model and the summary when training ends. Comes before `Pictures`, which take longer and may fail.
 
-    An evaluation.json of an earlier model of the run is deleted.
+    It deletes the evaluation.json of a former model.
 
     Args:
         run: where they go; its metrics.csv is summarised.
-        dataset: whose training images a spatial latent is scaled by.
-        seed: of the draws that it is scaled by.
+        dataset: its training images give a spatial latent its ``scaling_factor``.
+        seed: for the draws that this takes.
     """
 
     def __init__(self, run: RunDirectory, dataset: ImageDataset, seed: int) -> None:

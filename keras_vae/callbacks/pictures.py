@@ -1,4 +1,4 @@
-"""The pictures of a run: from its model, its test images and its frames to the files in ``plots/``."""
+"""The pictures in ``plots/``, drawn from a run's model, test images and frames."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Pictures(keras.callbacks.Callback):
     """Draws every picture of the run when training ends, and then marks the run as finished. Comes last.
 
     Args:
-        run: where they go, and where the metrics and frames are.
-        dataset: whose training images the Gaussian mixture is fitted to.
+        run: has the metrics and frames, and receives the pictures.
+        dataset: its training images give the Gaussian mixture.
         images: uint8 (N, H, W, C), the test images that `EpochPosteriors` was given.
         labels: int32 (N,), their classes, or None.
-        seed: of what is drawn at random.
+        seed: for everything that is drawn at random.
     """
 
     def __init__(
@@ -90,13 +90,13 @@ def write_pictures(
     A picture that cannot be drawn is left out with a warning. The interpolation needs two test images.
 
     Args:
-        run: whose metrics.csv and frames are drawn.
+        run: has the metrics.csv and the frames to draw.
         vae: the model to sample from.
         images: uint8 (N, H, W, C), the test images that `EpochPosteriors` was given.
         labels: int32 (N,), their classes, or None.
         class_names: one name for each label.
         mixture: fitted to the training posteriors, for ``samples_gmm.png``; None leaves that out.
-        seed: of everything that is drawn at random.
+        seed: for everything that is drawn at random.
         attempts: warns about pictures that fail; by default on stderr.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What an epoch's model makes of the test images: measured once, drawn and written down by other callbacks."""
+"""Posteriors and reconstructions of the test images after each epoch, for the callbacks that draw and write them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class EpochPosteriors(keras.callbacks.Callback):
     Args:
         images: uint8 (N, H, W, C), the test images to encode.
         labels: int32 (N,), for a conditional model.
-        shown: M, how many of them, from the front, are reconstructed.
+        shown: M, how many of the first images are reconstructed.
         batch_size: images encoded at a time.
     """
 
@@ -44,7 +44,7 @@ class EpochPosteriors(keras.callbacks.Callback):
 
     @property
     def originals(self) -> npt.NDArray[np.uint8]:
-        """The images that are reconstructed, uint8 (M, H, W, C)."""
+        """The originals of ``reconstructions``, uint8 (M, H, W, C)."""
         return self.images[: self.shown]
 
     @property

@@ -13,11 +13,11 @@ import tensorflow as tf
 class Profiler(keras.callbacks.Callback):
     """Traces the steps ``first`` to ``last`` of this process into ``folder/plugins/profile``.
 
-    With several steps per execution the window starts and ends with the calls that contain its ends.
+    With several steps per execution, the trace starts and ends with the calls that contain these two steps.
 
     Args:
-        folder: of a run, as TensorBoard knows runs.
-        first, last: steps, counted from 1; the first one compiles.
+        folder: what TensorBoard shows as a run.
+        first, last: steps, counted from 1; step 1 compiles.
     """
 
     def __init__(self, folder: Path, first: int, last: int) -> None:

@@ -15,7 +15,7 @@ from keras_vae.callbacks.history import TEST_PREFIX
 
 SHOWN_PARTS = ("nll", "kl", "lpips", "adversarial", "discriminator", "mse")
 SHOWN_TEST_METRICS = ("mse", "psnr", "ssim", "lpips", "kl", "elbo")
-# What a narrow bar keeps, most important first.
+# The parts that a narrow bar keeps, most important first.
 MOST_IMPORTANT = ("kl", "mse", "nll", "lpips", "rate", "adversarial", "discriminator")
 FEWEST_CELLS, MOST_CELLS = 10, 30
 # Reading the parts waits for the device.
@@ -32,7 +32,7 @@ class Progress(keras.callbacks.Callback):
 
     Args:
         batch_size: images in a step.
-        file: where it goes; a bar is drawn if this is a terminal.
+        file: where to write; the bar appears only on a terminal.
     """
 
     def __init__(self, batch_size: int, file: TextIO | None = None) -> None:
@@ -42,14 +42,14 @@ class Progress(keras.callbacks.Callback):
         # Both are None until they have been measured.
         self._seconds_per_step: float | None = None
         self._stepped_at: float | None = None
-        # Evaluation, pictures and a checkpoint, which every epoch has besides its steps.
+        # What an epoch takes besides its steps: evaluation, pictures, a checkpoint.
         self._other_seconds = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch
         self._begin = time.perf_counter()
         self._drawn_at = -math.inf
-        # Time is taken from here, but in the process's first epoch from after the call that compiles.
+        # Time runs from here; in the first epoch of the process, from the end of the call that compiles.
         self._timed_from: tuple[float, int] | None = None
         if self._stepped_at is None:
             self._draw(0, "compiling the step")
@@ -119,11 +119,11 @@ def bar_line(name: str, share: float, details: str | dict[str, str], left: str, 
     """One line of at most ``width`` characters, if the name, the percentage and the time left fit into that at all.
 
     Args:
-        name: what stands before the bar.
+        name: comes before the bar.
         share: how much of the bar is full, in [0, 1].
-        details: a text, or named texts of which as many are shown as fit, by `MOST_IMPORTANT`.
-        left: what stands at the end, or an empty text.
-        width: of the terminal.
+        details: a text, or named texts; as many of them as fit are shown, in the order of `MOST_IMPORTANT`.
+        left: comes at the end; may be empty.
+        width: the most characters to use.
     """
     cells = min(max(FEWEST_CELLS, width // 6), MOST_CELLS)
     room = width - len(f"{name} || 100% · {left}") - cells
@@ -154,7 +154,7 @@ def _clock(seconds: float) -> str:
 
 
 def _width_of(terminal: TextIO) -> int:
-    """Columns of the terminal; COLUMNS of the environment, or 80, where it does not say."""
+    """The columns of the terminal; if it does not tell, the environment's COLUMNS, or 80."""
     try:
         return os.get_terminal_size(terminal.fileno()).columns or shutil.get_terminal_size().columns
     except OSError:

@@ -16,20 +16,20 @@ from keras_vae.callbacks.attempts import Attempts
 from keras_vae.callbacks.posteriors import EpochPosteriors
 from keras_vae.files import write_text, written_beside
 
-# Of more points the thumbnails hide one another, and the page's own projections (UMAP, t-SNE) take minutes.
+# With more points the thumbnails hide one another, and the page's own projections (UMAP, t-SNE) take minutes.
 MOST_POINTS = 2000
 MEANS, CLASSES, SPRITE = "posterior_means.tsv", "classes.tsv", "sprite.png"
 CONFIG = "projector_config.pbtxt"
 
 
 class EmbeddingProjector(keras.callbacks.Callback):
-    """Writes the points after each epoch and, with the first, their classes, thumbnails and the projector's config.
+    """Writes the points after each epoch, and once their classes, their thumbnails and the projector's config.
 
-    A TensorBoard that is open shows the points that it read first; started again, it shows the newest.
+    An open TensorBoard keeps showing the points that it read first; restart it to see the newest.
 
     Args:
-        folder: of a run, as TensorBoard knows runs: ``<run directory>/tensorboard/test``.
-        posteriors: of the test images, the first 2,000 of which are shown; comes before this callback in the list.
+        folder: what TensorBoard shows as a run: ``<run directory>/tensorboard/test``.
+        posteriors: of the test images; the first 2,000 are shown. Comes before this callback in the list.
         class_names: one name a label.
     """
 
@@ -61,16 +61,16 @@ class EmbeddingProjector(keras.callbacks.Callback):
         if self.posteriors.labels is not None:
             write_text(self.folder / CLASSES, _table(self.posteriors.labels[:MOST_POINTS], self.class_names))
             embedding.metadata_path = CLASSES
-        # Last: it names the others.
+        # Last, because it names the others.
         write_text(self.folder / CONFIG, text_format.MessageToString(config))
 
 
 def _at_least_three(means: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """``means`` with columns of zeros up to three: of fewer the projector, whose view is of three, shows no point."""
+    """``means``, filled up with columns of zeros to three: with fewer the projector shows no points."""
     return np.pad(means, ((0, 0), (0, max(0, 3 - means.shape[1]))))
 
 
 def _table(labels: npt.NDArray[np.int32], names: tuple[str, ...] | None) -> str:
-    """A row a point under a row of column names: the projector takes a lone column to have none."""
+    """A row of column names and a row for each point. With one column only, the projector expects no names."""
     shown = [str(label) if names is None else " ".join(names[label].split()) for label in labels]
     return "".join(["class\timage\n", *(f"{name}\t{index}\n" for index, name in enumerate(shown))])

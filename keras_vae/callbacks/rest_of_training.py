@@ -1,4 +1,4 @@
-"""Callbacks of a training that is made of two calls of ``fit``: the rest of a broken epoch, and what comes after."""
+"""Callbacks for training in two calls of ``fit``: the rest of an interrupted epoch, then the other epochs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from keras_vae.training.distribution import copies_of
 
 
 class PartOfTraining(keras.callbacks.Callback):
-    """Hands on to ``callbacks`` what happens in one part, as if there had been no other call of ``fit``.
+    """Passes the events of one call of ``fit`` on to ``callbacks``, as if there were no other call.
 
     Args:
-        callbacks: of the whole training.
-        epochs: of the whole training.
-        steps: of a whole epoch.
-        first_step: steps of the part's first epoch that were done before it; the trainer's metrics hold their means.
+        callbacks: those of the whole training.
+        epochs: the number of epochs of the whole training.
+        steps: the number of steps in a whole epoch.
+        first_step: steps that the first epoch had before this part; the trainer's metrics hold their means.
         is_first: whether training begins with this part.
         is_last: whether it ends with it.
     """

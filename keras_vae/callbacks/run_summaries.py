@@ -13,7 +13,7 @@ from tensorboard.plugins.hparams import api_pb2, summary
 from keras_vae.config import RunConfig
 from keras_vae.training.command_line import flat_settings
 
-# Test metrics that runs are compared by, and their names in the dashboard.
+# The test metrics to compare runs by, and their names in the dashboard.
 COMPARED = {
     "mse": "MSE",
     "psnr": "PSNR [dB]",
@@ -23,7 +23,7 @@ COMPARED = {
     "kl": "KL [nats]",
     "active_units": "active units",
 }
-# The dashboard shows five hyperparameters until others are ticked: by name, but first those that are marked to differ.
+# The dashboard shows five hyperparameters until the user ticks others: those marked as differing first, then by name.
 SHOWN_FIRST = (
     "model.latent_dim",
     "objective.beta",
@@ -31,7 +31,7 @@ SHOWN_FIRST = (
     "objective.adversarial_weight",
     "optimizer.learning_rate",
 )
-# A name is not a hyperparameter, nor is a place.
+# Names and paths are not hyperparameters.
 _LEFT_OUT = {"preset", "data.data_dir", "data.memory_limit"}
 
 
@@ -43,13 +43,13 @@ def configuration_text(config: RunConfig) -> str:
 def hyperparameter_callback(
     writer: tf.summary.SummaryWriter, config: RunConfig, tags: Mapping[str, str], name: str
 ) -> hp.KerasCallback:
-    """TensorBoard's own callback for hyperparameters, once it knows by what to compare.
+    """TensorBoard's own callback for hyperparameters; also writes which metrics to compare.
 
     Args:
-        writer: of the folder that has the test metrics.
-        config: of the run.
+        writer: for the folder with the test metrics.
+        config: the settings of the run.
         tags: metric → its tag in that folder.
-        name: of the run; the dashboard's trial ID.
+        name: the name of the run, which becomes the dashboard's trial ID.
     """
     values = hyperparameters(config)
     experiment = summary.experiment_pb(
@@ -68,7 +68,7 @@ def hyperparameter_callback(
 
 
 def hyperparameters(config: RunConfig) -> dict[str, bool | int | float | str]:
-    """``section.name`` → value for every setting; what is no number, truth value or text becomes text."""
+    """``section.name`` → value for every setting; anything but a number, a truth value or a text becomes a text."""
     return {name: _plain(value) for name, value in flat_settings(config).items() if name not in _LEFT_OUT}
 
 

@@ -43,11 +43,11 @@ from keras_vae.training.run_directory import RunDirectory
 from keras_vae.training.saving import first_line
 from keras_vae.training.trainer import VAETrainer
 
-# Training images that each epoch is evaluated on, test images in the latent plot, test images that are reconstructed.
+# The number of training images to evaluate on, of test images to plot, and of test images to reconstruct, each epoch.
 EVALUATED, PLOTTED, RECONSTRUCTED = 1000, 5000, 20
-# They stay in memory: of large images there are fewer, so that either takes no more bytes than this.
+# These images stay in memory, so there are fewer of them if they are large: neither set takes more bytes than this.
 MOST_BYTES = 1 << 28
-# What TensorFlow says, in one way or another, when a worker that others wait for is gone.
+# The errors that TensorFlow raises when a worker that others wait for is gone.
 _LOST = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -67,10 +67,10 @@ def run_callbacks(
     stop: StopSignals | None = None,
     distribution: Distribution | None = None,
 ) -> list[keras.callbacks.Callback]:
-    """Progress, metrics.csv, TensorBoard, GIF frames, checkpoints; at the end model, summary and pictures; in order.
+    """Callbacks, in order, for progress, metrics.csv, TensorBoard, GIF frames, checkpoints, model and pictures.
 
-    ``profile``: first and last training step to trace, counted from 1. ``interval`` and ``stop``: of `Checkpoints`.
-    Of several workers the others than the chief have what they need to stay in step with it, and write nothing.
+    ``profile``: first and last training step to trace, counted from 1. ``interval`` and ``stop`` are for `Checkpoints`.
+    With several workers, only the chief writes; the others get the callbacks that keep them in step with it.
     """
     distribution = distribution or Distribution()
     batch_size = config.data.batch_size
@@ -89,19 +89,19 @@ def run_callbacks(
     images = EpochImages(posteriors, dataset.class_names, config.seed)
     return [
         *([Profiler(run.tensorboard / "train", *profile)] if profile else []),
-        # Those that measure, and add to the epoch's logs; those that write the logs down; those that draw.
+        # First those that measure and add to the epoch's logs, then those that write the logs, then those that draw.
         StepFigures(batch_size),
         evaluation,
         posteriors,
         # The line of the epoch, and then the warnings about it.
         Progress(batch_size),
-        # Before anything is written of a step that changed nothing, or of an epoch.
+        # Before anything is written about steps that changed nothing.
         Watch(),
         MetricsHistory(run),
         TensorBoardSummaries(run.tensorboard, posteriors, images, config, run.path.name),
         EmbeddingProjector(run.tensorboard / "test", posteriors, dataset.class_names),
         LatentFrames(run.frames, posteriors),
-        # After everything else of the epoch: what a checkpoint says is done has been written.
+        # After everything else in the epoch, so that a checkpoint never claims results that are not written.
         *stop_together,
         checkpoints,
         Outcome(run, dataset, config.seed),
@@ -142,7 +142,7 @@ def fit_run(
     distribution = distribution or Distribution()
     try:
         _fit(run, config, dataset, trainer, start or Position(0), profile, interval, distribution)
-        # Whoever leaves is lost to those that are not done.
+        # A worker that leaves early would be missed by the others.
         distribution.from_chief(0)
     except (OSError, tf.errors.OpError) as error:
         is_lost = distribution.cluster.size > 1 and isinstance(error, _LOST)
@@ -168,10 +168,10 @@ def _fit(
     batch_size, part = config.data.batch_size, distribution.part
     augment = build_augmentation(config.data.augment, dataset.image_shape, config.seed)
     steps = steps_per_epoch(dataset.train, batch_size)
-    # What is left of an epoch that was broken off has fewer steps, and so is a fit of its own.
+    # The rest of an interrupted epoch has fewer steps, so it takes a fit of its own.
     parts = [(start.epochs, start.steps, start.epochs + 1)] if start.steps else []
     next_epoch = start.epochs + len(parts)
-    if next_epoch < config.epochs or not parts:  # of a run that has all its epochs, what is done at the end is left
+    if next_epoch < config.epochs or not parts:  # a run with all its epochs may still lack its results
         parts.append((next_epoch, 0, config.epochs))
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopSignals())
@@ -180,7 +180,7 @@ def _fit(
         )
         for callback in callbacks:
             if isinstance(callback, Progress):
-                stack.callback(callback.clear)  # so that an error's message does not go behind the bar
+                stack.callback(callback.clear)  # so that an error message does not follow the bar
         for epoch, step, end in parts:
             batches = training_batches(
                 dataset.train,

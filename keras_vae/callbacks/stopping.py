@@ -13,14 +13,14 @@ import keras
 from keras_vae.callbacks.progress import CLEAR
 from keras_vae.training.distribution import Distribution
 
-# Workers ask each other, and so wait for each other.
+# To ask, the workers have to wait for each other.
 _STEPS_BETWEEN_QUESTIONS = 10
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STDERR = 2
 
 
 class StopSignals:
-    """While it is entered, the first Ctrl-C or SIGTERM only sets ``received``; another one is a `KeyboardInterrupt`.
+    """A context in which the first Ctrl-C or SIGTERM only sets ``received``; the next one is a `KeyboardInterrupt`.
 
     Outside of the main thread, where Python lets no signal be handled, it changes nothing.
     """
@@ -40,7 +40,7 @@ class StopSignals:
         self.release()
 
     def release(self) -> None:
-        """Let signals do again what they did before."""
+        """Give signals back the handlers that they had before."""
         while self._before:
             signal.signal(*self._before.popitem())
 
@@ -56,11 +56,11 @@ class StopSignals:
 
 
 class StopTogether(keras.callbacks.Callback):
-    """Tells every worker, after the same step, that one of them received a signal: ``received``, as of `StopSignals`.
+    """Sets ``received``, as in `StopSignals`, on every worker after the same step if one of them received a signal.
 
     Args:
-        own: what this process received.
-        distribution: the workers, all of which have this callback at the same place.
+        own: the signals of this process.
+        distribution: the workers; all of them have this callback at the same place in their list.
     """
 
     def __init__(self, own: StopSignals, distribution: Distribution) -> None:

@@ -19,11 +19,11 @@ from keras_vae.callbacks.tensorboard_images import SAMPLES, EpochImages
 from keras_vae.config import RunConfig
 from keras_vae.training.trainer import ADVERSARIAL_PARTS, FEATURE_PARTS, PARTS
 
-# Training curves have a point for this many steps, and one at the end of every epoch.
+# Training curves have a point after so many steps, and one at the end of every epoch.
 STEPS_PER_POINT = 50
-# Drawing takes at most this share of the time: of short epochs some go without images.
+# Drawing takes at most this share of the time, so some short epochs have no images.
 DRAWING_SHARE = 0.05
-# Above this many latent dimensions a curve for each is a wall; the histogram stays.
+# With more latent dimensions than this, their curves are left out; the histogram remains.
 MOST_DIMENSIONS = 64
 
 # The dashboard has one section for each of these, and sorts them by name: the objective and the reconstruction come
@@ -74,7 +74,7 @@ DESCRIPTIONS = {
     "(Burda et al. 2016)",
 }
 _TAGS = {name: f"{group}/{name}" for group, names in GROUPS.items() for name in names}
-# What the step reports as means over the epoch so far, less what an evaluation measures better, and its name here.
+# The means that the steps report, without those that an evaluation measures better, and their names here.
 _STEP_METRICS = {name: name for name in (*PARTS, *ADVERSARIAL_PARTS, *FEATURE_PARTS) if name != "mse"} | {
     "lpips": "perceptual"
 }
@@ -124,8 +124,8 @@ class TensorBoardSummaries(keras.callbacks.Callback):
         self._drawing = 0.0  # seconds
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        # Of an epoch that was broken off, the first steps have their points. (In a fit of someone's own, whose epochs
-        # may begin at any step of the trainer, there is no such epoch.)
+        # The first steps of an interrupted epoch have their points already. (Epochs of a user's own fit may begin at
+        # any step of the trainer; none of them was interrupted.)
         steps = self.params.get("steps") or 0
         done = int(np.array(self.model.step)) - epoch * steps
         done = done if 0 < done < steps else 0
@@ -136,7 +136,7 @@ class TensorBoardSummaries(keras.callbacks.Callback):
             self._totals = {name: value * (1 if name == "skipped_steps" else done) for name, value in means.items()}
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        # Keras's logs of a step have a few of its parts alone.
+        # The logs of a step need not have all of its parts.
         if batch + 1 - self._steps_written >= STEPS_PER_POINT:
             self._write_training(batch + 1, self.model.means_so_far())
         self._last_step = batch + 1
@@ -145,7 +145,7 @@ class TensorBoardSummaries(keras.callbacks.Callback):
         step = int(np.array(self.model.step))
         logs = logs or {}
         if self._last_step > self._steps_written:
-            # The trainer's own means are those of the tests by now.
+            # By now the trainer's own means are those of the validation.
             stepped = {"lpips": logs["perceptual"]} if "perceptual" in logs else {}
             self._write_training(self._last_step, {**logs, **stepped})
         for name, value in logs.items():

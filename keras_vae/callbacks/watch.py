@@ -1,4 +1,4 @@
-"""What goes wrong in training without stopping it, and when it has to stop."""
+"""Warnings about training that goes wrong, and its end once it cannot continue."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from keras_vae.callbacks.history import TEST_PREFIX
 from keras_vae.errors import TrainingError
 
 MOST_SKIPPED = 20
-# Reading a variable waits for the device, so it is not read after every step.
+# Reading a variable waits for the device, so that is not done after every step.
 _STEPS_BETWEEN_LOOKS = 10
-# A discriminator that is right (or wrong) about this share of all patches teaches nothing.
+# A discriminator that is right, or wrong, about this share of all patches teaches the decoder nothing.
 _OUTRIGHT = 0.995
 
 
 class Watch(keras.callbacks.Callback):
-    """Ends training when no step can be made any more, and warns, once of each, of collapses.
+    """Ends training when steps no longer change anything, and warns once about each kind of collapse.
 
     Args:
         file: where warnings go; stderr by default.
@@ -47,7 +47,7 @@ class Watch(keras.callbacks.Callback):
         logs = logs or {}
         if logs.get(f"{TEST_PREFIX}active_units") == 0 and self.model.vae.variational:
             self._warn(
-                "posterior collapse: no latent dimension says anything about the images (active units 0); try a "
+                "posterior collapse: no latent dimension carries information about the images (active units 0); try a "
                 "smaller --beta, a longer --beta-warmup or --free-bits 0.1"
             )
         real, fake = (logs.get(f"{name}_accuracy") for name in ("real", "fake"))
@@ -55,7 +55,7 @@ class Watch(keras.callbacks.Callback):
             return
         if min(real, fake) > _OUTRIGHT:
             self._warn(
-                "the discriminator tells every patch, and so teaches nothing; try a smaller "
+                "the discriminator tells every patch apart, so the decoder learns nothing from it; try a smaller "
                 "--discriminator-learning-rate or a larger --adversarial-weight"
             )
         if min(real, fake) < 1 - _OUTRIGHT and max(real, fake) > _OUTRIGHT:
@@ -66,7 +66,7 @@ class Watch(keras.callbacks.Callback):
 
     def _not_finite(self) -> str:
         finite = dict(zip(self.model.means, np.array(self.model.finite_means), strict=True))
-        # What the loss is made of comes first: once a part is not finite, the sums and gradients are not either.
+        # The parts of the loss come first: if one is not finite, neither are the sums and gradients.
         parts = ("nll", "kl", "lpips", "adversarial", "feature_adversarial", "discriminator", "feature_discriminator")
         return next((name for name in parts if not finite.get(name, True)), "a gradient")
 

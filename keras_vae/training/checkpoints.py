@@ -1,4 +1,4 @@
-"""Checkpoints: everything that training needs to go on as if it had not stopped.
+"""Checkpoints: everything that training needs to continue as if it had not stopped.
 
 ``checkpoints/epoch_0003_step_00120/`` holds ``state.npz``, the arrays of every variable, and ``checkpoint.json``, its
 SHA-256 and the test ELBO. The folder is written beside its place and renamed, so that it is whole or not there.
@@ -49,7 +49,7 @@ class Checkpoint:
 
 
 class _DamagedError(Exception):
-    """A checkpoint that is not what was written."""
+    """A checkpoint that differs from what was written."""
 
 
 def save_checkpoint(trainer: VAETrainer, folder: Path, position: Position, *, elbo: float | None = None) -> Path:
@@ -106,7 +106,7 @@ def restore_checkpoint(trainer: VAETrainer, folder: Path, say: Callable[[str], N
             aside = checkpoint.path.with_name(f"{_DAMAGED}{checkpoint.path.name}")
             shutil.rmtree(aside, ignore_errors=True)
             checkpoint.path.rename(aside)
-            say(f"{checkpoint.path}: is damaged ({error}); it is {aside.name} now, and the one before is taken")
+            say(f"{checkpoint.path}: is damaged ({error}); renamed to {aside.name}, trying the one before")
             continue
         _load(trainer, arrays, checkpoint.path)
         return checkpoint.position
@@ -114,7 +114,7 @@ def restore_checkpoint(trainer: VAETrainer, folder: Path, say: Callable[[str], N
 
 
 def load_checkpoint(trainer: VAETrainer, folder: Path, position: Position) -> None:
-    """Load the checkpoint of that position, which another worker has found whole.
+    """Load the checkpoint at ``position``, which another worker has found whole.
 
     Raises:
         InputError: when it cannot be read, or does not fit the trainer.
@@ -132,7 +132,7 @@ def _path_of(folder: Path, position: Position) -> Path:
 
 
 def _variables_of(trainer: VAETrainer) -> Iterator[tuple[str, Any]]:
-    """Every variable with a name that is its own, in the same order each time."""
+    """Every variable with a unique name, always in the same order."""
     parts = {
         "trainer": [trainer.step, trainer.skipped_in_a_row],
         "vae": trainer.vae.variables,
@@ -145,7 +145,7 @@ def _variables_of(trainer: VAETrainer) -> Iterator[tuple[str, Any]]:
         parts["discriminator_optimizer"] = trainer.discriminator_optimizer.variables
     if trainer.feature_discriminator is not None:
         parts["feature_discriminator"] = trainer.feature_discriminator.variables
-    # In the middle of an epoch: the sums that its means are made of.
+    # In the middle of an epoch these are the sums behind its means.
     parts["metrics"] = [variable for metric in trainer.metrics for variable in metric.variables]
     for part, variables in parts.items():
         for index, variable in enumerate(variables):
@@ -153,7 +153,7 @@ def _variables_of(trainer: VAETrainer) -> Iterator[tuple[str, Any]]:
 
 
 def _arrays_of(trainer: VAETrainer) -> dict[str, npt.NDArray[Any]]:
-    # Every replica has the same: of the metrics too, whose value elsewhere is a sum over all workers.
+    # Every replica has the same values. The value of a metric outside of a step would be a sum over all workers.
     return {name: copies_of(variable)[0].numpy() for name, variable in _variables_of(trainer)}
 
 
@@ -161,7 +161,7 @@ def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
         about = json.loads((path / _ABOUT).read_text(encoding="utf-8"))
         if sha256_of(path / _STATE) != about["sha256"]:
-            raise _DamagedError(f"{_STATE} is not what was written")
+            raise _DamagedError(f"{_STATE} differs from what was written")
         with np.load(path / _STATE, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
@@ -175,7 +175,8 @@ def _load(trainer: VAETrainer, arrays: dict[str, npt.NDArray[Any]], path: Path) 
     if found != expected:
         wrong = min(name for name in found | expected if found.get(name) != expected.get(name))
         raise InputError(
-            f"{path}: is of another model or optimizer ({wrong} is {found.get(wrong)} and not {expected.get(wrong)}); "
+            f"{path}: belongs to another model or optimizer "
+            f"({wrong} is {found.get(wrong)}, not {expected.get(wrong)}); "
             "resume it with the config.json and the version of keras-vae that made it"
         )
     for name, variable in variables.items():
@@ -196,5 +197,5 @@ def _elbo_of(path: Path) -> float | None:
     try:
         elbo = json.loads((path / _ABOUT).read_text(encoding="utf-8"))["elbo"]
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # a damaged one is no candidate
+        return None  # a damaged checkpoint cannot be the best
     return elbo if isinstance(elbo, float) else None

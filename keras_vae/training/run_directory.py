@@ -1,4 +1,4 @@
-"""A run's directory: what lies where, and how it is read and written."""
+"""The layout of a run's directory, and how its files are read and written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from keras_vae.training.run_lock import NAME, check_unlocked
 class RunDirectory:
     """``runs/<name>/``: config.json, metrics.csv, summary.json, model.keras, checkpoints/, tensorboard/, plots/.
 
-    Once the model was measured there is evaluation.json too.
+    ``keras-vae evaluate`` adds evaluation.json.
 
     Importing this module imports neither Keras nor TensorFlow.
     """
@@ -53,11 +53,11 @@ class RunDirectory:
             path: where it goes.
             config, recorded: as for `write_config`. They are written before anything else, so that a process that is
                 killed from here on leaves a run that can be resumed.
-            overwrite: delete the run that is there.
+            overwrite: delete an existing run.
 
         Raises:
-            InputError: when the place is taken (and ``overwrite`` is not set, or what is there is no run), or cannot be
-                written.
+            InputError: if the place is taken by something other than a run, or by a run and ``overwrite`` is not set;
+                or if it cannot be written.
         """
         run = cls(path)
         run.check_free(overwrite=overwrite)
@@ -72,7 +72,7 @@ class RunDirectory:
             for folder in (run.frames, run.tensorboard, run.plots):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            run.remove()  # it was empty, or a run that was to go
+            run.remove()  # it was empty, or held a run to be overwritten
             raise InputError(f"{run.path}: cannot make the run directory ({error.strerror or error})") from error
         return run
 
@@ -85,32 +85,32 @@ class RunDirectory:
         """
         run = cls(path)
         if not run.is_run():
-            raise InputError(f"{run.path}: no run directory (there is no config.json in it)")
+            raise InputError(f"{run.path}: not a run directory (it has no config.json)")
         return run
 
     def check_free(self, *, overwrite: bool = False) -> None:
-        """Check, changing nothing, that a new run can go here.
+        """Check that a new run can go here, without changing anything.
 
         Raises:
-            InputError: when the place is taken (and ``overwrite`` is not set, or what is there is no run, or a process
-                trains into it), or cannot be written.
+            InputError: if the place is taken by something other than a run, by a run that a process trains into, or by
+                a run and ``overwrite`` is not set; or if it cannot be written.
         """
         try:
             is_taken = self.path.exists() and not self.is_empty()
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read ({error.strerror})") from error
         if is_taken and not self.is_run():
-            raise InputError(f"{self.path}: exists and is no run; choose another --run-dir")
+            raise InputError(f"{self.path}: exists and is not a run; choose another --run-dir")
         if is_taken and not overwrite:
             raise InputError(
-                f"{self.path}: there is a run already; go on with --resume, start again with --overwrite, "
+                f"{self.path}: there is a run already; continue it with --resume, start again with --overwrite, "
                 "or choose another --run-dir"
             )
         if is_taken:
             check_unlocked(self.path)
         nearest = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-            raise InputError(f"{self.path}: {nearest} is no directory that can be written; choose another --run-dir")
+            raise InputError(f"{self.path}: {nearest} is not a directory that can be written; choose another --run-dir")
 
     @property
     def go_on(self) -> str:
@@ -119,10 +119,10 @@ class RunDirectory:
 
     def is_run(self) -> bool:
         """Whether a run was started here."""
-        return os.path.isfile(self.config)  # unlike Path.is_file, False where the path cannot be looked up at all
+        return os.path.isfile(self.config)  # unlike Path.is_file, False if the path cannot be looked up
 
     def is_empty(self) -> bool:
-        """Whether there is a folder without a file, or with nothing but what a run leaves that is killed as it begins.
+        """Whether this is a folder without files, apart from those of a run that was killed as it began.
 
         Raises:
             OSError: when the folder cannot be read.
@@ -130,7 +130,7 @@ class RunDirectory:
         return self.path.is_dir() and not any(map(_has_files, self.path.iterdir()))
 
     def finished_epochs(self) -> int | None:
-        """How many epochs the run has, if it is finished: model, summary and pictures are there. Else None."""
+        """The number of epochs of a finished run, which has its model, summary and pictures; None for any other run."""
         if not (self.model.is_file() and self.summary.is_file()):
             return None
         try:
@@ -141,7 +141,7 @@ class RunDirectory:
         return epochs if isinstance(epochs, int) and summary.get("finished", True) else None
 
     def mark_finished(self) -> None:
-        """Note in summary.json that nothing is left to do: the pictures, which come last, have been drawn."""
+        """Note in summary.json that the run is complete: the pictures, which come last, have been drawn."""
         self.write_summary({**self.read_summary(), "finished": True})
 
     def remove(self) -> None:
@@ -149,9 +149,9 @@ class RunDirectory:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def _clear(self) -> None:
-        """Delete everything but config.json, by which a folder is known to be a run."""
+        """Delete everything but config.json, which identifies a folder as a run."""
         if self.path.is_symlink():
-            raise OSError(errno.ENOTSUP, "it is a link, and what it names is not deleted")
+            raise OSError(errno.ENOTSUP, "it is a link, and its target is not deleted")
         for path in self.path.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -159,7 +159,7 @@ class RunDirectory:
                 path.unlink()
 
     def write_config(self, config: RunConfig, recorded: Mapping[str, Any]) -> None:
-        """Write config.json: what to run again, and what was recorded of data, device and software."""
+        """Write config.json: the description of the run, and a record of its data, device and software."""
         text = json.dumps({"config": config.as_dict(), "recorded": recorded}, indent=2, allow_nan=False)
         write_text(self.config, text + "\n")
 
@@ -167,17 +167,17 @@ class RunDirectory:
         """The run's description.
 
         Raises:
-            InputError: when config.json cannot be read or is none.
+            InputError: if config.json cannot be read or is not valid.
         """
         return read_config(self.config)
 
     def read_recorded(self) -> dict[str, Any]:
-        """What was recorded beside the description: data, device, software."""
+        """The record of data, device and software in config.json."""
         recorded = _read_json(self.config).get("recorded")
         return recorded if isinstance(recorded, dict) else {}
 
     def write_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Replace metrics.csv: one row an epoch."""
+        """Replace metrics.csv: one row for each epoch."""
         columns = list(dict.fromkeys(name for row in rows for name in row))
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -186,10 +186,10 @@ class RunDirectory:
         write_text(self.metrics, text.getvalue())
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The rows of metrics.csv, numbers as numbers; none when no epoch has ended.
+        """The rows of metrics.csv, with numbers as numbers; empty before the first epoch has ended.
 
         Raises:
-            InputError: when the file cannot be read or holds anything else.
+            InputError: if the file cannot be read or has other contents.
         """
         if not self.metrics.is_file():
             return []
@@ -202,10 +202,10 @@ class RunDirectory:
         except OSError as error:
             raise InputError(f"{self.metrics}: cannot be read ({error.strerror})") from error
         except (ValueError, TypeError, KeyError, csv.Error) as error:
-            raise InputError(f"{self.metrics}: is no table of numbers with one row an epoch") from error
+            raise InputError(f"{self.metrics}: is not a table of numbers with one row for each epoch") from error
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Write summary.json: the run's outcome."""
+        """Write summary.json: the results of the run."""
         write_text(self.summary, json.dumps(summary, indent=2) + "\n")
 
     def read_summary(self) -> dict[str, Any]:
@@ -217,11 +217,11 @@ class RunDirectory:
         return _read_json(self.summary)
 
     def write_evaluation(self, report: Mapping[str, Any]) -> None:
-        """Write evaluation.json: what was measured of the model, on which data."""
+        """Write evaluation.json: the measurements of the model, and the data they were made on."""
         write_text(self.evaluation, json.dumps(report, indent=2, allow_nan=False) + "\n")
 
     def read_evaluation(self) -> dict[str, Any] | None:
-        """What `write_evaluation` wrote, or None when the model has not been measured.
+        """What `write_evaluation` wrote, or None if the model has not been evaluated.
 
         Raises:
             InputError: when the file cannot be read or is no JSON object.
@@ -230,24 +230,24 @@ class RunDirectory:
 
 
 def _has_files(path: Path) -> bool:
-    """Whether there is more than a run leaves that is killed as it begins: its lock, empty folders, half a config."""
+    """Whether ``path`` is more than a run leaves if it is killed as it begins: a lock, empty folders, half a config."""
     if path.is_dir():
         return any(not inner.is_dir() for inner in path.rglob("*"))
     return path.name != NAME and not is_leftover_of(path, "config.json")
 
 
 def metrics_by_name(rows: Sequence[Mapping[str, Any]], side: str) -> dict[str, list[float | None]]:
-    """Metric → its value in each of `RunDirectory.read_metrics`'s rows, None where it has none; "train" or "test"."""
+    """Metric → its value in each row of `RunDirectory.read_metrics`, or None; ``side`` is "train" or "test"."""
     prefix = f"{side}_"
     names = dict.fromkeys(name for row in rows for name in row if name.startswith(prefix))
     return {name.removeprefix(prefix): [row.get(name) for row in rows] for name in names}
 
 
 def read_config(path: Path) -> RunConfig:
-    """The run's description in a config.json, or in a file that holds the description alone.
+    """The description of a run in a config.json, or in a file with nothing but the description.
 
     Raises:
-        InputError: when the file cannot be read, is not JSON, or a setting is unknown or out of range.
+        InputError: if the file cannot be read or is not JSON, or a setting is unknown or out of range.
     """
     values = _read_json(path)
     try:

@@ -17,10 +17,10 @@ NAME = "run.lock"
 
 @contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Hold ``folder/run.lock``, which has this process's pid and host.
+    """Hold ``folder/run.lock``, which names this process's pid and host.
 
-    The operating system lets go of it when the process ends, however that happens: what a killed process left is no
-    lock any more.
+    The operating system releases the lock when the process ends, however that happens: the file that a killed process
+    leaves behind locks nothing.
 
     Raises:
         InputError: when another process holds it.
@@ -40,7 +40,7 @@ def run_lock(folder: Path) -> Iterator[None]:
             ) from error
         if is_ours:
             break
-        os.close(descriptor)  # the holder before removed the file between opening and locking
+        os.close(descriptor)  # the former holder removed the file between opening and locking
     try:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps({"pid": os.getpid(), "host": platform.node()}).encode())

@@ -42,7 +42,7 @@ def test_a_few_skipped_steps_end_nothing():
     ("logs", "word"),
     [
         ({"val_active_units": 0}, "posterior collapse"),
-        ({"real_accuracy": 1.0, "fake_accuracy": 0.999}, "tells every patch"),
+        ({"real_accuracy": 1.0, "fake_accuracy": 0.999}, "tells every patch apart"),
         ({"real_accuracy": 0.0, "fake_accuracy": 1.0}, "one answer to every patch"),
         ({"real_accuracy": 1.0, "fake_accuracy": 0.001}, "one answer to every patch"),
     ],

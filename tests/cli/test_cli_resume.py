@@ -84,7 +84,7 @@ def test_a_run_without_a_checkpoint_begins_at_the_beginning_and_ends_as_an_unbro
 
     resume(run.path)
 
-    assert "there is no checkpoint yet: the run begins at the beginning" in capsys.readouterr().err
+    assert "there is no checkpoint yet: starting from the beginning" in capsys.readouterr().err
     assert rows_of(run) == rows_of(finished)
     assert run.finished_epochs() == CONFIG.epochs
 
@@ -205,7 +205,7 @@ def test_a_batch_that_is_larger_than_the_data_is_taken_down_and_recorded(tmp_pat
         training.start_run(CONFIG.replace(data__batch_size=128), tmp_path / "run")
 
     assert kept == [IMAGES]
-    assert "the batch is taken down from 128 to 12: there are 12 training images" in capsys.readouterr().err
+    assert "batch size reduced from 128 to 12: there are 12 training images" in capsys.readouterr().err
 
 
 def test_a_batch_size_that_was_asked_for_and_is_too_large_is_refused(tmp_path):

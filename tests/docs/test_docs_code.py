@@ -71,4 +71,4 @@ def test_commands_are_taken(line, tmp_path, monkeypatch, capsys):
         return
     # The only error left is that the named run or model does not exist.
     message = capsys.readouterr().err.lower()
-    assert code == 0 or "no such" in message or "no run directory" in message, message
+    assert code == 0 or "no such" in message or "not a run directory" in message, message

@@ -94,7 +94,7 @@ def test_a_directory_that_is_no_run_is_not_taken(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("mine")
     done = run_command("train", "--dataset", "sample", "--overwrite", "--run-dir", "run", cwd=tmp_path)
-    assert_refused(done, "exists and is no run")
+    assert_refused(done, "exists and is not a run")
     assert (tmp_path / "run" / "thesis.txt").read_text() == "mine"
 
 

@@ -73,7 +73,7 @@ def test_a_run_on_a_full_disk_says_so_and_goes_on_once_there_is_room(tmp_path):
     assert "No space left on device" in line
     assert "the last complete checkpoint is epoch" in line
     assert line.endswith("go on with: keras-vae train --resume --run-dir run")
-    assert "going on after epoch" in done.stderr
+    assert "continuing after epoch" in done.stderr
     assert "Traceback" not in done.stderr
 
 

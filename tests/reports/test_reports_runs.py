@@ -1,4 +1,4 @@
-"""Reading run directories: what they hold, and what is no run that can be compared."""
+"""Reading run directories: what they hold, and which runs cannot be compared."""
 
 import os
 
@@ -39,7 +39,7 @@ def test_the_same_run_given_twice_is_refused(make_run, tmp_path):
 
 
 def test_what_is_no_run_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no run directory"):
+    with pytest.raises(InputError, match="not a run directory"):
         check_runs([tmp_path])
     with pytest.raises(InputError, match="at least one"):
         check_runs([])

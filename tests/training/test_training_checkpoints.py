@@ -169,7 +169,7 @@ def test_without_a_checkpoint_resuming_says_what_to_do(tmp_path):
 def test_a_checkpoint_of_another_model_is_refused_in_one_line(options, tmp_path):
     save_checkpoint(compiled(make_trainer()), tmp_path, Position(1))
     other = compiled(make_trainer(**options))
-    assert_refused(lambda: restore_checkpoint(other, tmp_path, unexpected), "epoch_0001", "is of another model")
+    assert_refused(lambda: restore_checkpoint(other, tmp_path, unexpected), "epoch_0001", "belongs to another model")
     assert epochs_in(tmp_path) == [1]
 
 

@@ -57,8 +57,8 @@ def test_an_existing_run_is_refused_unless_it_is_to_be_overwritten(run):
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_what_is_no_run_is_never_touched(overwrite, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    assert_refused(lambda: RunDirectory.create(tmp_path, overwrite=overwrite), "exists and is no run")
-    assert_refused(lambda: RunDirectory.create(tmp_path / "thesis.tex", overwrite=overwrite), "is no run")
+    assert_refused(lambda: RunDirectory.create(tmp_path, overwrite=overwrite), "exists and is not a run")
+    assert_refused(lambda: RunDirectory.create(tmp_path / "thesis.tex", overwrite=overwrite), "is not a run")
     assert_refused(lambda: RunDirectory.create(tmp_path / "thesis.tex" / "run", overwrite=overwrite), "thesis.tex")
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
     assert len(list(tmp_path.iterdir())) == 1
@@ -101,7 +101,7 @@ def test_a_link_to_a_run_is_not_deleted(tmp_path, run):
 def test_open_takes_a_run_and_nothing_else(tmp_path, run):
     assert RunDirectory.open(run.path).read_config() == RunConfig(epochs=3)
     for path in (tmp_path, tmp_path / "nowhere", run.config):
-        assert_refused(lambda path=path: RunDirectory.open(path), "no run directory", "config.json")
+        assert_refused(lambda path=path: RunDirectory.open(path), "not a run directory", "config.json")
 
 
 def test_remove_deletes_the_run(run):
