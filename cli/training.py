@@ -52,9 +52,9 @@ def start_run(
         execution: on which devices, in how many passes.
 
     Raises:
-        InputError: when the place is taken, the data cannot be loaded, or the settings do not fit together.
-        TrainingError: when training cannot go on.
-        TrainingStoppedError: when a signal stopped it.
+        InputError: if the place is taken, the data cannot be loaded, or the settings do not fit together.
+        TrainingError: if training cannot go on.
+        TrainingStoppedError: if a signal stopped it.
     """
     execution.check(config)  # everything that can be checked before TensorFlow is loaded
     cluster = _cluster_for(execution)
@@ -110,10 +110,10 @@ def resume_run(
         profile, interval, execution: as for `start_run`.
 
     Raises:
-        InputError: when there is no run, none of its checkpoints fits, it has more epochs already, another process
+        InputError: if there is no run, none of its checkpoints fits, it has more epochs already, another process
             trains into it, or its data cannot be loaded.
-        TrainingError: when training cannot go on.
-        TrainingStoppedError: when a signal stopped it.
+        TrainingError: if training cannot go on.
+        TrainingStoppedError: if a signal stopped it.
     """
     if RunDirectory(run_dir).is_empty():
         raise InputError(f"{run_dir}: no training has begun here; start it without --resume")
@@ -195,7 +195,7 @@ def _load_recorded(config: RunConfig, run: RunDirectory) -> ImageDataset:
     """The data that the run was trained on so far, its classes with the same numbers.
 
     Raises:
-        InputError: when they are other data now.
+        InputError: if they are other data now.
     """
     from keras_vae.data.recorded import difference, numbered_as_recorded
 

@@ -24,7 +24,7 @@ class Checkpoints(keras.callbacks.Callback):
         stop: asked after each step whether to stop; None never stops.
 
     Raises, while training:
-        TrainingStoppedError: when ``stop`` has received a signal; there is a checkpoint of that step.
+        TrainingStoppedError: if ``stop`` has received a signal; there is a checkpoint of that step.
     """
 
     def __init__(

@@ -100,7 +100,7 @@ def write_pictures(
         attempts: warns about pictures that fail; by default on stderr.
 
     Raises:
-        OSError: when a file cannot be written.
+        OSError: if a file cannot be written.
     """
     attempts = attempts or Attempts()
     write_curves(run, attempts)

@@ -136,8 +136,8 @@ def fit_run(
         distribution: the replicas; None for one on one device. The chief alone writes.
 
     Raises:
-        TrainingError: when files cannot be written, no step can be made any more, or another worker was lost.
-        TrainingStoppedError: when it was ended by a signal.
+        TrainingError: if files cannot be written, no step can be made any more, or another worker was lost.
+        TrainingStoppedError: if it was ended by a signal.
     """
     distribution = distribution or Distribution()
     try:

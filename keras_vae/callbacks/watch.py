@@ -25,7 +25,7 @@ class Watch(keras.callbacks.Callback):
         file: where warnings go; stderr by default.
 
     Raises, while training:
-        TrainingError: when ``MOST_SKIPPED`` steps in a row, or a few more, had a loss or gradient that is not finite.
+        TrainingError: if ``MOST_SKIPPED`` steps in a row, or a few more, had a loss or gradient that is not finite.
     """
 
     def __init__(self, file: TextIO | None = None) -> None:

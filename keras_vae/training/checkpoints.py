@@ -58,7 +58,7 @@ def save_checkpoint(trainer: VAETrainer, folder: Path, position: Position, *, el
     The last three are kept, and of those that have a test ``elbo`` the one with the largest.
 
     Raises:
-        OSError: when it cannot be written; the others are as they were.
+        OSError: if it cannot be written; the others are as they were.
     """
     path = _path_of(folder, position)
     with folder_written_beside(path) as beside:
@@ -94,7 +94,7 @@ def restore_checkpoint(trainer: VAETrainer, folder: Path, say: Callable[[str], N
     A damaged one is set aside, with a line to ``say``, and the one before is taken.
 
     Raises:
-        InputError: when there is none, none is whole, or it does not fit the trainer.
+        InputError: if there is none, none is whole, or it does not fit the trainer.
     """
     checkpoints = list_checkpoints(folder)
     if not checkpoints:
@@ -117,7 +117,7 @@ def load_checkpoint(trainer: VAETrainer, folder: Path, position: Position) -> No
     """Load the checkpoint at ``position``, which another worker has found whole.
 
     Raises:
-        InputError: when it cannot be read, or does not fit the trainer.
+        InputError: if it cannot be read, or does not fit the trainer.
     """
     path = _path_of(folder, position)
     try:

@@ -81,7 +81,7 @@ class RunDirectory:
         """An existing run.
 
         Raises:
-            InputError: when there is none.
+            InputError: if there is none.
         """
         run = cls(path)
         if not run.is_run():
@@ -125,7 +125,7 @@ class RunDirectory:
         """Whether this is a folder without files, apart from those of a run that was killed as it began.
 
         Raises:
-            OSError: when the folder cannot be read.
+            OSError: if the folder cannot be read.
         """
         return self.path.is_dir() and not any(map(_has_files, self.path.iterdir()))
 
@@ -212,7 +212,7 @@ class RunDirectory:
         """What `write_summary` wrote.
 
         Raises:
-            InputError: when the file cannot be read or is no JSON object.
+            InputError: if the file cannot be read or is not a JSON object.
         """
         return _read_json(self.summary)
 
@@ -224,7 +224,7 @@ class RunDirectory:
         """What `write_evaluation` wrote, or None if the model has not been evaluated.
 
         Raises:
-            InputError: when the file cannot be read or is no JSON object.
+            InputError: if the file cannot be read or is not a JSON object.
         """
         return _read_json(self.evaluation) if self.evaluation.is_file() else None
 

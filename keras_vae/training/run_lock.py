@@ -23,7 +23,7 @@ def run_lock(folder: Path) -> Iterator[None]:
     leaves behind locks nothing.
 
     Raises:
-        InputError: when another process holds it.
+        InputError: if another process holds it.
     """
     path = folder / NAME
     while True:
@@ -54,7 +54,7 @@ def check_unlocked(folder: Path) -> None:
     """Check that no process trains into ``folder``.
 
     Raises:
-        InputError: when one does.
+        InputError: if one does.
     """
     if (folder / NAME).exists():
         with run_lock(folder):

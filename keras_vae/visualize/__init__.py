@@ -1,8 +1,8 @@
 """Pictures from NumPy arrays: latent plots, manifolds, grids, walks, metric curves; as PNG and as GIF.
 
 Every drawing function returns uint8 RGB, (H, W, 3), so that one picture serves a PNG, a GIF frame and
-TensorBoard. Images are float in [0, 1] or uint8, (N, H, W, C), C of 1 or 3. Nothing here knows Keras, and
-nothing touches pyplot's global state.
+TensorBoard. Images are float in [0, 1] or uint8, (N, H, W, C), C of 1 or 3. This package does not import Keras and
+does not touch pyplot's global state.
 """
 
 from keras_vae.visualize.comparison import beside, frames_beside, scaled

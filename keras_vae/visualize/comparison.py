@@ -8,13 +8,13 @@ from PIL import Image
 from keras_vae.errors import InputError
 from keras_vae.visualize.style import Picture, add_text, new_figure, render, shorten
 
-# A name is larger than the titles inside the pictures: it stands over them.
+# A name is larger than the titles inside the pictures, because it is their heading.
 _NAME_SIZE = 15.0
 _NAME_HEIGHT, _NAME_LEFT = 44, 16
 
 
 def scaled(picture: Picture, width: int) -> Picture:
-    """A picture, uint8 RGB (H, W, 3), made smaller to ``width`` pixels; one that is no wider stays as it is."""
+    """A picture, uint8 RGB (H, W, 3), reduced to at most ``width`` pixels."""
     if picture.shape[1] <= width:
         return picture
     height = max(1, round(picture.shape[0] * width / picture.shape[1]))
@@ -45,7 +45,7 @@ def frames_beside(
     columns: int | None = None,
     gap: int = 16,
 ) -> list[Picture]:
-    """Animations side by side, frame by frame; one that is shorter stands still at its last frame.
+    """Animations side by side, frame by frame; a shorter one stops at its last frame.
 
     Args:
         animations: the frames of each, at least one; within an animation all of one size.

@@ -38,7 +38,7 @@ QUALITY_PANELS: Mapping[str, str] = {
     "psnr": "PSNR [dB]",
     "lpips": "LPIPS",
 }
-"""First row: the metrics that are shown there, and their titles."""
+"""The metrics of the first row, and their titles."""
 OBJECTIVE_PANELS: Mapping[str, str] = {
     "elbo": "ELBO [nats]",
     "nll": "NLL [nats]",
@@ -46,7 +46,7 @@ OBJECTIVE_PANELS: Mapping[str, str] = {
     "adversarial": "Adversarial",
     "discriminator": "Discriminator",
 }
-"""Second row: the objective's parts."""
+"""The metrics of the second row: the parts of the objective."""
 
 _ROW_HEIGHT = 300
 _HEADER, _FOOTER = 52, 20
@@ -78,7 +78,7 @@ def metric_curves(
         uint8 RGB, (H, W, 3).
 
     Raises:
-        InputError: when a metric has not one value for each epoch.
+        InputError: if a metric does not have one value for each epoch.
     """
     return _draw([_series("", epochs, metrics)], title, width)
 
@@ -95,7 +95,7 @@ def compare_curves(
         runs: name of the run → its (epochs, metrics).
 
     Raises:
-        InputError: when a metric of a run has not one value for each epoch.
+        InputError: if a metric of a run does not have one value for each epoch.
     """
     return _draw([_series(name, epochs, metrics) for name, (epochs, metrics) in runs.items()], title, width)
 
@@ -128,7 +128,7 @@ def _draw(runs: Sequence[_Series], title: str, width: int) -> Picture:
             horizontal="center",
         )
     for index, row in enumerate(rows):
-        # One lone metric does not stretch over the whole width when other rows have more panels.
+        # A single metric does not stretch over the whole width if other rows have more panels.
         pitch = (width - 24) / max(len(row), min(longest, 3))
         top = header + index * row_height
         for column, (name, label) in enumerate(row.items()):
@@ -155,7 +155,7 @@ def _draw_panel(axes: Axes, name: str, label: str, runs: Sequence[_Series], widt
             markersize=marker,
             clip_on=False,
         )
-    # Fixed heights: Matplotlib would move a title above the exponent of the axis, which has its place on the left.
+    # Fixed heights, because Matplotlib would move a title above the axis exponent, which is on the left here.
     gap = 8.0
     if len(runs) == 1:
         values = shown[0][1].values[name]

@@ -1,4 +1,4 @@
-"""Pictures into PNG and GIF files, written beside the target and renamed: nobody reads half a picture."""
+"""Pictures into PNG and GIF files, written beside the target and renamed, so that nobody reads half a picture."""
 
 import os
 from collections.abc import Iterable
@@ -21,8 +21,8 @@ def write_png(path: str | os.PathLike[str], picture: Picture) -> None:
     """Write a picture, uint8 RGB (H, W, 3), as a PNG; an existing file is replaced in one step.
 
     Raises:
-        InputError: when the array is no such picture.
-        OSError: when the directory does not exist or cannot be written; nothing is left behind.
+        InputError: if the array is not such a picture.
+        OSError: if the directory does not exist or cannot be written; nothing is left behind.
     """
     image = Image.fromarray(_checked(picture))
     with written_beside(Path(path)) as beside:
@@ -40,20 +40,20 @@ def write_gif(
 ) -> None:
     """Write frames as a GIF that loops for ever; an existing file is replaced in one step.
 
-    All frames share one palette, so that a colour does not flicker. Equal frames that follow one another are
-    stored once and shown for their time together, as GIF writers do.
+    All frames share one palette, so that colours do not flicker. Consecutive equal frames are stored once and
+    shown for the sum of their times, as GIF writers do.
 
     Args:
         path: the file to write.
         frames: uint8 RGB (H, W, 3), all of one size, at least one.
-        seconds_per_frame: how long each frame stands; hundredths of a second, at least 0.02.
-        hold_last: how long the last one stands, seconds.
+        seconds_per_frame: how long each frame is shown; multiples of 0.01 s, at least 0.02.
+        hold_last: how long the last frame is shown, seconds.
         colours: size of the palette, 2 to 256; fewer colours, smaller file.
-        dithers: mix neighbouring pixels where the palette lacks a colour: for photographs, not for plots.
+        dithers: mix neighbouring pixels where the palette lacks a colour; for photographs, not for plots.
 
     Raises:
         InputError: without frames, with frames of several sizes, or a number out of range.
-        OSError: when the directory does not exist or cannot be written; nothing is left behind.
+        OSError: if the directory does not exist or cannot be written; nothing is left behind.
     """
     pictures = [_checked(frame) for frame in frames]
     if not pictures:
@@ -93,7 +93,7 @@ def _common_palette(pictures: list[Picture], colours: int) -> NDArray[np.uint8]:
     """A palette for all frames, from up to 12 of them spread over the run.
 
     The colours that occur most (the page, the grid, full class colours, black and white of digits) are kept
-    as they are; the rest covers all other colours evenly, so that a hue that is rare is not lost.
+    as they are; the rest covers all other colours evenly, so that rare hues are not lost.
     """
     chosen = np.unique(np.linspace(0, len(pictures) - 1, 12).round().astype(int))
     pixels = np.concatenate([pictures[index].reshape(-1, 3) for index in chosen])
@@ -115,8 +115,8 @@ def _common_palette(pictures: list[Picture], colours: int) -> NDArray[np.uint8]:
 def _nearest_entries(palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The index of the palette's nearest colour for each of the 2²⁴ colours.
 
-    Found for the middle of every cell of 4 × 4 × 4 colours; the palette's own colours are exact. (Pillow's
-    own search is approximate there too: it makes a page of pure white light grey.)
+    It is computed for the centre of every cell of 4 × 4 × 4 colours; the palette's own colours are exact.
+    (Pillow's search is approximate for those too: it turns a white page light grey.)
     """
     middles = np.arange(64) * 4 + 1.5
     cells = np.stack(np.meshgrid(middles, middles, middles, indexing="ij"), axis=-1)

@@ -9,7 +9,7 @@ from keras_vae.errors import InputError
 from keras_vae.visualize.mosaic import Mosaic, image_batch, in_rows
 from keras_vae.visualize.style import FRAME_WIDTH, PLOT_WIDTH, Picture
 
-# Room that row names take beside a table, such as "original" and "reconstruction" in a GIF frame.
+# The room for row names beside a table, such as "original" and "reconstruction" in a GIF frame.
 _NAMES_WIDTH = 120
 
 
@@ -20,8 +20,7 @@ def image_grid(
 
     Args:
         images: (N, H, W, C), float in [0, 1] or uint8.
-        columns: images in a row. Default: a grid about as wide as high, without a half-empty last row where
-            that is possible.
+        columns: images in a row. Default: a grid about as wide as high, with a full last row if possible.
         title: above the grid; None for none.
         width: width of the picture to aim at, pixels; tiles grow by whole factors only.
 
@@ -77,15 +76,14 @@ def reconstruction_grid(
     Args:
         originals, reconstructions: (N, H, W, C) each, float in [0, 1] or uint8.
         title: above the grid; None for none.
-        columns: pairs side by side. Default: at most 10, chosen so that the last row is full where that is
-            possible.
+        columns: pairs side by side. Default: at most 10, chosen to fill the last row if possible.
         width: width of the picture to aim at, pixels.
 
     Returns:
         uint8 RGB, (H, W, 3).
 
     Raises:
-        InputError: when the two differ in shape (channels may differ), or are no images.
+        InputError: if the two differ in shape (channels may differ), or are not images.
     """
     above, below = image_batch(originals, "originals"), image_batch(reconstructions, "reconstructions")
     if above.shape != below.shape:
@@ -127,7 +125,7 @@ def reconstruction_frames(
         title: what the frames show, before the epoch.
 
     Raises:
-        InputError: when the sequences differ in length, or as ``reconstruction_grid``.
+        InputError: if the sequences differ in length, or as ``reconstruction_grid``.
     """
     mse = [float("nan")] * len(epochs) if mse_per_epoch is None else list(mse_per_epoch)
     if not len(reconstructions_per_epoch) == len(epochs) == len(mse):
@@ -149,7 +147,7 @@ def reconstruction_frames(
 def _paired(
     above: NDArray[np.uint8], below: NDArray[np.uint8], columns: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Rows of originals and of reconstructions by turns, and which of the places hold an image."""
+    """Alternating rows of originals and reconstructions, and which places hold an image."""
     pairs = np.stack([in_rows(above, columns), in_rows(below, columns)], axis=1)
     exists = (np.arange(pairs.shape[0] * columns) < len(above)).reshape(-1, 1, columns).repeat(2, axis=1)
     return pairs.reshape(-1, columns, *above.shape[1:]), exists.reshape(-1, columns)

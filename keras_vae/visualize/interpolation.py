@@ -21,7 +21,7 @@ def linear_interpolation(start: ArrayLike, end: ArrayLike, steps: int) -> NDArra
     """Straight lines from ``start`` to ``end``, both (N, L), ends included: float32 (N, steps, L).
 
     Raises:
-        InputError: when the shapes differ or ``steps`` is below 2.
+        InputError: if the shapes differ or ``steps`` is below 2.
     """
     first, last, t = _walk(start, end, steps)
     return _with_exact_ends(first + (last - first) * t, start, end)
@@ -43,7 +43,7 @@ def slerp(start: ArrayLike, end: ArrayLike, steps: int) -> NDArray[np.float32]:
         float32, (N, steps, L).
 
     Raises:
-        InputError: when the shapes differ or ``steps`` is below 2.
+        InputError: if the shapes differ or ``steps`` is below 2.
     """
     first, last, t = _walk(start, end, steps)
     first_norm, last_norm = (np.linalg.norm(ends, axis=-1, keepdims=True) for ends in (first, last))
@@ -73,7 +73,7 @@ def interpolation_picture(
 
     Args:
         images: (N, steps, H, W, C), float in [0, 1] or uint8.
-        originals: (N, 2, H, W, C), the images that each walk starts and ends at, shown outside of it.
+        originals: (N, 2, H, W, C), the images that each walk starts and ends at, shown at its sides.
         title: above the picture.
         width: width to aim at, pixels.
 
@@ -81,7 +81,7 @@ def interpolation_picture(
         uint8 RGB, (H, W, 3).
 
     Raises:
-        InputError: when the shapes do not match.
+        InputError: if the shapes do not match.
     """
     tiles = image_batch(images, "images", axes=5)
     steps = tiles.shape[1]
@@ -119,13 +119,13 @@ def traversal_latents(
         low, high: the ends, in standard deviations of the prior.
         steps: codes on each walk, at least 2.
         dimensions: which to walk along, counted from 0. Default: each.
-        base: (L,), the code that the others stay at. Default: 0, the prior's mean.
+        base: (L,), the values of the other dimensions. Default: 0, the prior's mean.
 
     Returns:
         float32, (number of dimensions, steps, L).
 
     Raises:
-        InputError: when a number is out of range or ``base`` has another shape.
+        InputError: if a number is out of range or ``base`` has another shape.
     """
     chosen = list(range(latent_dim)) if dimensions is None else list(dimensions)
     if not chosen or not all(0 <= dimension < latent_dim for dimension in chosen):
@@ -153,7 +153,7 @@ def traversal_picture(
 
     Args:
         images: (number of dimensions, steps, H, W, C), float in [0, 1] or uint8.
-        low, high: those that the latents were made with.
+        low, high: the values given to ``traversal_latents``.
         row_names: a name for each row, such as "z₃, KL 1.2 nats". Default: z₀, z₁ …
         title: above the picture.
         width: width to aim at, pixels.
@@ -162,7 +162,7 @@ def traversal_picture(
         uint8 RGB, (H, W, 3).
 
     Raises:
-        InputError: when the shapes do not match.
+        InputError: if the shapes do not match.
     """
     tiles = image_batch(images, "images", axes=5)
     names = [latent_name(dimension) for dimension in range(len(tiles))] if row_names is None else list(row_names)

@@ -1,4 +1,4 @@
-"""The latent space as a scatter of posterior means: one picture, or frames in which only the points move."""
+"""The latent space as a scatter plot of posterior means: one picture, or frames in which only the points move."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ from keras_vae.visualize.style import (
 Limits = tuple[tuple[float, float], tuple[float, float]]
 """((x low, x high), (y low, y high))."""
 
-# Root of the 0.95 quantile of chi-squared with 2 degrees of freedom: 95% of a standard normal lie inside.
+# Root of the 0.95 quantile of chi-squared with 2 degrees of freedom: the radius that holds 95% of a standard normal.
 PRIOR_RADIUS = 2.4477
 
 _SIDE = 520
@@ -67,7 +67,7 @@ def latent_plot(
         uint8 RGB, (H, W, 3), about 720 pixels wide.
 
     Raises:
-        InputError: when the shapes do not match, or a label has no name.
+        InputError: if the shapes do not match, or a label has no name.
     """
     points = latent_codes(means, latent_dim=2)
     classes = checked_labels(labels, len(points), class_names)
@@ -131,8 +131,8 @@ def latent_frames(
 ) -> list[Picture]:
     """One ``latent_plot`` for each epoch, in which only the points move.
 
-    The projection is fitted once, to the last epoch, and the axes are fixed over all epochs. Of more than
-    5,000 points the same 5,000, drawn at random once, are shown in every frame.
+    The projection is fitted once, to the last epoch, and the axes are the same in all frames. If there are more
+    than 5,000 points, every frame shows the same 5,000, chosen at random.
 
     Args:
         means_per_epoch: for each epoch the posterior means (N, L) of the same images.
@@ -148,7 +148,7 @@ def latent_frames(
         one picture for each epoch, all of one size.
 
     Raises:
-        InputError: when the sequences differ in length or the means in shape, or without an epoch.
+        InputError: if the sequences differ in length or the means in shape, or without an epoch.
     """
     kl = [float("nan")] * len(epochs) if kl_per_epoch is None else list(kl_per_epoch)
     if not len(means_per_epoch) == len(epochs) == len(kl):
@@ -196,8 +196,8 @@ def axis_limits(
     0.5 and the 99.5 percentile beyond either of them.
 
     Args:
-        points_per_frame: (N, 2) for each frame; values that are not finite are left out.
-        minimum: limits to reach at least.
+        points_per_frame: (N, 2) for each frame; values that are not finite are ignored.
+        minimum: limits that the axes include in any case.
         is_square: make both axes equally long, for equal scales.
     """
     points = np.concatenate([latent_codes(points, latent_dim=2) for points in points_per_frame])

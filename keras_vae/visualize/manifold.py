@@ -15,7 +15,7 @@ def manifold_quantiles(steps: int = DEFAULT_STEPS) -> NDArray[np.float32]:
     """The middles of ``steps`` equally probable parts of the standard normal, ascending: float32 (steps,).
 
     Raises:
-        InputError: when ``steps`` is below 1.
+        InputError: if ``steps`` is below 1.
     """
     if steps < 1:
         raise InputError(f"steps must be at least 1, got {steps}")
@@ -37,7 +37,7 @@ def manifold_latents(
         float32, (steps · steps, L), or (steps, L) for one dimension.
 
     Raises:
-        InputError: when a dimension is not one of the latent's.
+        InputError: if a dimension is not one of the latent's.
     """
     dimensions = dimensions if dimensions is not None else tuple(range(min(latent_dim, 2)))
     if len(dimensions) not in (1, 2) or len(set(dimensions)) < len(dimensions):
@@ -67,7 +67,7 @@ def manifold_picture(
 
     Args:
         images: (steps · steps, H, W, C), or (steps, H, W, C) for one dimension; float in [0, 1] or uint8.
-        dimensions: those that the latents were made with.
+        dimensions: those given to ``manifold_latents``.
         title: above the picture.
         width: width to aim at, pixels.
 
@@ -75,7 +75,7 @@ def manifold_picture(
         uint8 RGB, (H, W, 3).
 
     Raises:
-        InputError: when the number of images is no square (two dimensions), or they are no images.
+        InputError: if the number of images is not a square (two dimensions), or they are not images.
     """
     rgb = image_batch(images, "images")
     is_plane = len(dimensions) == 2

@@ -24,7 +24,7 @@ _TITLE_HEIGHT = 30
 _NAME_HEIGHT = 22
 _LARGEST_HEIGHT = 1500
 _SMALLEST_WIDTH = 420
-# A model that diverged shows at once: magenta is no colour of a digit.
+# Makes a diverged model obvious: no digit is magenta.
 _NOT_FINITE = (255, 0, 255)
 
 
@@ -86,15 +86,15 @@ def resize_tiles(tiles: NDArray[np.uint8], width: float, height: float) -> NDArr
 
 @dataclass(frozen=True)
 class Mosaic:
-    """A table of tiles and what stands around it; ``draw`` makes the picture.
+    """A table of tiles with its title and names; ``draw`` makes the picture.
 
     Args:
         tiles: uint8 (rows, columns, h, w, 3).
-        title: above the table; None leaves no room for one.
+        title: above the table; None for none.
         width: the width in pixels that the table aims at; the picture is about as wide.
-        filled: how many tiles, in reading order, exist; the places after them stay empty. None: all.
-        row_names, column_names: a name for each row and column, or empty. Names that would touch are thinned
-            out evenly.
+        filled: how many tiles exist, in reading order; the other places stay empty. None: all.
+        row_names, column_names: a name for each row and column, or empty. If names would touch, some are left
+            out at even intervals.
         names_below: column names under the table (an axis) instead of over it (a heading).
         row_axis, column_axis: what the names count, as on the axes of a plot.
         wide_after_rows, wide_after_columns: indices after which the gap is wide.

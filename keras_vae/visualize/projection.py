@@ -24,11 +24,11 @@ class Projection(Protocol):
 
     @property
     def is_metric(self) -> bool:
-        """Whether both axes have the latent space's unit, so that a picture should show them at one scale."""
+        """Whether both axes are in the latent space's unit, so that a picture should give them the same scale."""
         ...
 
     def transform(self, means: ArrayLike) -> Points:
-        """(N, L) → float64 (N, 2); rows that are not finite stay so."""
+        """(N, L) → float64 (N, 2); rows that are not finite stay that way."""
         ...
 
 
@@ -96,7 +96,7 @@ def fit_projection(means: ArrayLike) -> Projection:
         means: (N, L) posterior means; rows that are not finite are left out of the fit.
 
     Raises:
-        InputError: when ``means`` is not of shape (N, L).
+        InputError: if ``means`` is not of shape (N, L).
     """
     codes = latent_codes(means)
     latent_dim = codes.shape[1]

@@ -1,4 +1,4 @@
-"""PNG and GIF files as pictures, with a limit on what is unpacked into memory."""
+"""PNG and GIF files as pictures, with a limit on the memory that they take."""
 
 import os
 import struct
@@ -14,7 +14,7 @@ from keras_vae.visualize.style import Picture
 LARGEST_PIXELS = 50_000_000
 """Pixels of the largest PNG that is read: 7,000 × 7,000."""
 LARGEST_FRAME = 5_000_000
-"""Pixels of the largest frame of a GIF that is read, as there are many of them."""
+"""Pixels of the largest GIF frame that is read; a GIF has many frames."""
 MOST_FRAMES = 20_000
 
 
@@ -22,7 +22,7 @@ def read_png(path: str | os.PathLike[str]) -> Picture:
     """A PNG as uint8 RGB (H, W, 3), on white where it is transparent.
 
     Raises:
-        InputError: when the file is missing, damaged, no PNG, or larger than ``LARGEST_PIXELS``.
+        InputError: if the file is missing, damaged, not a PNG, or larger than ``LARGEST_PIXELS``.
     """
     with _opened(path, "PNG", LARGEST_PIXELS) as image:
         return _rgb(image)
@@ -45,7 +45,7 @@ def read_gif(path: str | os.PathLike[str]) -> Iterator[Picture]:
     """The frames of a GIF one after the other, uint8 RGB (H, W, 3) all of one size, on white where transparent.
 
     Raises:
-        InputError: when the file is missing, damaged, no GIF, or a frame is larger than ``LARGEST_FRAME``.
+        InputError: if the file is missing, damaged, not a GIF, or a frame is larger than ``LARGEST_FRAME``.
     """
     with _opened(path, "GIF", LARGEST_FRAME) as image:
         size = image.size
@@ -72,9 +72,9 @@ def _opened(path: str | os.PathLike[str], kind: str, largest: int) -> Iterator[I
         raise InputError(f"{name}: no such file") from error
     except Image.DecompressionBombError as error:
         raise InputError(f"{name}: is too large a picture ({error})") from error
-    # What Pillow raises where a file ends early or a block of it is wrong.
+    # What Pillow raises if a file ends early or has a damaged block.
     except (OSError, SyntaxError, EOFError, IndexError, OverflowError, ValueError, struct.error) as error:
-        raise InputError(f"{name}: is no {kind} that can be read ({error})") from error
+        raise InputError(f"{name}: cannot be read as a {kind} ({error})") from error
 
 
 def _rgb(image: Image.Image) -> Picture:

@@ -22,7 +22,7 @@ _LONGEST_NAME = 150
 
 
 def draw_points(axes: Axes, points: Points, classes: Classes | None) -> ScalarMappable | None:
-    """Draw the points; returns what a colour bar needs where classes are on a continuous scale, else None."""
+    """Draw the points. Returns the input of a colour bar if classes are on a continuous scale, else None."""
     # In a random order, so that the class drawn last does not cover the others.
     order = np.random.default_rng(0).permutation(len(points))
     drawn: dict[str, Any] = {
@@ -48,7 +48,7 @@ def draw_points(axes: Axes, points: Points, classes: Classes | None) -> ScalarMa
 
 
 def draw_colour_bar(axes: Axes, mapped: ScalarMappable) -> None:
-    """The scale of more classes than have a colour each, on axes of its own."""
+    """The colour scale for many classes, on its own axes."""
     bar = axes.figure.colorbar(mapped, cax=axes, ticks=MaxNLocator(8, integer=True))
     bar.outline.set_visible(False)
     bar.minorticks_off()
@@ -59,7 +59,7 @@ def draw_colour_bar(axes: Axes, mapped: ScalarMappable) -> None:
 
 
 def class_legend(classes: Classes | None, names: Sequence[str] | None) -> list[Line2D]:
-    """A handle for each class that occurs; empty without classes or where a colour bar takes its place."""
+    """A handle for each class that occurs; empty without classes, or if there is a colour bar instead."""
     if classes is None or classes.max(initial=0) >= 2 * len(CLASS_COLOURS):
         return []
     return [
@@ -76,7 +76,7 @@ def checked_labels(labels: ArrayLike | None, count: int, names: Sequence[str] | 
     """``labels`` as int64 (count,), or None.
 
     Raises:
-        InputError: when they are no integers from 0, not ``count``, or one has no name.
+        InputError: if they are not ``count`` integers from 0, or one has no name.
     """
     if labels is None:
         return None

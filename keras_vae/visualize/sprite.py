@@ -15,17 +15,17 @@ LARGEST_SIDE = 8192
 
 
 def sprite_sheet(images: ArrayLike, *, largest_side: int = LARGEST_SIDE) -> tuple[Picture, tuple[int, int]]:
-    """Images in reading order on a sheet of as many columns as rows, without gaps; places left over are black.
+    """Images in reading order on a sheet with as many columns as rows, without gaps; unused places are black.
 
     Args:
         images: (N, H, W, C), float in [0, 1] or uint8.
-        largest_side: thumbnails are made smaller until no side of the sheet exceeds it, pixels.
+        largest_side: the longest side of the sheet in pixels; thumbnails shrink to fit it.
 
     Returns:
         The sheet, uint8 RGB (rows · height, rows · width, 3), and a thumbnail's (width, height) in pixels.
 
     Raises:
-        InputError: when they are no images, or too many to have a pixel each.
+        InputError: if they are not images, or too many to have a pixel each.
     """
     tiles = image_batch(images, "images")
     count = math.ceil(math.sqrt(len(tiles)))

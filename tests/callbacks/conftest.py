@@ -1,4 +1,4 @@
-"""One tiny run through every callback, which the tests of this folder read."""
+"""One tiny run with every callback, shared by the tests of this folder."""
 
 import types
 

@@ -1,4 +1,4 @@
-"""A pseudo-terminal of a given width, and what is seen on it."""
+"""A pseudo-terminal of a given width, and the text that it shows."""
 
 import contextlib
 import fcntl
@@ -13,7 +13,7 @@ _CODES = re.compile(r"\x1b\[K|[\r\n]|[^\x1b\r\n]+")
 
 
 class Screen:
-    """The lines of a terminal that knows the codes which a bar needs; every state of the last line is kept."""
+    """The lines of a terminal that understands the codes of the bar; ``seen`` has every state of the last line."""
 
     def __init__(self, width):
         self.width = width

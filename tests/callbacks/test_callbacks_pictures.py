@@ -1,4 +1,4 @@
-"""The pictures that a run leaves, from its model, metrics and frames."""
+"""The pictures of a run, drawn from its model, metrics and frames."""
 
 import io
 import re
@@ -66,7 +66,7 @@ def test_a_gif_has_one_frame_an_epoch_and_its_last_frame_is_the_picture(name, fi
         assert animation.n_frames == 2
         animation.seek(1)
         shown, drawn = (np.asarray(image.convert("RGB"), int) for image in (animation, picture))
-    # A GIF has 256 colours: the mean of the differences, not the largest, has to be small.
+    # A GIF has 256 colours, so only the mean difference has to be small.
     assert np.abs(shown - drawn).mean() < 4
 
 
@@ -113,7 +113,7 @@ def test_a_conditional_model_draws_the_class_that_it_is_asked_for(decoded):
 
 def test_samples_are_the_same_for_the_same_seed_alone():
     vae = make_vae(latent_dim=2)
-    # An untrained decoder hardly answers to z; larger weights from z to the image make the draws visible.
+    # An untrained decoder hardly depends on z; larger weights from z to the image make the draws visible.
     vae.decoder.stem.kernel.assign(vae.decoder.stem.kernel * 100.0)
     first, again, other = (samples_picture(vae, 9, seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)

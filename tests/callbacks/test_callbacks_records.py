@@ -1,4 +1,4 @@
-"""What a run writes down of its epochs: metrics.csv, frames and lines of progress."""
+"""What a run records about its epochs: metrics.csv and frames."""
 
 import types
 
@@ -50,7 +50,7 @@ def test_training_images_are_evaluated_as_test_images_are(finished, dataset):
 
     last = finished.directory.read_metrics()[-1]
 
-    # The weights of the last epoch are still there. Means of a thousand float32 squares.
+    # The trainer still has the weights of the last epoch. Both are means of about a thousand float32 squares.
     assert last["train_mse"] == pytest.approx(np.square(images - reconstructions).mean(), rel=1e-5)
 
 
@@ -63,7 +63,7 @@ def test_frames_hold_means_and_reconstructions_of_each_epoch(finished, dataset):
     epochs, frames = read_frames(folder, up_to_epoch=2)
 
     assert epochs == [1, 2]
-    # Encoded in other batches than here: float32 rounding.
+    # The batches differ from those here: float32 rounding.
     np.testing.assert_allclose(frames["means"][-1], np.asarray(mean), rtol=1e-4, atol=1e-5)
     assert frames["reconstructions"][-1].dtype == np.uint8
     np.testing.assert_allclose(frames["reconstructions"][-1], 255 * np.asarray(vae.reconstruct(images)), atol=0.51)
@@ -81,7 +81,7 @@ def test_frames_of_later_epochs_and_other_files_are_not_read(finished, tmp_path)
 
 
 def make_posteriors(model, images, labels=None, shown=2):
-    """`EpochPosteriors` that measures ``model``, images by threes."""
+    """`EpochPosteriors` of ``model``, with three images per batch."""
     posteriors = EpochPosteriors(images, labels, shown=shown, batch_size=3)
     posteriors.set_model(model)
     return posteriors
@@ -155,7 +155,7 @@ def test_a_resumed_run_keeps_its_rows_and_replaces_those_it_makes_again(run):
     run.write_metrics([{"epoch": number, "seconds": 9.0, "train_loss": 10.0 * number} for number in (1, 2, 3)])
     history = MetricsHistory(run)
 
-    # Resumed after the second epoch: the third was made, but its checkpoint was not written.
+    # Resumed after the second epoch: the third was trained, but has no checkpoint.
     history.on_epoch_begin(2)
     history.on_epoch_end(2, {"loss": 1.5, "val_mse": 0.25})
 
@@ -210,7 +210,7 @@ def test_evaluation_replaces_the_image_metrics_of_the_training_step_alone():
 
     callback.on_epoch_end(0, logs)
 
-    # The LPIPS that the step minimised stays, as what it is.
+    # The LPIPS that the step minimised stays, under its own name.
     assert logs == {"mse": 0.25, "psnr": 6.0, "lpips": 0.1, "perceptual": 0.2, "nll": 7.0, "val_mse": 0.3}
     assert asked["batches"] == "batches"
 

@@ -1,4 +1,4 @@
-"""Training that is stopped anywhere and resumed, against training that was not."""
+"""Training that is stopped at any step and resumed, compared with an unbroken one."""
 
 import csv
 import os
@@ -32,7 +32,7 @@ CONFIG = RunConfig().replace(
 
 @pytest.fixture(autouse=True)
 def _without_pictures(monkeypatch):
-    """Drawing takes most of the time, and is of files that are compared."""
+    """Drawing takes most of the time, and draws what is compared anyway."""
     monkeypatch.setattr("keras_vae.callbacks.pictures.Pictures.on_train_end", lambda self, logs=None: None)
     monkeypatch.setattr("keras_vae.callbacks.tensorboard.TensorBoardSummaries._may_draw", lambda self, epoch: False)
 
@@ -44,7 +44,7 @@ def build():
 
 
 def rows_of(run):
-    """metrics.csv as text, without what a clock says."""
+    """metrics.csv as text, without the times."""
     with open(run.metrics, encoding="utf-8") as file:
         return [
             {name: value for name, value in row.items() if name not in ("seconds", "images_per_second")}

@@ -1,4 +1,4 @@
-"""A run as TensorBoard's own readers see it."""
+"""A run read by TensorBoard's own readers."""
 
 import io
 import types
@@ -38,7 +38,7 @@ def read_scalars(folder):
 
 
 def metadata_of(folder, plugin):
-    """{tag: plugin data} of what a plugin of TensorBoard finds in ``folder``."""
+    """{tag: plugin data} of the data that a TensorBoard plugin finds in ``folder``."""
     reader = EventAccumulator(str(folder))
     reader.Reload()
     return reader.PluginTagToContent(plugin)
@@ -56,7 +56,7 @@ def test_every_metric_of_a_side_is_a_scalar_at_the_last_step_of_its_epoch(side, 
     for name in columns:
         expected = [(row["epoch"] * STEPS, row[f"{side}_{name}"]) for row in rows]
         assert [step for step, _ in scalars[name]] == [step for step, _ in expected], name
-        # An epoch of fewer steps than a point takes has one point: the epoch's mean, in float32.
+        # An epoch with fewer steps than a point needs has a single point: the epoch's mean, in float32.
         assert [value for _, value in scalars[name]] == pytest.approx([value for _, value in expected], rel=1e-5), name
 
 
@@ -153,7 +153,7 @@ def test_drawing_takes_a_small_share_of_the_time_however_short_the_epochs(tmp_pa
         summaries.on_epoch_end(epoch, {})
     summaries.on_train_end()
 
-    # A second of drawing for twenty of the run's, and the last epoch whatever the share.
+    # One second of drawing in twenty, and the last epoch in any case.
     assert drawn[:3] == [0, 3, 7]
     assert drawn[-1] == 99
     assert len(drawn) - 1 <= 0.05 * clock.now + 1

@@ -1,4 +1,4 @@
-"""TensorBoard itself on a finished run, asked over HTTP as its pages ask."""
+"""TensorBoard itself on a finished run, queried over HTTP as its pages query it."""
 
 import io
 import json
@@ -17,9 +17,9 @@ RUN = "digits/tensorboard/test"
 
 @pytest.fixture(scope="module")
 def served(finished):
-    """``ask(route, **query)``: what the server answers, once it has read the run."""
+    """``ask(route, **query)``: the server's answer, once it has read the run."""
     server = program.TensorBoard()
-    # The loader in Python: the other is a process of its own, which would outlive the test.
+    # The loader in Python, because the other one is a process that would outlive the test.
     server.configure(argv=["", "--logdir", str(finished.directory.path.parent), "--port", "0", "--load_fast", "false"])
     address = server.launch()
 

@@ -25,7 +25,7 @@ CONFIG = RunConfig().replace(
 
 @pytest.fixture
 def traces(monkeypatch):
-    """Which methods TensorFlow traced, in order: each runs in Python once for every trace of what it is part of."""
+    """The methods that TensorFlow traced, in order: each runs in Python once for every trace."""
     found = []
 
     def count(cls, name):
@@ -50,7 +50,7 @@ def traces(monkeypatch):
 
 
 class TracesByEpoch(keras.callbacks.Callback):
-    """How many there were at the end of each epoch, after all that the other callbacks do then."""
+    """The number of traces at the end of each epoch, after the work of the other callbacks."""
 
     def __init__(self, traces):
         super().__init__()
@@ -67,7 +67,7 @@ def test_nothing_is_traced_after_the_first_epoch(traces, dataset, tmp_path, monk
         standard_callbacks, "run_callbacks", lambda *given, **named: [*original(*given, **named), by_epoch]
     )
     monkeypatch.setattr("keras_vae.callbacks.pictures.Pictures.on_train_end", lambda self, logs=None: None)
-    # Every epoch is drawn, however long that takes beside these short ones.
+    # Draw every epoch, however long that takes compared with these short ones.
     monkeypatch.setattr("keras_vae.callbacks.tensorboard.TensorBoardSummaries._may_draw", lambda self, epoch: True)
 
     fit_run(RunDirectory.create(tmp_path / "run"), CONFIG, dataset, build_trainer(CONFIG, TRAINING // BATCH))

@@ -1,4 +1,4 @@
-"""Training that goes wrong: when it ends, and when it is warned about."""
+"""Training that goes wrong: when it ends, and when there is a warning."""
 
 import io
 import types
