@@ -50,6 +50,11 @@ def _gradients(loss, variables):
         with tf.GradientTape() as tape:
             value = loss()
         found = tape.gradient(value, [variable.value for variable in variables], unconnected_gradients="zero")
+    elif keras.backend.backend() == "torch":
+        import torch
+
+        values = [variable.value for variable in variables]
+        found = torch.autograd.grad(loss(), values, allow_unused=True, materialize_grads=True)
     else:
         import jax
 

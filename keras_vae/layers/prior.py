@@ -23,6 +23,13 @@ class Prior(keras.layers.Layer):
         super().__init__(**kwargs)
         self.latent_shape = tuple(latent_shape)
 
+    def build(self, z_shape: Any) -> None:
+        """Nothing to add: a subclass makes its weights in the constructor, or here."""
+
+    def compute_output_shape(self, z_shape: Any) -> Any:
+        """The shape of its draws."""
+        return (z_shape[0], *self.latent_shape)
+
     def log_prob(self, z: Any) -> Any:
         """``log p(z)`` of latents (N, *latent_shape): (N,) nats, float32."""
         raise NotImplementedError

@@ -27,7 +27,9 @@ class GaussianSampling(keras.layers.Layer):
         super().__init__(**kwargs)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.built = True
+
+    def build(self, mean_shape: Any, log_var_shape: Any, epsilon_shape: Any = None) -> None:
+        """Nothing to add: there are no weights."""
 
     def noise(self, shape: tuple[Any, ...]) -> Any:
         """Draws of N(0, 1), as ``call`` makes them."""

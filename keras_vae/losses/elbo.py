@@ -11,7 +11,9 @@ import keras
 from keras import ops
 
 from keras_vae.errors import InputError
+from keras_vae.layers.image_input import image_pair
 from keras_vae.layers.prior import LOG_TWO_PI, kl_per_dimension
+from keras_vae.losses.base import ImageLoss
 
 Tensor = Any  # a tensor of whichever Keras backend runs
 
@@ -40,7 +42,8 @@ def free_bits_kl(mean: Tensor, log_var: Tensor, free_bits: float) -> Tensor:
 
 def likelihood_error(likelihood: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
     """What a batch's best scale depends on: the mean absolute error of "laplace", else the squared. (), float32."""
-    difference = _float32(y_true) - _float32(y_pred)
+    y_true, y_pred = _pixels(likelihood, y_true, y_pred)
+    difference = y_true - y_pred
     return ops.mean(ops.abs(difference) if likelihood == "laplace" else ops.square(difference))
 
 
@@ -95,7 +98,8 @@ def gaussian_nll(y_true: Tensor, y_pred: Tensor, variance: Tensor | float) -> Te
     ``variance`` is a number, or a tensor that broadcasts to the images; it has to be positive.
     """
     variance = _float32(variance)
-    squared_error = ops.square(_float32(y_true) - _float32(y_pred))
+    y_true, y_pred = _pixels("gaussian_nll", y_true, y_pred)
+    squared_error = ops.square(y_true - y_pred)
     return 0.5 * _sum_per_image(squared_error / variance + ops.log(variance) + LOG_TWO_PI)
 
 
@@ -105,7 +109,8 @@ def laplace_nll(y_true: Tensor, y_pred: Tensor, scale: Tensor | float) -> Tensor
     ``scale`` is a number, or a tensor that broadcasts to the images; it has to be positive.
     """
     scale = _float32(scale)
-    return _sum_per_image(ops.abs(_float32(y_true) - _float32(y_pred)) / scale + ops.log(2.0 * scale))
+    y_true, y_pred = _pixels("laplace_nll", y_true, y_pred)
+    return _sum_per_image(ops.abs(y_true - y_pred) / scale + ops.log(2.0 * scale))
 
 
 def bernoulli_nll(y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -115,8 +120,8 @@ def bernoulli_nll(y_true: Tensor, y_pred: Tensor) -> Tensor:
     13.8 nats, and a pixel outside that range gets no gradient. ``y_true`` in {0, 1} gives the likelihood;
     grey values between give the cross entropy, which is not normalised over grey values.
     """
-    y_true = _float32(y_true)
-    probability = ops.clip(_float32(y_pred), PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
+    y_true, y_pred = _pixels("bernoulli_nll", y_true, y_pred)
+    probability = ops.clip(y_pred, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
     return -_sum_per_image(y_true * ops.log(probability) + (1.0 - y_true) * ops.log1p(-probability))
 
 
@@ -129,8 +134,9 @@ def discretized_logistic_nll(y_true: Tensor, y_pred: Tensor, scale: Tensor | flo
 
     Reference: Salimans et al. 2017, "PixelCNN++", section 2.1, with one component and the channels independent.
     """
-    scale, y_true = _float32(scale), _float32(y_true)
-    distance = y_true - _float32(y_pred)
+    scale = _float32(scale)
+    y_true, y_pred = _pixels("discretized_logistic_nll", y_true, y_pred)
+    distance = y_true - y_pred
     above, below = (distance + HALF_LEVEL) / scale, (distance - HALF_LEVEL) / scale
     # F(a) - F(b) = F(a) F(-b) (1 - exp(b - a)), which loses no digits where both are near 0 or 1.
     log_up_to, log_from = -ops.softplus(-above), -ops.softplus(below)
@@ -154,7 +160,7 @@ def likelihood_nll(likelihood: str, y_true: Tensor, y_pred: Tensor, scale: Tenso
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
-class GaussianNLL(keras.losses.Loss):
+class GaussianNLL(ImageLoss):
     """`gaussian_nll` as a Keras loss: (N, H, W, C) images to (N,) nats per image.
 
     Args:
@@ -190,7 +196,7 @@ class GaussianNLL(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
-class LaplaceNLL(keras.losses.Loss):
+class LaplaceNLL(ImageLoss):
     """`laplace_nll` as a Keras loss: (N, H, W, C) images to (N,) nats per image.
 
     Args:
@@ -226,7 +232,7 @@ class LaplaceNLL(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
-class DiscretizedLogisticNLL(keras.losses.Loss):
+class DiscretizedLogisticNLL(ImageLoss):
     """`discretized_logistic_nll` as a Keras loss: (N, H, W, C) images to (N,) nats per image.
 
     Args:
@@ -262,7 +268,7 @@ class DiscretizedLogisticNLL(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
-class BernoulliNLL(keras.losses.Loss):
+class BernoulliNLL(ImageLoss):
     """`bernoulli_nll` as a Keras loss: (N, H, W, C) probabilities to (N,) nats per image.
 
     Args:
@@ -275,6 +281,11 @@ class BernoulliNLL(keras.losses.Loss):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return bernoulli_nll(y_true, y_pred)
+
+
+def _pixels(owner: str, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
+    y_true, y_pred = image_pair(owner, y_true, y_pred)
+    return _float32(y_true), _float32(y_pred)
 
 
 def _float32(values: Tensor) -> Tensor:

@@ -6,14 +6,15 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_vae.losses.base import ImageLoss
 from keras_vae.losses.vgg16 import Array, VGG16Features, read_heads
 
 Tensor = Any  # a tensor of whichever Keras backend runs
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
-class LPIPS(keras.losses.Loss):
-    """LPIPS v0.1 with VGG16: images (N, H, W, C) in [0, 1], C of 1 or 3, to distances (N,) float32.
+class LPIPS(ImageLoss):
+    """LPIPS v0.1 with VGG16: images (N, H, W, C), floats in [0, 1] or uint8, C of 1 or 3, to distances (N,) float32.
 
     ``Σ_taps mean_positions Σ_channels w (f(y_true)/‖f(y_true)‖ - f(y_pred)/‖f(y_pred)‖)²``; 0 for equal
     images. The published figure has five taps; the first three carry what there is to see in small images and
@@ -28,7 +29,8 @@ class LPIPS(keras.losses.Loss):
         weights: "bundled", the path of an ``.npz`` with the same arrays, or "imagenet" (Keras Applications'
             VGG16 with equal weights of channels, not the published distance): as `VGG16Features` has it.
         taps: blocks of VGG16 to compare at, 1 to 5; "bundled" has 3. Default 3.
-        reduction: how Keras joins the images. Default "sum_over_batch_size", their mean.
+        reduction: how Keras joins the images. Default "sum_over_batch_size", their mean, which is also what
+            `keras_vae.VAETrainer` takes of the distances that None gives.
         name: name of the loss.
         dtype: policy of the convolutions ("mixed_bfloat16" is the fast one on CPUs that have it);
             normalisation and sums stay in float32. Default: the global policy.
@@ -53,7 +55,7 @@ class LPIPS(keras.losses.Loss):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         # Two passes rather than one over both halves: no backward pass is made for the real images.
-        return self.distance(self.features(ops.stop_gradient(y_true)), self.features(y_pred))
+        return self.distance(self.features(ops.stop_gradient(ops.convert_to_tensor(y_true))), self.features(y_pred))
 
     def features(self, images: Tensor) -> list[Tensor]:
         """The network's activations at each tap, the i-th (N, H // 2^i, W // 2^i, C_i), in the compute dtype."""

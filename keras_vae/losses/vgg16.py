@@ -18,6 +18,7 @@ import numpy.typing as npt
 from keras import ops
 
 from keras_vae.errors import InputError
+from keras_vae.layers.image_input import check_images, unit_range
 
 Tensor = Any  # a tensor of whichever Keras backend runs
 Array = npt.NDArray[np.float32]
@@ -50,10 +51,9 @@ _IMAGENET_INPUT = (np.full(3, 255.0, "float32"), np.array([-123.68, -116.779, -1
 class VGG16Features(keras.layers.Layer):
     """The activations of VGG16 at the end of its first ``taps`` blocks, with frozen weights.
 
-    Input (N, H, W, C) in [0, 1], C of 1 (taken as grey) or 3 (RGB), H and W at least 2^(taps - 1). Output: a
-    list of ``taps`` tensors in the compute dtype, the i-th (N, H // 2^i, W // 2^i, width_i), widths 64, 128,
-    256, 512, 512. The layer normalises its input itself, as its weights want it. Gradients reach the images,
-    never the weights.
+    Input (N, H, W, C), floats in [0, 1] or uint8, C of 1 (taken as grey) or 3 (RGB), H and W at least 2^(taps - 1).
+    Output: a list of ``taps`` tensors in the compute dtype, the i-th (N, H // 2^i, W // 2^i, width_i), widths 64, 128,
+    256, 512, 512. The layer normalises its input itself. Gradients reach the images, never the weights.
 
     A grey image costs no repetition to RGB: zero padding comes after the normalisation, so the first
     convolution of a repeated grey image equals that of ``[image, 1]`` with two kernels, the input kernels
@@ -68,7 +68,7 @@ class VGG16Features(keras.layers.Layer):
 
     Raises:
         InputError: when ``taps`` is out of range or beyond what the file has, when the file is missing or not
-            of the layout, when an image has other than 1 or 3 channels or is too small.
+            of the layout, when images have another shape or dtype than these, or are too small.
     """
 
     def __init__(
@@ -91,8 +91,9 @@ class VGG16Features(keras.layers.Layer):
 
     def __call__(self, images: Tensor) -> list[Tensor]:
         # Checked before Keras takes over, because it would wrap an error from call() in lines of its own.
+        check_images("VGG16", images)
         self._check_shape(tuple(images.shape))
-        return super().__call__(images)
+        return super().__call__(unit_range(images))
 
     def call(self, images: Tensor) -> list[Tensor]:
         features: list[Tensor] = []
@@ -130,7 +131,7 @@ class VGG16Features(keras.layers.Layer):
         if images.shape[-1] == 3:
             return self._convolve(images * self._input_scale + self._input_offset, kernel, bias)
         weights = np.stack([self._input_scale, self._input_offset], axis=1)
-        folded = ops.einsum("hwio,ij->hwjo", kernel, weights)
+        folded = ops.einsum("hwio,ij->hwjo", ops.cast(kernel, "float32"), weights)
         return self._convolve(ops.concatenate([images, ops.ones_like(images)], axis=-1), folded, bias)
 
     def _convolve(self, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ class ImageMean(keras.metrics.Mean):
         super().__init__(name=name, dtype="float32")
 
     def per_image(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Images (N, H, W, C) in [0, 1] to (N,) float32: what a subclass has to give."""
+        """Images (N, H, W, C), floats in [0, 1] or uint8, to (N,) float32: a subclass must have it."""
         raise NotImplementedError
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:

@@ -61,7 +61,7 @@ def frechet_features(images: npt.ArrayLike, batch_size: int = 256) -> npt.NDArra
     other, not with published FIDs.
 
     Args:
-        images: (N, H, W, C), float in [0, 1], C of 1 or 3, H and W of at least 4.
+        images: (N, H, W, C), floats in [0, 1] or uint8, C of 1 or 3, H and W of at least 4.
         batch_size: images in the network at a time.
 
     Returns:
@@ -70,7 +70,7 @@ def frechet_features(images: npt.ArrayLike, batch_size: int = 256) -> npt.NDArra
     Raises:
         InputError: as `VGG16Features` does.
     """
-    images = np.asarray(images, np.float32)
+    images = np.asarray(images)
     network = VGG16Features("bundled", TAPS, dtype="float32")
     starts = range(0, len(images), batch_size)
     batches = (position_means(network(images[start : start + batch_size])[-1]) for start in starts)

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_vae.layers.image_input import image_pair
 from keras_vae.metrics.base import ImageMean
 
 Tensor = Any  # a tensor of whichever Keras backend runs
@@ -14,9 +15,14 @@ MSE_FLOOR = 1e-10
 
 
 def mse(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Mean squared error of each image over its pixels and channels: (N, H, W, C) to (N,) float32."""
+    """Mean squared error of each image over its pixels and channels: (N, H, W, C) to (N,) float32.
+
+    Raises:
+        InputError: when the images are neither floats nor uint8, which counts in [0, 1] too, or of two shapes.
+    """
+    y_true, y_pred = image_pair("mse", y_true, y_pred)
     difference = ops.cast(y_true, "float32") - ops.cast(y_pred, "float32")
-    return ops.mean(ops.square(difference), axis=tuple(range(1, len(difference.shape))))
+    return ops.mean(ops.square(difference), axis=(1, 2, 3))
 
 
 def psnr(y_true: Tensor, y_pred: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_vae.layers.image_input import image_pair
 from keras_vae.metrics.base import ImageMean
 
 Tensor = Any  # a tensor of whichever Keras backend runs
@@ -26,7 +27,11 @@ def ssim(y_true: Tensor, y_pred: Tensor) -> Tensor:
     ``(2 μx μy + C1)(2 σxy + C2) / ((μx² + μy² + C1)(σx² + σy² + C2))`` under a Gaussian window (11 pixels, σ
     1.5) with population covariances, at every position where the window fits, averaged over positions and
     channels. In smaller images the window is the largest odd number of pixels that fits.
+
+    Raises:
+        InputError: as `mse` does.
     """
+    y_true, y_pred = image_pair("ssim", y_true, y_pred)
     y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
     smallest = min(side for side in (*y_true.shape[1:3], WINDOW) if side is not None)
     weights = _gaussian_window(smallest - 1 + smallest % 2)

@@ -8,13 +8,15 @@ import keras
 from keras import ops
 
 from keras_vae.layers import SpectralConv2D
+from keras_vae.layers.image_input import check_images, unit_range
 from keras_vae.layers.normalization import GroupNorm
+from keras_vae.models.ready import ReadyModel
 
 NORMALIZATIONS = ("spectral", "batch", "group", "none")
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
-class PatchDiscriminator(keras.Model):
+class PatchDiscriminator(ReadyModel):
     """4×4 convolutions with LeakyReLU(0.2), all but the last of stride 2, then one logit a position.
 
     Takes images (N, H, W, C), float32 in [0, 1]; gives patch logits (N, h, w, 1), float32, h and w the sides
@@ -84,8 +86,17 @@ class PatchDiscriminator(keras.Model):
                 norm.build(shape)
         self.to_logits.build(shape)
 
+    @property
+    def input_signature(self) -> list[Any]:
+        return [keras.InputSpec(shape=(None, *self.image_shape), dtype="float32", name="images")]
+
+    # Checked before Keras takes over, which would wrap an error from call() in lines of its own.
+    def __call__(self, images: Any, *args: Any, **kwargs: Any) -> Any:
+        check_images(type(self).__name__, images, (None, None, self.image_shape[-1]))
+        return super().__call__(unit_range(images), *args, **kwargs)
+
     def call(self, images: Any, training: bool = False) -> Any:
-        hidden = images
+        hidden = unit_range(images)  # Keras's predict() does not come by way of __call__ on every backend
         for conv, norm in zip(self.convs, [None, *self.norms], strict=True):
             hidden = conv(hidden, training=training) if self.normalization == "spectral" else conv(hidden)
             if norm is not None:

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_vae.layers import DownBlock
+from keras_vae.layers.image_input import check_images, unit_range
 from keras_vae.models.pyramid import LATENT_DTYPE, Pyramid
 
 # Bounds of log σ²: outside of them exp() leaves what float32 training can use (as in Rombach et al. 2022).
@@ -135,7 +136,28 @@ class Encoder(Pyramid):
         self.mean_head.build(shape)
         self.log_var_head.build(shape)
 
+    @property
+    def input_signature(self) -> list[Any]:
+        images = keras.InputSpec(shape=(None, *self.image_shape), dtype="float32", name="images")
+        return [images, *self.labels_signature]
+
+    def checked(self, images: Any, labels: Any) -> tuple[Any, Any]:
+        """Images as floats in [0, 1], and labels.
+
+        Raises:
+            InputError: when either is not what the model takes; the message says what that is, and what was given.
+        """
+        owner, channels = type(self).__name__, self.image_shape[-1]
+        check_images(owner, images, (None, None, channels) if self.is_spatial else self.image_shape)
+        return unit_range(images), self.checked_labels(labels, images.shape[0])
+
+    # Checked before Keras takes over, which would wrap an error from call() in lines of its own.
+    def __call__(self, images: Any, labels: Any = None, *args: Any, **kwargs: Any) -> Any:
+        images, labels = self.checked(images, labels)
+        return super().__call__(images, labels, *args, **kwargs)
+
     def call(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
+        images = unit_range(images)  # Keras's predict() does not come by way of __call__ on every backend
         context = None if self.label_token is None else self.label_tokens(labels)
         hidden = self.stem(self.geometry_of(*images.shape[1:3]).pad(images))
         for block in self.levels:

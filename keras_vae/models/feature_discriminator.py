@@ -8,7 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_vae.errors import InputError
 from keras_vae.layers import SpectralConv2D
+from keras_vae.layers.image_input import described, fits
+from keras_vae.models.ready import ReadyModel
 
 # Maps larger than this are halved on the way to their logits.
 _LARGE_SIDE = 8
@@ -17,7 +20,7 @@ MOMENTUM = 0.98
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
-class FeatureDiscriminator(keras.Model):
+class FeatureDiscriminator(ReadyModel):
     """A small PatchGAN on each of a frozen network's feature maps: 1×1, 4×4, 4×4 spectrally normalised convolutions.
 
     Takes a list of maps, the i-th (N, h_i, w_i, C_i); gives the patch logits of all of them, (N, P), float32. Positive
@@ -49,9 +52,13 @@ class FeatureDiscriminator(keras.Model):
             for index in range(len(feature_shapes))
         ]
         self.heads = [self._head(index, max(shape[:2])) for index, shape in enumerate(self.feature_shapes)]
+        self.build([(None, *shape) for shape in self.feature_shapes])
+
+    def build(self, features_shape: Any) -> None:
+        if self.built:
+            return
         for shape, head in zip(self.feature_shapes, self.heads, strict=True):
             self._build_head(head, (None, *shape))
-        self.built = True
 
     def _head(self, index: int, side: int) -> list[keras.layers.Layer]:
         sizes = ((self.width, 1, 1), (self.width, 4, 2 if side > _LARGE_SIDE else 1), (1, 4, 1))
@@ -66,6 +73,23 @@ class FeatureDiscriminator(keras.Model):
             conv.build(shape)
             shape = conv.compute_output_shape(shape)
 
+    @property
+    def input_signature(self) -> list[Any]:
+        maps = [
+            keras.InputSpec(shape=(None, *shape), dtype="float32", name=f"map_{index}")
+            for index, shape in enumerate(self.feature_shapes)
+        ]
+        return [maps]
+
+    # Checked before Keras takes over, which would wrap an error from call() in lines of its own.
+    def __call__(self, features: Any, *args: Any, **kwargs: Any) -> Any:
+        expected = [(None, None, None, shape[-1]) for shape in self.feature_shapes]
+        given = [tuple(each.shape) for each in features]
+        if len(given) != len(expected) or not all(map(fits, given, expected)):
+            wanted, found = (", ".join(map(described, shapes)) for shapes in (expected, given))
+            raise InputError(f"{type(self).__name__}: features must have shapes {wanted}; got {found}")
+        return super().__call__(features, *args, **kwargs)
+
     def call(self, features: Any, training: bool = False) -> Any:
         logits = []
         for hidden, mean_square, (*convs, to_logits) in zip(features, self.mean_squares, self.heads, strict=True):
@@ -75,6 +99,14 @@ class FeatureDiscriminator(keras.Model):
             patches = to_logits(hidden, training=training)
             logits.append(ops.reshape(patches, (-1, patches.shape[1] * patches.shape[2])))
         return ops.cast(ops.concatenate(logits, axis=1), "float32")
+
+    def compute_output_shape(self, features_shape: Any) -> Any:
+        patches = 0
+        for shape, head in zip(features_shape, self.heads, strict=True):
+            for conv in head:
+                shape = conv.compute_output_shape(shape)
+            patches += shape[1] * shape[2]
+        return (features_shape[0][0], patches)
 
     @staticmethod
     def mean_squares_of(features: Any) -> Any:

@@ -6,17 +6,21 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 
+from keras_vae.errors import InputError
 from keras_vae.layers import MidBlock
+from keras_vae.layers.image_input import check_is_array, check_shape, dtype_of
 from keras_vae.layers.normalization import GroupNorm
 from keras_vae.models.geometry import Geometry
+from keras_vae.models.ready import ReadyModel
 
 # What layers at the latent compute in, whatever the policy: near 1 the numbers of bfloat16 are 2⁻⁷ apart, as far as the
 # standard deviation of a posterior at latent size 2 reaches, and KL and exp(log_var) need the range of float32.
 LATENT_DTYPE = "float32"
 
 
-class Pyramid(keras.Model):
+class Pyramid(ReadyModel):
     """Base of `Encoder` and `Decoder`, which explain the arguments."""
 
     mid_block_class: type[keras.layers.Layer] = MidBlock
@@ -129,15 +133,38 @@ class Pyramid(keras.Model):
             vectors = layer(vectors)
         return vectors
 
-    def label_tokens(self, labels: Any) -> Any:
-        """One context token for each of ``labels`` (N,): (N, 1, D).
+    def checked_labels(self, labels: Any, count: int | None) -> Any:
+        """The labels that the model takes, where it is conditional, for ``count`` images or latents.
 
         Raises:
-            ValueError: when there are no labels.
+            InputError: when they are missing, or no class numbers of shape (N,). Only NumPy arrays and lists are
+                searched for numbers of no class; those of a tensor are not known when a step is traced.
         """
+        if self.num_classes is None:
+            return labels
+        owner = type(self).__name__
         if labels is None:
-            owner = type(self).__name__
-            raise ValueError(f"{owner}: a model of {self.num_classes} classes needs labels (N,), got none")
+            raise InputError(f"{owner}: a model of {self.num_classes} classes needs labels (N,), got none")
+        if isinstance(labels, (list, tuple)):
+            labels = np.asarray(labels)
+        check_is_array(owner, "labels", labels, "(N,)")
+        check_shape(owner, "labels", labels, (count,))
+        dtype = dtype_of(labels)
+        if "int" not in dtype:
+            raise InputError(f"{owner}: labels must be integers, got {dtype}")
+        if isinstance(labels, np.ndarray) and len(labels) and not 0 <= labels.min() <= labels.max() < self.num_classes:
+            raise InputError(
+                f"{owner}: labels must be 0 to {self.num_classes - 1}, got {labels.min()} to {labels.max()}"
+            )
+        return labels
+
+    @property
+    def labels_signature(self) -> list[Any]:
+        """The part of ``input_signature`` that is the labels': none for an unconditional model."""
+        return [] if self.num_classes is None else [keras.InputSpec(shape=(None,), dtype="int32", name="labels")]
+
+    def label_tokens(self, labels: Any) -> Any:
+        """One context token for each of ``labels`` (N,): (N, 1, D)."""
         assert self.label_token is not None
         return self.label_token(labels)[:, None, :]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from keras_vae.errors import InputError
 from keras_vae.layers import GaussianSampling, Prior, StandardNormal
 from keras_vae.models.decoder import Decoder
 from keras_vae.models.encoder import Encoder
+from keras_vae.models.ready import ReadyModel
 
 PUBLISHED_WEIGHTS = Path(__file__).with_name("published")
 # The arguments that go on to the decoder, which keeps them.
@@ -35,12 +37,16 @@ ARCHITECTURE = (
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
-class VAE(keras.Model):
+class VAE(ReadyModel):
     """Variational autoencoder of images, or with ``variational=False`` a plain autoencoder.
 
     ``call(images[, labels])`` reconstructs: through a sampled z in training, through the posterior mean
-    otherwise. Images are (N, H, W, C), float32 in [0, 1]; labels (N,), int32, are needed by a conditional model, and
-    ignored by any other. All weights exist from construction on.
+    otherwise. Images are (N, H, W, C), floats in [0, 1] or uint8, which the model divides by 255. A conditional model
+    needs labels (N,), integers; any other ignores them. All weights exist from construction on, so the model can be
+    saved, exported and summarised before its first call.
+
+    `keras_vae.VAETrainer` trains it. Plain ``compile`` and ``fit`` know no KL: they train an autoencoder
+    (``variational=False``), or a subclass that adds the KL itself.
 
     Args:
         image_shape: (H, W, C), any H and W.
@@ -59,7 +65,8 @@ class VAE(keras.Model):
     Raises:
         ValueError: when ``groups`` or ``num_heads`` does not divide a width (the message names both numbers), when
             ``stem_stride`` is neither 1 nor 2, when ``latent_shape`` has another grid than the images come to, when
-            ``likelihood`` is unknown, or when a conditional model is called without labels.
+            ``likelihood`` is unknown, or when images, latents or labels have another shape or dtype than the model
+            takes.
 
     A model with a spatial latent has a weight ``scaling_factor``, one over the standard deviation of the training
     images' latents, which training measures: times it, latents have variance 1, as a diffusion model over them wants
@@ -67,7 +74,7 @@ class VAE(keras.Model):
 
     Example:
         ```python
-        vae = VAE.from_preset("mnist", latent_dim=2)
+        vae = VAE.from_preset("mnist-latent2")  # trained; VAE(latent_dim=2) is not
         mean, log_var = vae.encode(images)
         samples = vae.sample(16, seed=0)
         ```
@@ -159,7 +166,15 @@ class VAE(keras.Model):
             if latent_shape is not None
             else None
         )
-        self.built = True
+        self.build((None, *self.image_shape))
+
+    def build(self, images_shape: Any, labels_shape: Any = None) -> None:
+        if self.built:
+            return
+        latents_shape = (None, *self.latent_shape)
+        self.sampling.build(latents_shape, latents_shape)
+        if not self.prior.built:
+            self.prior.build(latents_shape)
 
     def make_prior(self) -> Prior:
         """What new latents are drawn from, and what the KL is to; encoder and decoder are there already."""
@@ -176,8 +191,9 @@ class VAE(keras.Model):
 
         Args:
             name: of the preset.
-            load_weights: load the trained weights of "mnist-latent2", "mnist-latent4" or "mnist-latent16", where they
-                are installed with the package. Other presets' models, and with False these, are untrained.
+            load_weights: load the trained weights of "mnist-latent2", "mnist-latent4" or "mnist-latent16", which are
+                installed with the package. No other preset has weights: its model is untrained, and a warning says so.
+                False gives an untrained model of any preset, without a warning.
             **overrides: fields of `ModelConfig`.
 
         Raises:
@@ -187,7 +203,14 @@ class VAE(keras.Model):
         published = preset(name).model
         config = published.replace(**overrides)
         weights = PUBLISHED_WEIGHTS / f"{name}.weights.h5"
-        if name not in PUBLISHED or not load_weights:
+        if not load_weights:
+            return cls.from_model_config(config)
+        if name not in PUBLISHED:
+            warnings.warn(
+                f"{name} has no trained weights, so this model is untrained; {', '.join(PUBLISHED)} have weights, and "
+                "load_weights=False asks for an untrained model",
+                stacklevel=2,
+            )
             return cls.from_model_config(config)
         if config != published:
             raise InputError(
@@ -251,7 +274,17 @@ class VAE(keras.Model):
         """Decode ``count`` draws of the prior: images (count, H, W, C), the same for the same seed."""
         return self.decode(self.prior.sample(count, seed), labels)
 
+    @property
+    def input_signature(self) -> list[Any]:
+        return self.encoder.input_signature
+
+    # Checked before Keras takes over, which would wrap an error from call() in lines of its own.
+    def __call__(self, images: Any, labels: Any = None, *args: Any, **kwargs: Any) -> Any:
+        images, labels = self.encoder.checked(*_unpacked(images, labels))
+        return super().__call__(images, labels, *args, **kwargs)
+
     def call(self, images: Any, labels: Any = None, training: bool = False) -> Any:
+        images, labels = _unpacked(images, labels)
         mean, log_var = self.encode(images, labels)
         z = self.sampling(mean, log_var) if training and self.variational else mean
         return self._decoded_as(images, z, labels)
@@ -263,6 +296,21 @@ class VAE(keras.Model):
             self.image_shape[2],
         )
 
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """`keras.Model.compute_loss`, which has no KL.
+
+        Raises:
+            ValueError: in a training step of a variational model that adds no loss of its own.
+        """
+        if training and self.variational and not self.losses:
+            raise ValueError(
+                f"{type(self).__name__}: fit() would train a plain autoencoder, since compile(loss=…) knows no KL; "
+                "train with keras_vae.VAETrainer(vae), or make a plain autoencoder with variational=False"
+            )
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
@@ -273,3 +321,10 @@ class VAE(keras.Model):
             "scale": self.scale,
             "seed": self.seed,
         }
+
+
+def _unpacked(images: Any, labels: Any) -> tuple[Any, Any]:
+    """Images and labels also where Keras's `predict` or `fit` has them as one argument, ``[images, labels]``."""
+    if labels is None and isinstance(images, (list, tuple)) and len(images) == 2:
+        images, labels = images
+    return images, labels

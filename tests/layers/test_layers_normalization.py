@@ -50,7 +50,7 @@ def test_group_norm_equals_that_of_keras_with_the_same_weights(randomize, parts)
 def test_the_gradient_is_that_of_keras_with_the_same_weights(randomize, gradients, activation):
     rng = np.random.default_rng(0)
     x = keras.Variable(rng.normal(1.0, 2.0, (3, 6, 5, 8)).astype("float32"))
-    weights = rng.normal(size=x.shape).astype("float32")
+    weights = keras.ops.convert_to_tensor(rng.normal(size=x.shape).astype("float32"))
     ours, theirs = GroupNorm(4, activation=activation), keras.layers.GroupNormalization(4, epsilon=1e-5)
     for layer in (ours, theirs):
         layer.build(x.shape)

@@ -78,7 +78,7 @@ def test_the_gradient_goes_through_sigma(gradients, convolve, randomize, stride)
         sigma = (right @ kernel.reshape(-1, 3) @ left.T).item()
         return np.sum(slopes * convolve(images, kernel / sigma, layer.bias.numpy(), stride))
 
-    (gradient,) = gradients(lambda: keras.ops.sum(slopes * layer(images)), [layer.kernel])
+    (gradient,) = gradients(lambda: keras.ops.sum(keras.ops.multiply(slopes, layer(images))), [layer.kernel])
 
     steps = 1e-5 * np.eye(kernel.size).reshape(-1, *kernel.shape)
     expected = [(loss_of(kernel + step) - loss_of(kernel - step)) / 2e-5 for step in steps]

@@ -295,7 +295,11 @@ def test_an_array_that_does_not_fit_is_named_and_never_unpickled(tmp_path, made_
 
 @pytest.mark.parametrize(
     ("shape", "complaint"),
-    [((1, 28, 28, 2), "C of 1 or 3"), ((28, 28, 1), "C of 1 or 3"), ((1, 3, 28, 1), "at least 4×4 pixels")],
+    [
+        ((1, 28, 28, 2), "C of 1 or 3"),
+        ((28, 28, 1), r"must have shape \(N, H, W, C\), got \(28, 28, 1\)"),
+        ((1, 3, 28, 1), "at least 4×4 pixels"),
+    ],
 )
 def test_images_that_vgg16_cannot_see_are_refused_in_one_line(lpips, shape, complaint):
     images = np.zeros(shape, "float32")

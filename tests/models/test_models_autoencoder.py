@@ -165,11 +165,19 @@ def test_numbers_that_do_not_divide_a_width_are_refused_by_name(small, change, m
 
 
 def test_a_preset_is_a_model_whose_fields_can_be_replaced():
-    vae = VAE.from_preset("mnist", latent_dim=3, widths=(8, 16))
+    vae = VAE.from_preset("mnist", load_weights=False, latent_dim=3, widths=(8, 16))
 
     assert (vae.image_shape, vae.latent_dim, vae.encoder.widths) == ((28, 28, 1), 3, (8, 16))
     with pytest.raises(InputError, match="did you mean latent_dim"):
         VAE.from_preset("mnist", latent_dims=3)
+
+
+def test_a_preset_without_weights_says_that_its_model_is_untrained(recwarn):
+    with pytest.warns(UserWarning, match="^mnist has no trained weights, so this model is untrained"):
+        VAE.from_preset("mnist", widths=(8, 16))
+    recwarn.clear()
+    VAE.from_preset("mnist", load_weights=False, widths=(8, 16))
+    assert not [warning for warning in recwarn if "untrained" in str(warning.message)]
 
 
 @pytest.fixture

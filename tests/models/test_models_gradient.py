@@ -12,12 +12,12 @@ STEP = 0.01
 
 def posterior_and_decoded(model, images):
     mean, log_var = model.encode(images, LABELS)
-    return mean, log_var, model.decode(mean + ops.exp(log_var / 2) * NOISE, LABELS)
+    return mean, log_var, model.decode(mean + ops.exp(log_var / 2) * ops.convert_to_tensor(NOISE), LABELS)
 
 
 def negative_elbo(model, images):
     mean, log_var, decoded = posterior_and_decoded(model, images)
-    nll = ops.sum(ops.square(images - decoded)) / (2 * VARIANCE)
+    nll = ops.sum(ops.square(ops.subtract(images, decoded))) / (2 * VARIANCE)
     return nll + ops.sum(ops.square(mean) + ops.exp(log_var) - 1 - log_var) / 2
 
 

@@ -34,7 +34,7 @@ def test_the_image_has_no_gradient_but_through_z(small, images, gradients):
     pixels = keras.Variable(images[:1])
 
     def brightness():
-        return keras.ops.sum(vae.reconstruct(keras.ops.convert_to_tensor(pixels)) * images[1:2])
+        return keras.ops.sum(keras.ops.multiply(vae.reconstruct(keras.ops.convert_to_tensor(pixels)), images[1:2]))
 
     (open_path,) = gradients(brightness, [pixels])
     silence(vae.encoder.mean_head)
