@@ -29,9 +29,9 @@ def test_what_is_transparent_is_read_as_white(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"<svg/>"])
 def test_a_damaged_file_is_refused(tmp_path, content):
     (tmp_path / "a").write_bytes(content)
-    with pytest.raises(InputError, match="is no PNG"):
+    with pytest.raises(InputError, match="cannot be read as a PNG"):
         read_png(tmp_path / "a")
-    with pytest.raises(InputError, match="is no GIF"):
+    with pytest.raises(InputError, match="cannot be read as a GIF"):
         list(read_gif(tmp_path / "a"))
 
 
