@@ -91,7 +91,7 @@ def test_a_conditional_model_is_evaluated_exported_and_loaded_back(shapes_run):
     vae = load_exported(place / "exports" / "shapes" / "1")
     assert vae.num_classes == 2
     assert vae.manifest.data["class_names"] == ["bar", "disc"]
-    assert "Classes by number: 0 bar, 1 disc." in (place / "saved_models/shapes/1/MODEL_CARD.md").read_text()
+    assert "Classes by number: 0 bar, 1 disc." in (place / "exports/shapes/1/MODEL_CARD.md").read_text()
     assert vae.sample(3, seed=0, labels=[0, 1, 1]).shape == (3, 26, 20, 3)
 
 
