@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_vae.layers.graph_memory import free_gradients_with_their_graphs
+
 
 @keras.saving.register_keras_serializable(package="keras_vae")
 class GroupNorm(keras.layers.GroupNormalization):
@@ -43,7 +45,9 @@ class GroupNorm(keras.layers.GroupNormalization):
         beta = ops.zeros(channels, wide) if self.beta is None else ops.cast(self.beta, wide)
         # A variable's value: TensorFlow's custom gradients take no variable itself.
         inputs = ops.cast(inputs, inputs.dtype)
-        return ops.custom_gradient(self._normalize)(inputs, gamma, beta)
+        outputs = ops.custom_gradient(self._normalize)(inputs, gamma, beta)
+        free_gradients_with_their_graphs()
+        return outputs
 
     def _normalize(self, inputs: Any, gamma: Any, beta: Any) -> tuple[Any, Callable[..., Any]]:
         """The result, and the function that takes its gradient to those of the arguments."""
