@@ -1,8 +1,8 @@
 """Custom gradients on TensorFlow, freed together with the graphs that they belong to.
 
 While a graph is traced, `tf.custom_gradient` enters each gradient function in a registry of the process and never takes
-it out again. The function holds tensors of its graph, so every graph that was ever traced would stay in memory. Here the
-graph holds its gradient functions, and the registry refers to them weakly.
+it out again. The function holds tensors of its graph, so every graph that was ever traced would stay in memory. Here
+the graph holds its gradient functions, and the registry refers to them weakly.
 """
 
 from __future__ import annotations
