@@ -14,14 +14,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_vae.layers.image_input import check_images, unit_range
 from keras_vae.models import VAE
 
 # Rounding and resizing may leave [0, 1] by so much.
 TOLERANCE = 1e-3
 
-_MARK = "VAETrainer: "
+_OWNER = "VAETrainer"
 # The message, in what TensorFlow says when an assertion fails in a graph, "[…]", or eagerly, "b'…'".
-_IN_ERROR = re.compile(rf"{_MARK}[^\]'\n]*")
+_IN_ERROR = re.compile(rf"{_OWNER}: [^\]'\n]*")
 
 
 def unpack(data: Any, vae: VAE) -> tuple[Any, Any, Any]:
@@ -39,19 +40,24 @@ def unpack(data: Any, vae: VAE) -> tuple[Any, Any, Any]:
         ValueError: when anything in it has the wrong kind, dtype or shape; one line.
     """
     images, labels, is_counted = keras.utils.unpack_x_y_sample_weight(data)
-    _check_images(images, vae)
+    if isinstance(images, dict):
+        names = ", ".join(map(str, images))
+        raise ValueError(
+            f"{_OWNER}: a data set must yield images or (images, labels), got a dict of {names}; with TensorFlow "
+            "Datasets give as_supervised=True"
+        )
+    # The grid of a spatial latent goes with the size of the images.
+    check_images(_OWNER, images, (None, None, vae.image_shape[2]) if vae.encoder.is_spatial else vae.image_shape)
     if is_counted is not None and is_counted.dtype != tf.bool:
-        raise ValueError(f"{_MARK}sample weights are not supported; leave out the third item of (images, labels, …)")
+        raise ValueError(f"{_OWNER}: sample weights are not supported; leave out the third item of (images, labels, …)")
     if vae.num_classes is None:
         return images, None, is_counted
-    _check_labels(labels, vae.num_classes)
-    return images, labels, is_counted
+    return images, vae.encoder.checked_labels(labels, images.shape[0]), is_counted
 
 
 def as_floats(images: Any) -> Any:
-    """The same images as float32: uint8 is scaled to [0, 1]."""
-    floats = tf.cast(images, tf.float32)
-    return floats / 255.0 if images.dtype == tf.uint8 else floats
+    """The same images as float32 in [0, 1], also of float64 and of uint8."""
+    return tf.cast(unit_range(images), tf.float32)
 
 
 def check_values(data: Any, vae: VAE) -> None:
@@ -95,48 +101,13 @@ def one_line_errors() -> Iterator[None]:
         raise ValueError(found[0]) from None
 
 
-def _check_images(images: Any, vae: VAE) -> None:
-    height, width, channels = vae.image_shape
-    wanted = f"(N, {height}, {width}, {channels})"
-    if isinstance(images, dict):
-        names = ", ".join(map(str, images))
-        raise ValueError(
-            f"{_MARK}a data set has to yield images {wanted} or (images, labels), got a dict of {names}; "
-            "with TensorFlow Datasets give as_supervised=True"
-        )
-    if isinstance(images, (tuple, list)):
-        raise ValueError(f"{_MARK}expected one array of images {wanted}, got {len(images)} arrays")
-    shape = tuple(images.shape)
-    # The grid of a spatial latent goes with the size of the images.
-    sides = (None, None) if vae.encoder.is_spatial else (height, width)
-    expected = (None, *sides, channels)
-    if len(shape) != 4 or any(
-        side is not None and found is not None and side != found for side, found in zip(expected, shape, strict=True)
-    ):
-        found = ", ".join(["N", *map(str, shape[1:])] if shape else [])
-        raise ValueError(f"{_MARK}expected images {wanted}, got ({found})")
-    dtype = tf.as_dtype(images.dtype)
-    if not dtype.is_floating and dtype != tf.uint8:
-        raise ValueError(f"{_MARK}images have to be floats in [0, 1] or uint8, got {dtype.name}")
-
-
-def _check_labels(labels: Any, num_classes: int) -> None:
-    if labels is None:
-        raise ValueError(f"{_MARK}a conditional model needs labels: the data set has to yield (images, labels)")
-    is_array = hasattr(labels, "shape")
-    if is_array and len(labels.shape) == 1 and tf.as_dtype(labels.dtype).is_integer:
-        return
-    found = f"{tf.as_dtype(labels.dtype).name} {tuple(labels.shape)}" if is_array else type(labels).__name__
-    raise ValueError(f"{_MARK}labels have to be whole numbers (N,) from 0 to {num_classes - 1}, got {found}")
-
-
 def _assert_values(data: Any, vae: VAE) -> None:
     images, labels, _ = unpack(data, vae)
     if images.dtype != tf.uint8:
         low, high = tf.reduce_min(images), tf.reduce_max(images)
         _check(
             (low >= -TOLERANCE) & (high <= 1 + TOLERANCE),
-            "images have to be between 0 and 1, the first batch goes from {} to {}; divide by 255, or give uint8",
+            "images must be between 0 and 1, the first batch goes from {} to {}; divide by 255, or give uint8",
             low,
             high,
         )
@@ -145,7 +116,7 @@ def _assert_values(data: Any, vae: VAE) -> None:
         last = vae.num_classes - 1
         _check(
             (low >= 0) & (high <= tf.cast(last, high.dtype)),
-            f"labels have to be from 0 to {last}, the first batch goes from {{}} to {{}}",
+            f"labels must be 0 to {last}, the first batch goes from {{}} to {{}}",
             low,
             high,
         )
@@ -153,7 +124,7 @@ def _assert_values(data: Any, vae: VAE) -> None:
 
 def _check(condition: Any, template: str, *values: Any) -> None:
     # An operation of its own, since tensors are formatted where the check fails alone.
-    tf.debugging.Assert(condition, [tf.strings.format(_MARK + template, values)], summarize=1)
+    tf.debugging.Assert(condition, [tf.strings.format(f"{_OWNER}: {template}", values)], summarize=1)
 
 
 def _without_empty(element: Any) -> Any:
