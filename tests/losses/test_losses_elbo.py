@@ -23,6 +23,7 @@ from keras_vae.losses import (
     kl_divergence,
     kl_per_dimension,
     laplace_nll,
+    likelihood_error,
     matched_logistic_scale,
 )
 
@@ -302,3 +303,23 @@ def test_half_precision_images_still_give_float32_losses():
     # 12,288 pixels of -6 nats: a float16 sum would have overflowed
     assert keras.backend.standardize_dtype(nll.dtype) == "float32"
     np.testing.assert_allclose(numpy_of(nll), [0.5 * 12288 * np.log(2 * np.pi * 1e-6)], rtol=RTOL)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        GaussianNLL("calibrated"),
+        LaplaceNLL(0.2),
+        DiscretizedLogisticNLL(0.2),
+        BernoulliNLL(),
+        lambda t, p: gaussian_nll(t, p, 0.05),
+        lambda t, p: likelihood_error("laplace", t, p),
+    ],
+)
+def test_uint8_images_count_in_the_unit_range_and_other_shapes_are_refused(loss):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 1), "uint8")
+    y_true, y_pred = pixels.astype("float32") / 255, np.full((2, 4, 5, 1), 0.4, "float32")
+
+    np.testing.assert_allclose(numpy_of(loss(pixels, y_pred)), numpy_of(loss(y_true, y_pred)), rtol=1e-5)
+    with pytest.raises(InputError, match=r"must have the same shape, got \(2, 4, 5, 1\) and \(2, 4, 5, 3\)"):
+        loss(y_true, np.zeros((2, 4, 5, 3), "float32"))

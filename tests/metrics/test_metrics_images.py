@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 from skimage import data, metrics, transform
 
+from keras_vae.errors import InputError
 from keras_vae.losses import LPIPS as LPIPS_LOSS
 from keras_vae.metrics import LPIPS, MSE, PSNR, SSIM, mse, psnr, ssim
 
@@ -195,3 +196,40 @@ def test_the_metrics_work_in_compile(tmp_path):
     assert loaded.evaluate(images, images, verbose=0, return_dict=True) == pytest.approx(results, rel=1e-4)
     assert results.keys() == {"loss", "mse", "psnr", "ssim", "lpips"}
     assert (tmp_path / "model.keras").stat().st_size < 100_000
+
+
+@pytest.mark.parametrize("measure", [mse, psnr, ssim, LPIPS().per_image])
+def test_uint8_images_count_in_the_unit_range(measure):
+    y_true, y_pred = np.random.default_rng(0).integers(0, 256, (2, 2, 12, 12, 1), "uint8")
+    images, reconstructions = y_true.astype("float32") / 255, y_pred.astype("float32") / 255
+
+    expected = numpy_of(measure(images, reconstructions))
+
+    for pair in ((y_true, y_pred), (y_true, reconstructions)):
+        np.testing.assert_allclose(numpy_of(measure(*pair)), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("measure", [mse, psnr, ssim, LPIPS().per_image])
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "message"),
+    [
+        (
+            np.zeros((2, 12, 12), "float32"),
+            np.zeros((2, 12, 12, 1), "float32"),
+            r"shape \(N, H, W, C\), got \(2, 12, 12\)",
+        ),
+        (
+            np.zeros((2, 12, 12, 1), "float32"),
+            np.zeros((2, 12, 12, 3), "float32"),
+            r"\(2, 12, 12, 1\) and \(2, 12, 12, 3\)",
+        ),
+        (
+            np.zeros((2, 12, 12, 1), "int32"),
+            np.zeros((2, 12, 12, 1), "float32"),
+            "must be floats in .* or uint8, got int32",
+        ),
+    ],
+)
+def test_what_would_be_broadcast_or_taken_for_another_range_is_refused(measure, y_true, y_pred, message):
+    with pytest.raises(InputError, match=message):
+        measure(y_true, y_pred)

@@ -58,6 +58,19 @@ def test_the_reported_loss_is_the_weighted_sum_of_the_reported_parts():
     assert logs["adversarial_weight"] == 5.0
 
 
+@pytest.mark.parametrize("fraction", [1.0, 0.5])
+def test_lpips_counts_the_same_with_and_without_its_reduction(fraction):
+    images, others = random_images(), 1.0 - random_images()
+    config = AT_ONCE.replace(perceptual_fraction=fraction)
+
+    reduced, not_reduced = (
+        Objective(config, perceptual_loss=loss).perceptual(images, others) for loss in (LPIPS(), LPIPS(reduction=None))
+    )
+
+    assert reduced.shape == not_reduced.shape == ()
+    assert float(reduced) == pytest.approx(float(not_reduced), rel=1e-6)
+
+
 def test_the_feature_discriminator_adds_its_share_to_both_players_losses():
     config = AT_ONCE.replace(adversarial_weight=5.0, feature_weight=0.5, perceptual_fraction=0.5)
     images, lpips = random_images(), LPIPS(reduction=None)
