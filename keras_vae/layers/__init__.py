@@ -1,4 +1,4 @@
-"""Building blocks of the encoder, the decoder and the discriminator, on `keras.ops` alone."""
+"""Layers of the encoder, the decoder and the discriminator, on `keras.ops` alone."""
 
 from keras_vae.layers.attention import CrossAttention2D, SelfAttention2D
 from keras_vae.layers.blocks import DownBlock, MidBlock, UpBlock

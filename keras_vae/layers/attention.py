@@ -11,7 +11,7 @@ from keras_vae.layers.normalization import GroupNorm, check_groups
 
 
 class _Attention2D(keras.layers.Layer):
-    """What both kinds share: ``y = x + out(softmax(q·kᵀ / √d)·v)`` over the positions of ``x``, head by head."""
+    """The common part of both: ``y = x + out(softmax(q·kᵀ / √d)·v)`` over the positions of ``x``, head by head."""
 
     def __init__(self, num_heads: int = 2, groups: int = 8, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -42,7 +42,7 @@ class _Attention2D(keras.layers.Layer):
         """(N, T, parts·C) → ``parts`` times (N, T, heads, C / heads)."""
         count, width = tokens.shape[1:]
         shape = (-1, count, self.num_heads, width // parts // self.num_heads)
-        # Split, not sliced: on CPU the gradient of a slice takes as long as the attention itself.
+        # Split instead of sliced: on CPU the gradient of a slice takes as long as the attention itself.
         return [ops.reshape(part, shape) for part in ops.split(tokens, parts, axis=-1)]
 
     def _attend(self, inputs: Any, query: Any, key: Any, value: Any) -> Any:
@@ -55,10 +55,10 @@ class _Attention2D(keras.layers.Layer):
 
 def _attention(query: Any, key: Any, value: Any) -> Any:
     """`keras.ops.dot_product_attention`: (N, T, heads, d), (N, S, heads, d), (N, S, heads, d) → (N, T, heads, d)."""
-    # `ops.softmax` below would warn of the weights of a lone token, all of them 1.
+    # With a single token all weights are 1, and `ops.softmax` below would warn.
     if keras.backend.backend() != "tensorflow" or key.shape[1] == 1:
         return ops.dot_product_attention(query, key, value)
-    # TensorFlow has no fused kernel, and Keras's sums by index take up to 1.5 times as long on CPU as these products.
+    # TensorFlow has no fused kernel, and on CPU Keras's einsum takes up to 1.5 times as long as these products.
     query, value = (ops.transpose(heads, (0, 2, 1, 3)) for heads in (query, value))
     key = ops.transpose(key, (0, 2, 3, 1)) * query.shape[-1] ** -0.5
     logits = ops.matmul(query, key)
@@ -77,8 +77,8 @@ def _flat(inputs: Any) -> tuple[int, int]:
 class SelfAttention2D(_Attention2D):
     """Residual multi-head self-attention over the H·W positions of a feature map.
 
-    Input and output (N, H, W, C). Memory grows as (H·W)² where the backend has no fused kernel, so it belongs at
-    low resolutions. H and W must be known.
+    Input and output (N, H, W, C). H and W must be known. Memory grows as (H·W)² if the backend has no fused kernel, so
+    use it at low resolutions.
 
     Args:
         num_heads: heads; must divide C.

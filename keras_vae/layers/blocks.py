@@ -14,13 +14,13 @@ from keras_vae.layers.residual import ResidualBlock
 class _Block(keras.layers.Layer):
     """``num_layers`` × (residual → self-attention → cross-attention, as asked for), then the subclass's resampling.
 
-    A subclass changes what a level is made of by ``residual_class``, `make_body` or `make_resampling`; the layers made
-    there take ``dtype=self.dtype_policy``, so that they compute in what the block was given.
+    To change the layers of a level, set ``residual_class`` or override `make_body` or `make_resampling` in a subclass.
+    Pass ``dtype=self.dtype_policy`` to the layers made there, so that they compute in the block's policy.
     """
 
     residual_class: type[keras.layers.Layer] = ResidualBlock
-    # Set by whoever trains, and no part of the model: for the gradient, compute what is inside of the layers again
-    # rather than keep it (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost").
+    # Set for training, and no part of the model: compute the activations inside the layers again for the gradient
+    # instead of keeping them (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost").
     recompute: bool = False
 
     def __init__(
@@ -60,7 +60,7 @@ class _Block(keras.layers.Layer):
         return self.residual_class(self.filters, groups=self.groups, dtype=self.dtype_policy, name=f"residual_{index}")
 
     def make_resampling(self) -> keras.layers.Layer | None:
-        """The layer that changes the resolution, after the others; None where it stays."""
+        """The last layer, which changes the resolution; None keeps the resolution."""
         return None
 
     def build(self, inputs_shape: Any, context_shape: Any = None) -> None:
@@ -101,7 +101,7 @@ class _Block(keras.layers.Layer):
 
 
 def _recomputed(layer: keras.layers.Layer) -> Callable[..., Any]:
-    # TensorFlow wants a function, with a name.
+    # TensorFlow needs a function with a name.
     return keras.remat(lambda *inputs: layer(*inputs))
 
 
@@ -112,7 +112,7 @@ class DownBlock(_Block):
     Args:
         filters: width of the output.
         num_layers: how many times the residual block and the attentions after it are repeated.
-        downsample: halve the resolution at the end, by a 4×4 convolution of stride 2; False keeps it.
+        downsample: halve the resolution at the end by a 4×4 convolution with stride 2; False keeps it.
         self_attention: attend to the level's own positions after each residual block.
         cross_attention: attend to ``context`` tokens (N, T, D) after that; ``call`` then needs them.
         num_heads: heads of both attentions; must divide ``filters``.
@@ -139,7 +139,7 @@ class DownBlock(_Block):
 
 @keras.saving.register_keras_serializable(package="keras_vae")
 class MidBlock(_Block):
-    """The level between: (N, H, W, C) → (N, H, W, filters), with one more residual block at the end.
+    """The middle level: (N, H, W, C) → (N, H, W, filters), with one more residual block at the end.
 
     Arguments and errors as for `DownBlock`, without the resampling.
     """
@@ -152,9 +152,9 @@ class MidBlock(_Block):
 class UpBlock(_Block):
     """One level of the decoder: (N, H, W, C) → (N, 2H, 2W, filters).
 
-    Arguments and errors as for `DownBlock`; ``upsample`` doubles the resolution at the end, by a 4×4 transposed
-    convolution of stride 2 (the stride divides the kernel, so that every pixel gets equally many taps); False keeps
-    it.
+    Arguments and errors as for `DownBlock`. ``upsample`` doubles the resolution at the end by a 4×4 transposed
+    convolution with stride 2, which divides the kernel, so that every pixel gets equally many taps. False keeps the
+    resolution.
     """
 
     def __init__(self, filters: int, num_layers: int = 1, *, upsample: bool = True, **kwargs: Any) -> None:

@@ -1,6 +1,6 @@
-"""What every image that a model, a loss or a metric takes has to be: (N, H, W, C), floats in [0, 1] or uint8.
+"""Checks of images that models, losses and metrics take: (N, H, W, C), floats in [0, 1] or uint8.
 
-Shapes and dtypes are known when a step is traced, so that these checks cost nothing in each step.
+The checks use shapes and dtypes, which are known when a step is traced, so they cost nothing in a step.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ def unit_range(images: Any) -> Any:
 
 
 def check_images(owner: str, images: Any, shape: Sequence[int | None] = (None, None, None)) -> None:
-    """Refuse what are not images.
+    """Refuse anything but images.
 
     Args:
-        owner: who takes them, to begin the message with.
+        owner: the name that begins the message.
         images: an array or a tensor.
-        shape: the (H, W, C) that they must have; None where any number will do.
+        shape: the expected (H, W, C); None allows any size.
 
     Raises:
-        InputError: when the shape or the dtype is another; the message says what was expected and what was given.
+        InputError: when the shape or dtype is wrong; the message names the expected and the given one.
     """
     expected = (None, *shape)
     check_is_array(owner, "images", images, described(expected))
@@ -41,10 +41,10 @@ def check_images(owner: str, images: Any, shape: Sequence[int | None] = (None, N
 
 
 def image_pair(owner: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-    """Two batches of images that are compared with each other, checked and in `unit_range`.
+    """Two batches of images to compare, checked and in `unit_range`.
 
     Raises:
-        InputError: as `check_images` does, and when the shapes differ.
+        InputError: as `check_images`, and when the shapes differ.
     """
     for images in (y_true, y_pred):
         check_images(owner, images)
@@ -57,13 +57,13 @@ def image_pair(owner: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
 
 
 def check_is_array(owner: str, name: str, value: Any, expected: str) -> None:
-    """Raise InputError where ``value`` has no shape and dtype."""
+    """Raise InputError unless ``value`` has a shape and a dtype."""
     if not (hasattr(value, "shape") and hasattr(value, "dtype")):
         raise InputError(f"{owner}: {name} must be an array of shape {expected}, got {type(value).__name__}")
 
 
 def check_shape(owner: str, name: str, value: Any, *expected: Sequence[int | None]) -> None:
-    """Raise InputError where the value's shape is none of those expected."""
+    """Raise InputError unless the value has one of the expected shapes."""
     given = shape_of(value)
     if given is None or not any(fits(given, shape) for shape in expected):
         wanted, found = " or ".join(map(described, expected)), "an unknown one" if given is None else described(given)
@@ -71,7 +71,7 @@ def check_shape(owner: str, name: str, value: Any, *expected: Sequence[int | Non
 
 
 def shape_of(values: Any) -> tuple[int | None, ...] | None:
-    """The shape, None where not even the rank is known (of TensorFlow's tensors while it traces)."""
+    """The shape, or None if even the rank is unknown (TensorFlow, while it traces)."""
     try:
         return tuple(values.shape)
     except ValueError:
@@ -79,18 +79,18 @@ def shape_of(values: Any) -> tuple[int | None, ...] | None:
 
 
 def fits(given: Sequence[int | None], expected: Sequence[int | None]) -> bool:
-    """Whether two shapes agree; None agrees with any size."""
+    """Whether two shapes match; None matches any size."""
     pairs = zip(given, expected, strict=False)
     return len(given) == len(expected) and all(None in pair or pair[0] == pair[1] for pair in pairs)
 
 
 def described(shape: Sequence[int | None]) -> str:
-    """A shape in words: the sizes that are known, and of images (N, H, W, C) the letters of the others."""
+    """A shape as text; unknown sizes are letters, such as N, H, W and C of images."""
     letters = _AXES if len(shape) == len(_AXES) else ("N", *"?" * len(shape))
     sizes = [letter if size is None else str(size) for letter, size in zip(letters, shape, strict=False)]
     return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
 
 def dtype_of(values: Any) -> str:
-    """The dtype's name, of an array or tensor of any backend."""
+    """The name of the dtype of an array or a tensor of any backend."""
     return keras.backend.standardize_dtype(values.dtype)

@@ -1,4 +1,4 @@
-"""The normalisation that every block shares, and its check."""
+"""The group normalisation of every block, and the check of its groups."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from keras_vae.layers.graph_memory import free_gradients_with_their_graphs
 class GroupNorm(keras.layers.GroupNormalization):
     """`keras.layers.GroupNormalization` of feature maps (N, H, W, C), with fewer passes over them.
 
-    Same arguments, weights and result as Keras's on the last axis; other defaults for ``groups`` and ``epsilon``. The
-    mean and the mean square are taken per channel in one pass, combined over the group's channels, and folded into one
-    multiply-add; the variance is ``E[x²] - E[x]²``. All of it is in float32 under the mixed policies too; only the
-    result is cast. The gradient is written out: ``dx = dy·scale + x·slope + offset``, with numbers of a group for the
-    last two.
+    Same arguments, weights and result as Keras's on the last axis, with other defaults for ``groups`` and ``epsilon``.
+    One pass takes the mean and the mean square of each channel, which are combined over the channels of a group and
+    folded into one multiply-add. The variance is ``E[x²] - E[x]²``. Everything is computed in float32, under the mixed
+    policies too; only the result is cast. The gradient is written out as ``dx = dy·scale + x·slope + offset``, where
+    slope and offset are constant within a group.
 
     Args:
         groups: groups of channels; must divide C.
         epsilon: added to the variance.
-        activation: "silu" applies ``y·sigmoid(y)`` to the result before it is cast, which saves passes too; or None.
+        activation: "silu" applies ``y·sigmoid(y)`` before the result is cast, which saves passes; or None.
 
     Raises:
         ValueError: when ``activation`` is unknown.
@@ -43,14 +43,14 @@ class GroupNorm(keras.layers.GroupNormalization):
         channels = inputs.shape[-1]
         gamma = ops.ones(channels, wide) if self.gamma is None else ops.cast(self.gamma, wide)
         beta = ops.zeros(channels, wide) if self.beta is None else ops.cast(self.beta, wide)
-        # A variable's value: TensorFlow's custom gradients take no variable itself.
+        # The value of a variable: TensorFlow's custom gradients do not take the variable itself.
         inputs = ops.cast(inputs, inputs.dtype)
         outputs = ops.custom_gradient(self._normalize)(inputs, gamma, beta)
         free_gradients_with_their_graphs()
         return outputs
 
     def _normalize(self, inputs: Any, gamma: Any, beta: Any) -> tuple[Any, Callable[..., Any]]:
-        """The result, and the function that takes its gradient to those of the arguments."""
+        """The result, and the function from its gradient to the gradients of the arguments."""
         _, height, width, channels = ops.shape(inputs)
         each = channels // self.groups
         x = ops.cast(inputs, gamma.dtype)
@@ -67,7 +67,7 @@ class GroupNorm(keras.layers.GroupNormalization):
 
         mean = mean_of_group(mean_of_positions(x))
         variance = mean_of_group(mean_of_positions(ops.square(x))) - ops.square(mean)
-        # Rounding can take E[x²] - E[x]² below zero where the input is constant.
+        # With a constant input, rounding can make E[x²] - E[x]² negative.
         inverse = ops.rsqrt(ops.maximum(variance, 0.0) + self.epsilon)
         scale = inverse * gamma
         shift = ops.reshape(beta, (self.groups, each)) - mean * scale
@@ -80,13 +80,13 @@ class GroupNorm(keras.layers.GroupNormalization):
             dy = ops.cast(arguments[0] if upstream is None else upstream, x.dtype)
             if self.activation is not None:
                 dy = dy * (sigmoid + y * (1.0 - sigmoid))
-            # Of the gradient, and of its product with the normalised input, the means over positions and over groups.
+            # The means of the gradient, and of its product with the normalised input, over positions and groups.
             dy_mean = mean_of_positions(dy)
             product_mean = (mean_of_positions(dy * x) - mean * dy_mean) * inverse
             slope = -ops.square(inverse) * mean_of_group(gamma * product_mean)
             slope = ops.where(variance < 0.0, 0.0, slope)
             offset = -mean * slope - inverse * mean_of_group(gamma * dy_mean)
-            # Once for each channel of a group; `ops.repeat` would be thirty operations in TensorFlow's graph.
+            # Repeats a group's number for each of its channels; `ops.repeat` would be thirty operations in a graph.
             each_channel = ops.ones(each, x.dtype)
             dx = dy * to_positions(scale) + x * to_positions(slope * each_channel) + to_positions(offset * each_channel)
             positions = ops.cast(height * width, x.dtype)
@@ -102,7 +102,7 @@ class GroupNorm(keras.layers.GroupNormalization):
 
 
 def check_groups(owner: str, groups: int, *widths: int) -> None:
-    """Raise ValueError, naming both numbers, where ``groups`` does not divide a width."""
+    """Raise ValueError, naming both numbers, if ``groups`` does not divide a width."""
     for width in widths:
         if width % groups:
             raise ValueError(f"{owner}: groups={groups} does not divide the width {width}")

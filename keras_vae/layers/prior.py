@@ -1,4 +1,4 @@
-"""Where latents come from: the standard normal distribution, and the base of priors of your own."""
+"""Priors of the latent: the standard normal distribution, and the base of your own."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ LOG_TWO_PI = math.log(2.0 * math.pi)
 
 
 class Prior(keras.layers.Layer):
-    """Base of priors p(z): a subclass has `log_prob` and `sample`, and may have weights, which are trained.
+    """Base of priors p(z). A subclass defines `log_prob` and `sample`, and may have weights, which are trained.
 
     Args:
-        latent_shape: (L,) of a latent vector, (h, w, c) of a spatial latent.
+        latent_shape: (L,) for a latent vector, (h, w, c) for a spatial latent.
     """
 
     def __init__(self, latent_shape: tuple[int, ...], **kwargs: Any) -> None:
@@ -24,14 +24,14 @@ class Prior(keras.layers.Layer):
         self.latent_shape = tuple(latent_shape)
 
     def build(self, z_shape: Any) -> None:
-        """Nothing to add: a subclass makes its weights in the constructor, or here."""
+        """Add nothing. A subclass makes its weights in the constructor or here."""
 
     def compute_output_shape(self, z_shape: Any) -> Any:
-        """The shape of its draws."""
+        """The shape of draws from the prior."""
         return (z_shape[0], *self.latent_shape)
 
     def log_prob(self, z: Any) -> Any:
-        """``log p(z)`` of latents (N, *latent_shape): (N,) nats, float32."""
+        """``log p(z)`` for latents (N, *latent_shape): (N,) nats, float32."""
         raise NotImplementedError
 
     def sample(self, count: int, seed: Any = None) -> Any:
@@ -39,9 +39,9 @@ class Prior(keras.layers.Layer):
         raise NotImplementedError
 
     def kl(self, mean: Any, log_var: Any, z: Any) -> Any:
-        """KL of posteriors to the prior, (N,) nats: ``log q(z|x) - log p(z)`` at draws z of them, which is unbiased.
+        """KL of posteriors to the prior, (N,) nats: the unbiased estimate ``log q(z|x) - log p(z)`` at their draws z.
 
-        All of (N, *latent_shape), float32.
+        All arguments are (N, *latent_shape), float32.
         """
         noise = ops.square(z - mean) * ops.exp(-log_var)
         log_posterior = -0.5 * _sum_per_row(noise + log_var + LOG_TWO_PI)
@@ -65,12 +65,12 @@ class StandardNormal(Prior):
         return keras.random.normal((count, *self.latent_shape), dtype="float32", seed=seed)
 
     def kl(self, mean: Any, log_var: Any, z: Any = None) -> Any:
-        """`kl_divergence`; z is not needed."""
+        """`kl_divergence`, which does not need z."""
         return kl_divergence(mean, log_var)
 
 
 def kl_per_dimension(mean: Any, log_var: Any) -> Any:
-    """KL(N(mean, exp(log_var)) ‖ N(0, 1)) of every latent dimension, in nats.
+    """KL(N(mean, exp(log_var)) ‖ N(0, 1)) for every latent dimension, in nats.
 
     ``½ (mean² + exp(log_var) - 1 - log_var)``: appendix B of Kingma & Welling 2014. Same shape as ``mean``,
     float32.

@@ -1,4 +1,4 @@
-"""The residual block that every level of the encoder and the decoder is made of."""
+"""The residual block in every level of the encoder and the decoder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ResidualBlock(keras.layers.Layer):
         filters: width of the output.
         groups: groups of the normalisation; must divide both widths.
 
-    A subclass changes what is added to the skip by `branch`.
+    To change the part that is added to the skip, override `branch` in a subclass.
 
     Raises:
         ValueError: when ``groups`` does not divide a width; the message names both numbers.
@@ -54,7 +54,7 @@ class ResidualBlock(keras.layers.Layer):
         return (inputs if self.skip is None else self.skip(inputs)) + self.branch(inputs)
 
     def branch(self, inputs: Any) -> Any:
-        """What is added to the skip."""
+        """The part that is added to the skip."""
         hidden = inputs
         for norm, conv in zip(self.norms, self.convs, strict=True):
             hidden = conv(norm(hidden))

@@ -12,9 +12,9 @@ from keras import ops
 class GaussianSampling(keras.layers.Layer):
     """Draw ``z = mean + exp(log_var / 2) · ε`` with ``ε ~ N(0, I)``.
 
-    Inputs ``mean`` and ``log_var``, both (N, ..., L); output ``z`` of the same shape, float32 unless ``dtype`` says
-    otherwise. The gradient flows through ``mean`` and ``log_var``; every call draws afresh, unless it is given ε as
-    ``epsilon``.
+    Inputs ``mean`` and ``log_var``, both (N, ..., L); output ``z`` with the same shape, float32 unless ``dtype`` says
+    otherwise. The gradient flows through ``mean`` and ``log_var``. Every call draws new noise, unless ``epsilon`` is
+    given.
 
     Args:
         seed: seed of the layer's own generator; None draws one from Keras's global seed.
@@ -29,10 +29,10 @@ class GaussianSampling(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, mean_shape: Any, log_var_shape: Any, epsilon_shape: Any = None) -> None:
-        """Nothing to add: there are no weights."""
+        """Add nothing: there are no weights."""
 
     def noise(self, shape: tuple[Any, ...]) -> Any:
-        """Draws of N(0, 1), as ``call`` makes them."""
+        """Draws from N(0, 1), as in ``call``."""
         return keras.random.normal(shape, dtype=self.compute_dtype, seed=self.seed_generator)
 
     def call(self, mean: Any, log_var: Any, epsilon: Any = None) -> Any:

@@ -10,14 +10,14 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_vae")
 class SpectralConv2D(keras.layers.Layer):
-    """2-D convolution, padding "same", with the kernel ``W / σ(W)``; σ is W's largest singular value.
+    """2-D convolution, padding "same", with the kernel ``W / σ(W)``; σ is the largest singular value of W.
 
-    Input (N, H, W, C), output (N, ⌈H/strides⌉, ⌈W/strides⌉, filters). W is the kernel as a (k·k·C, filters) matrix; σ
-    is tracked by one step of power iteration in each training call.
+    Input (N, H, W, C), output (N, ⌈H/strides⌉, ⌈W/strides⌉, filters). W is the kernel as a (k·k·C, filters) matrix. One
+    step of power iteration in each training call tracks σ.
 
-    `keras.layers.SpectralNormalization` overwrites the kernel itself in every training call, so that the generator's
-    step, which runs the discriminator forward, would move the discriminator. Here the division is part of the
-    forward pass, as in the paper, and its gradient goes through σ.
+    `keras.layers.SpectralNormalization` overwrites the kernel in every training call, so the generator's step, which
+    runs the discriminator forward, would change the discriminator. Here the division is part of the forward pass, as in
+    the paper, and its gradient goes through σ.
 
     Args:
         filters: width of the output.
@@ -35,7 +35,7 @@ class SpectralConv2D(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
-        # autocast=False: power iteration in half precision leaves σ too far off.
+        # autocast=False: in half precision, power iteration is too inaccurate.
         self.kernel = self.add_weight(shape=shape, initializer="glorot_uniform", autocast=False, name="kernel")
         self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
         self.left = self.add_weight(
@@ -50,10 +50,10 @@ class SpectralConv2D(keras.layers.Layer):
         left = ops.normalize(ops.matmul(right, constant))
         if training:
             self.left.assign(left)
-        # σ = right·W·leftᵀ, with both singular vectors held constant, so that ∂σ/∂W = rightᵀ·left.
+        # σ = right·W·leftᵀ with constant singular vectors, so that ∂σ/∂W = rightᵀ·left.
         sigma = ops.sum(ops.matmul(right, matrix) * left)
         kernel = ops.cast(self.kernel / sigma, self.compute_dtype)
-        # Not "+": TensorFlow joins this addition with the convolution's kernel.
+        # `ops.add`, because TensorFlow can fuse it with the convolution; it cannot fuse "+".
         return ops.add(ops.conv(inputs, kernel, self.strides, padding="same"), self.bias)
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What training minimises: likelihoods and KL in nats, adversarial losses on patch logits, LPIPS."""
+"""Losses: likelihoods and KL in nats, adversarial losses on patch logits, LPIPS."""
 
 from keras_vae.layers.prior import kl_divergence, kl_per_dimension
 from keras_vae.losses.adversarial import (

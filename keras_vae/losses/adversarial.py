@@ -1,7 +1,7 @@
-"""The game of decoder and discriminator on patch logits: three losses behind one pair of methods.
+"""The game of decoder and discriminator on patch logits: three losses with the same two methods.
 
-A positive logit means "real". Each method takes logits (N, …) and gives (N,) float32: the mean over an
-image's patches.
+A positive logit means "real". Each method takes logits (N, …) and returns (N,) float32, the mean over the patches of
+each image.
 """
 
 from abc import ABC, abstractmethod
@@ -16,20 +16,20 @@ Tensor = Any  # a tensor of whichever Keras backend runs
 
 
 class AdversarialLoss(ABC):
-    """What a trainer needs of an adversarial loss; both players minimise their own method's result.
+    """Base of adversarial losses: each player minimises the result of its own method.
 
-    ``threshold`` is the logit above which the discriminator takes an image for real.
+    ``threshold`` is the logit above which the discriminator considers an image real.
     """
 
     threshold = 0.0
 
     @abstractmethod
     def generator_loss(self, fake_logits: Tensor) -> Tensor:
-        """The decoder's loss: logits (N, …) of its images to (N,) float32."""
+        """The decoder's loss: logits (N, …) for decoded images to (N,) float32."""
 
     @abstractmethod
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """The discriminator's loss: logits (N, …) of as many real as decoded images to (N,) float32."""
+        """The discriminator's loss: logits (N, …) for N real and N decoded images to (N,) float32."""
 
     def get_config(self) -> dict[str, Any]:
         return {}
@@ -78,7 +78,7 @@ class LeastSquaresGAN(AdversarialLoss):
 class NonSaturatingGAN(AdversarialLoss):
     """``D: -log σ(real) - log(1 - σ(fake))``, ``G: -log σ(fake)``, in nats.
 
-    Written as ``-log σ(x) = softplus(-x)``, which neither overflows nor loses its gradient.
+    Computed as ``-log σ(x) = softplus(-x)``, which neither overflows nor loses its gradient.
 
     Reference: Goodfellow et al. 2014, "Generative Adversarial Nets", section 3.
     """
@@ -102,7 +102,7 @@ def get_adversarial_loss(name: str) -> AdversarialLoss:
     """The adversarial loss called "hinge", "least_squares" or "non_saturating".
 
     Raises:
-        InputError: for any other name; the message lists those known.
+        InputError: for any other name; the message lists the known ones.
     """
     if name not in ADVERSARIAL_LOSSES:
         raise InputError(f'adversarial loss must be one of {", ".join(ADVERSARIAL_LOSSES)}, got "{name}"')

@@ -1,7 +1,7 @@
 """The two halves of the evidence lower bound, per image and in nats: ``elbo = -(nll + kl)``.
 
-Kingma & Welling 2014, "Auto-Encoding Variational Bayes". Everything is computed in float32, whatever the
-policy.
+Kingma & Welling 2014, "Auto-Encoding Variational Bayes". Everything is computed in float32 under every policy. Images
+are (N, H, W, C), floats in [0, 1] or uint8, and any others are refused with an InputError.
 """
 
 import math
@@ -20,14 +20,14 @@ Tensor = Any  # a tensor of whichever Keras backend runs
 VARIANCE_FLOOR = math.exp(-12.0)  # Rybkin et al. 2021 keep log σ above -6
 SCALE_FLOOR = math.exp(-6.0)  # the same for a Laplace distribution
 PROBABILITY_FLOOR = 1e-6
-HALF_LEVEL = 0.5 / 255  # half of the distance between two of 256 grey levels
+HALF_LEVEL = 0.5 / 255  # half the distance between two of 256 grey levels
 
 
 def free_bits_kl(mean: Tensor, log_var: Tensor, free_bits: float) -> Tensor:
-    """KL that pushes no latent dimension below ``free_bits`` nats: ``Σ_j max(free_bits, mean_n KL_nj)``.
+    """KL that does not push any latent dimension below ``free_bits`` nats: ``Σ_j max(free_bits, mean_n KL_nj)``.
 
-    The maximum is taken of the batch mean, so the result is one number for the batch: shape (), nats per
-    image. With ``free_bits=0`` it is the mean of `kl_divergence`.
+    The maximum applies to the batch mean, so the result is one number for the batch: shape (), nats per image. With
+    ``free_bits=0`` it is the mean of `kl_divergence`.
 
     Raises:
         InputError: when ``free_bits`` is negative.
@@ -41,17 +41,17 @@ def free_bits_kl(mean: Tensor, log_var: Tensor, free_bits: float) -> Tensor:
 
 
 def likelihood_error(likelihood: str, y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """What a batch's best scale depends on: the mean absolute error of "laplace", else the squared. (), float32."""
+    """The mean error that determines a batch's best scale: absolute for "laplace", else squared. (), float32."""
     y_true, y_pred = _pixels(likelihood, y_true, y_pred)
     difference = y_true - y_pred
     return ops.mean(ops.abs(difference) if likelihood == "laplace" else ops.square(difference))
 
 
 def scale_for_error(likelihood: str, error: Tensor) -> Tensor:
-    """The scale, as `likelihood_nll` takes it, that fits images of that `likelihood_error`. (), float32.
+    """The scale for `likelihood_nll` that fits images with that `likelihood_error`. (), float32.
 
-    It is the most likely one; of "discretized_logistic", whose most likely scale has no closed form, it is the one
-    whose variance, ``(π s)² / 3``, is the error.
+    It is the most likely scale. For "discretized_logistic", where that has no closed form, it is the scale whose
+    variance, ``(π s)² / 3``, equals the error.
     """
     if likelihood == "discretized_logistic":
         return ops.maximum(ops.sqrt(3.0 * error) / math.pi, SCALE_FLOOR)
@@ -63,10 +63,8 @@ def scale_for_error(likelihood: str, error: Tensor) -> Tensor:
 def calibrated_variance(y_true: Tensor, y_pred: Tensor, floor: float = VARIANCE_FLOOR) -> Tensor:
     """The Gaussian variance under which a batch is most likely: its mean squared error, at least ``floor``.
 
-    Shape (), float32.
-
-    The gradient flows through it, as in the paper; at the optimum its contribution to the batch's likelihood
-    is zero.
+    Shape (), float32. The gradient flows through it, as in the paper; at the optimum its contribution to the batch's
+    likelihood is zero.
 
     Reference: Rybkin et al. 2021, "Simple and Effective VAE Training with Calibrated Decoders" (σ-VAE), eq.
         6.
@@ -83,10 +81,10 @@ def calibrated_scale(y_true: Tensor, y_pred: Tensor, floor: float = SCALE_FLOOR)
 
 
 def matched_logistic_scale(y_true: Tensor, y_pred: Tensor, floor: float = SCALE_FLOOR) -> Tensor:
-    """The scale of a logistic distribution whose variance, ``(π s)² / 3``, is a batch's mean squared error.
+    """The scale of a logistic distribution whose variance, ``(π s)² / 3``, is the batch's mean squared error.
 
-    Shape (), float32, at least ``floor``. No gradient flows through it: other than the calibrated ones it is not the
-    most likely scale, which has no closed form.
+    Shape (), float32, at least ``floor``. No gradient flows through it: unlike the calibrated scales it is not the most
+    likely one, which has no closed form.
     """
     error = likelihood_error("discretized_logistic", y_true, y_pred)
     return ops.stop_gradient(ops.maximum(scale_for_error("discretized_logistic", error), floor))
@@ -116,9 +114,9 @@ def laplace_nll(y_true: Tensor, y_pred: Tensor, scale: Tensor | float) -> Tensor
 def bernoulli_nll(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """-log Bernoulli(y_true; y_pred), summed over pixels and channels: (N,) nats.
 
-    ``y_pred`` are probabilities in [0, 1], not logits, clipped to [1e-6, 1 - 1e-6]: no pixel costs more than
-    13.8 nats, and a pixel outside that range gets no gradient. ``y_true`` in {0, 1} gives the likelihood;
-    grey values between give the cross entropy, which is not normalised over grey values.
+    ``y_pred`` are probabilities in [0, 1], not logits, clipped to [1e-6, 1 - 1e-6]: no pixel costs more than 13.8 nats,
+    and a pixel outside that range gets no gradient. ``y_true`` in {0, 1} gives the likelihood. Grey values in between
+    give the cross entropy, which is not normalised over grey values.
     """
     y_true, y_pred = _pixels("bernoulli_nll", y_true, y_pred)
     probability = ops.clip(y_pred, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
@@ -126,10 +124,11 @@ def bernoulli_nll(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 
 def discretized_logistic_nll(y_true: Tensor, y_pred: Tensor, scale: Tensor | float) -> Tensor:
-    """-log of the mass that a logistic distribution has in the 256 grey levels' bins, summed: (N,) nats.
+    """-log of the mass of a logistic distribution in the bins of 256 grey levels, summed: (N,) nats.
 
-    ``F((x + 1/510 - μ)/s) - F((x - 1/510 - μ)/s)``, F the logistic function; the bins of 0 and 1 reach to infinity.
-    It is a likelihood of 8-bit images proper: over ``ln 2`` and the number of values it is in bits per dimension.
+    The mass is ``F((x + 1/510 - μ)/s) - F((x - 1/510 - μ)/s)`` with the logistic function F; the bins of 0 and 1 extend
+    to infinity. It is a proper likelihood of 8-bit images: divided by ``ln 2`` and the number of values, it is in bits
+    per dimension.
     ``scale`` is s, a number or a tensor that broadcasts to the images; it has to be positive.
 
     Reference: Salimans et al. 2017, "PixelCNN++", section 2.1, with one component and the channels independent.
@@ -138,7 +137,7 @@ def discretized_logistic_nll(y_true: Tensor, y_pred: Tensor, scale: Tensor | flo
     y_true, y_pred = _pixels("discretized_logistic_nll", y_true, y_pred)
     distance = y_true - y_pred
     above, below = (distance + HALF_LEVEL) / scale, (distance - HALF_LEVEL) / scale
-    # F(a) - F(b) = F(a) F(-b) (1 - exp(b - a)), which loses no digits where both are near 0 or 1.
+    # F(a) - F(b) = F(a) F(-b) (1 - exp(b - a)), which is accurate when both are near 0 or 1.
     log_up_to, log_from = -ops.softplus(-above), -ops.softplus(below)
     log_bin = log_up_to + log_from + ops.log(-ops.expm1(-2.0 * HALF_LEVEL / scale))
     black, white = y_true < HALF_LEVEL, y_true > 1.0 - HALF_LEVEL
@@ -146,7 +145,7 @@ def discretized_logistic_nll(y_true: Tensor, y_pred: Tensor, scale: Tensor | flo
 
 
 def likelihood_nll(likelihood: str, y_true: Tensor, y_pred: Tensor, scale: Tensor | float) -> Tensor:
-    """``-log p(y_true | z)`` under the distribution that ``likelihood`` names: (N,) nats, float32.
+    """``-log p(y_true | z)`` under the distribution named ``likelihood``: (N,) nats, float32.
 
     ``scale`` is σ of "gaussian", b of "laplace" or s of "discretized_logistic"; "bernoulli" has none.
     """
@@ -164,13 +163,13 @@ class GaussianNLL(ImageLoss):
     """`gaussian_nll` as a Keras loss: (N, H, W, C) images to (N,) nats per image.
 
     Args:
-        variance: a positive number, or "calibrated" for the batch's own (`calibrated_variance`), the σ-VAE.
+        variance: a positive number, or "calibrated" for the batch's own (`calibrated_variance`), as in the σ-VAE.
         floor: least calibrated variance; unused with a fixed one. Default e⁻¹².
-        reduction: how Keras joins the images. Default "sum_over_batch_size", their mean.
+        reduction: how Keras reduces over images. Default "sum_over_batch_size", their mean.
         name: name of the loss.
 
     Raises:
-        InputError: when ``variance`` is another word, or a number that is not positive.
+        InputError: when ``variance`` is another word, or not positive.
     """
 
     def __init__(
@@ -202,11 +201,11 @@ class LaplaceNLL(ImageLoss):
     Args:
         scale: a positive number b, or "calibrated" for the batch's own (`calibrated_scale`).
         floor: least calibrated scale; unused with a fixed one. Default e⁻⁶.
-        reduction: how Keras joins the images. Default "sum_over_batch_size", their mean.
+        reduction: how Keras reduces over images. Default "sum_over_batch_size", their mean.
         name: name of the loss.
 
     Raises:
-        InputError: when ``scale`` is another word, or a number that is not positive.
+        InputError: when ``scale`` is another word, or not positive.
     """
 
     def __init__(
@@ -238,11 +237,11 @@ class DiscretizedLogisticNLL(ImageLoss):
     Args:
         scale: a positive number s, or "calibrated" for the batch's own (`matched_logistic_scale`).
         floor: least calibrated scale; unused with a fixed one. Default e⁻⁶.
-        reduction: how Keras joins the images. Default "sum_over_batch_size", their mean.
+        reduction: how Keras reduces over images. Default "sum_over_batch_size", their mean.
         name: name of the loss.
 
     Raises:
-        InputError: when ``scale`` is another word, or a number that is not positive.
+        InputError: when ``scale`` is another word, or not positive.
     """
 
     def __init__(
@@ -272,7 +271,7 @@ class BernoulliNLL(ImageLoss):
     """`bernoulli_nll` as a Keras loss: (N, H, W, C) probabilities to (N,) nats per image.
 
     Args:
-        reduction: how Keras joins the images. Default "sum_over_batch_size", their mean.
+        reduction: how Keras reduces over images. Default "sum_over_batch_size", their mean.
         name: name of the loss.
     """
 

@@ -1,4 +1,4 @@
-"""LPIPS: how different two images look, as the distance of their VGG16 features (Zhang et al. 2018)."""
+"""LPIPS: the perceptual distance of two images, from their VGG16 features (Zhang et al. 2018)."""
 
 import os
 from typing import Any
@@ -17,20 +17,19 @@ class LPIPS(ImageLoss):
     """LPIPS v0.1 with VGG16: images (N, H, W, C), floats in [0, 1] or uint8, C of 1 or 3, to distances (N,) float32.
 
     ``Σ_taps mean_positions Σ_channels w (f(y_true)/‖f(y_true)‖ - f(y_pred)/‖f(y_pred)‖)²``; 0 for equal
-    images. The published figure has five taps; the first three carry what there is to see in small images and
-    are what the bundled weights hold. ``y_true`` gets no gradient: its pass through the network is never
-    differentiated.
+    images. The published distance has five taps. The bundled weights have the first three, which are enough for small
+    images. ``y_true`` gets no gradient.
 
-    The network is no part of a model that holds this loss: its weights are neither trained nor saved with
-    that model, and the config names their source. Make the loss within the strategy's scope when training is
-    distributed, and never inside a ``tf.function``.
+    The network is not part of a model that holds this loss: its weights are neither trained nor saved with the model,
+    and the config names their source. In distributed training, create the loss in the scope of the strategy, and never
+    inside a ``tf.function``.
 
     Args:
         weights: "bundled", the path of an ``.npz`` with the same arrays, or "imagenet" (Keras Applications'
-            VGG16 with equal weights of channels, not the published distance): as `VGG16Features` has it.
+            VGG16 with equal weights for all channels, not the published distance), as in `VGG16Features`.
         taps: blocks of VGG16 to compare at, 1 to 5; "bundled" has 3. Default 3.
-        reduction: how Keras joins the images. Default "sum_over_batch_size", their mean, which is also what
-            `keras_vae.VAETrainer` takes of the distances that None gives.
+        reduction: how Keras reduces over images. Default "sum_over_batch_size", the mean; None returns each image's
+            distance. `keras_vae.VAETrainer` takes either, with the same result.
         name: name of the loss.
         dtype: policy of the convolutions ("mixed_bfloat16" is the fast one on CPUs that have it);
             normalisation and sums stay in float32. Default: the global policy.
@@ -54,7 +53,7 @@ class LPIPS(ImageLoss):
         self._network = _Network(VGG16Features(weights, taps, dtype), read_heads(weights, taps))
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        # Two passes rather than one over both halves: no backward pass is made for the real images.
+        # Two passes instead of one over both: the real images need no backward pass.
         return self.distance(self.features(ops.stop_gradient(ops.convert_to_tensor(y_true))), self.features(y_pred))
 
     def features(self, images: Tensor) -> list[Tensor]:
@@ -62,12 +61,12 @@ class LPIPS(ImageLoss):
         return self._network.features(images)
 
     def feature_shapes(self, image_shape: tuple[int, int, int]) -> list[tuple[int, int, int]]:
-        """(h, w, C) of what `features` gives for images of (H, W, C)."""
+        """The (h, w, C) of each of `features` for images (H, W, C)."""
         shapes = self._network.features.compute_output_shape((None, *image_shape))
         return [(height, width, channels) for _, height, width, channels in shapes]
 
     def distance(self, features_true: list[Tensor], features_pred: list[Tensor]) -> Tensor:
-        """What `call` gives, (N,) float32, of images whose `features` are at hand."""
+        """The result of `call`, (N,) float32, from the images' `features`."""
         return lpips_distance(features_true, features_pred, self._network.heads)
 
     def get_config(self) -> dict[str, Any]:
@@ -81,10 +80,10 @@ class LPIPS(ImageLoss):
 
 
 def lpips_distance(features_true: list[Tensor], features_pred: list[Tensor], heads: list[Array]) -> Tensor:
-    """LPIPS of two lists of activations (N, H_i, W_i, C_i) with channel weights (C_i,): (N,) float32."""
+    """LPIPS from two lists of activations (N, H_i, W_i, C_i) with channel weights (C_i,): (N,) float32."""
     total: Tensor = 0.0
     for true, pred, head in zip(features_true, features_pred, heads, strict=True):
-        # One row a position: sums over channels are then products with a column, the fastest form on CPU.
+        # One row for each position: sums over channels become products with a column, which is fastest on CPU.
         rows_true, rows_pred = _unit_rows(true), _unit_rows(pred)
         distance = ops.matmul(ops.square(rows_pred - rows_true), head[:, None])
         total = total + ops.mean(ops.reshape(distance, (ops.shape(pred)[0], -1)), axis=1)
@@ -92,7 +91,7 @@ def lpips_distance(features_true: list[Tensor], features_pred: list[Tensor], hea
 
 
 class _Network:
-    """Keeps the extractor out of sight of Keras, which saves any layer that a model's attributes lead to."""
+    """Hides the extractor from Keras, which saves every layer that it finds among a model's attributes."""
 
     def __init__(self, features: VGG16Features, heads: list[Array]) -> None:
         self.features = features
@@ -103,6 +102,6 @@ def _unit_rows(features: Tensor) -> Tensor:
     channels = features.shape[-1]
     rows = ops.cast(ops.reshape(features, (-1, channels)), "float32")
     squared_norm = ops.matmul(ops.square(rows), ops.ones((channels, 1), dtype="float32"))
-    # 1e-10 beside the norm is LPIPS's own; 1e-20 under the root, far below it, keeps the gradient finite
-    # where all features are zero. One division a row: the gradient of one an element makes three more.
+    # LPIPS adds 1e-10 to the norm. The 1e-20 under the root, far below it, keeps the gradient finite when all features
+    # are zero. One division for each row: dividing each element adds three operations to the gradient.
     return rows * (1.0 / (ops.sqrt(squared_norm + 1e-20) + 1e-10))

@@ -1,7 +1,6 @@
-"""VGG16's convolutions as a frozen feature extractor, and the files its weights come from.
+"""VGG16's convolutions as a frozen feature extractor, and the files of its weights.
 
-Simonyan & Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image Recognition", configuration
-D.
+Simonyan & Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image Recognition", configuration D.
 """
 
 import functools
@@ -25,8 +24,7 @@ Array = npt.NDArray[np.float32]
 
 BUNDLED_WEIGHTS = Path(__file__).with_name("vgg16_lpips.npz")
 
-# One row a block: its convolutions and its width. A tap is the last activation of a block: relu1_2, relu2_2,
-# relu3_3, …
+# The convolutions and the width of each block. A tap is the last activation of a block: relu1_2, relu2_2, relu3_3, …
 BLOCKS: tuple[tuple[tuple[str, ...], int], ...] = (
     (("block1_conv1", "block1_conv2"), 64),
     (("block2_conv1", "block2_conv2"), 128),
@@ -35,10 +33,10 @@ BLOCKS: tuple[tuple[tuple[str, ...], int], ...] = (
     (("block5_conv1", "block5_conv2", "block5_conv3"), 512),
 )
 
-# Maps of at most this side are convolved tap by tap: that took 0.5 to 0.65 of the time on CPU, and 0.1 for 1×1 maps.
+# Maps up to this side are convolved tap by tap, in 0.5 to 0.65 of the time on CPU (measured), and 0.1 for 1×1 maps.
 _SMALL_SIDE = 4
 
-# What the network is fed is scale·image + offset, channel by channel (RGB), for images in [0, 1].
+# The network's input is scale·image + offset for each channel (RGB), for images in [0, 1].
 # LPIPS v0.1, ScalingLayer: (2·image - 1 - shift) / deviation.
 _LPIPS_SHIFT = np.array([-0.030, -0.088, -0.188], "float32")
 _LPIPS_DEVIATION = np.array([0.458, 0.448, 0.450], "float32")
@@ -55,20 +53,20 @@ class VGG16Features(keras.layers.Layer):
     Output: a list of ``taps`` tensors in the compute dtype, the i-th (N, H // 2^i, W // 2^i, width_i), widths 64, 128,
     256, 512, 512. The layer normalises its input itself. Gradients reach the images, never the weights.
 
-    A grey image costs no repetition to RGB: zero padding comes after the normalisation, so the first
-    convolution of a repeated grey image equals that of ``[image, 1]`` with two kernels, the input kernels
-    summed with the channels' scales and offsets for weights.
+    Grey images are not repeated to RGB. Zero padding comes after the normalisation, so the first convolution of a
+    repeated grey image equals a convolution of ``[image, 1]`` with two kernels: the sums of the input kernels, weighted
+    by the scales and the offsets of the channels.
 
     Args:
-        weights: "bundled" (in the package, up to 3 taps), the path of an ``.npz`` of the same layout, or
-            "imagenet" (Keras Applications' VGG16, which Keras downloads). The config holds this name, not the
-            arrays; a model that has this layer as a part saves and loads its arrays as it does any layer's.
+        weights: "bundled" (in the package, up to 3 taps), the path of an ``.npz`` with the same layout, or "imagenet"
+            (Keras Applications' VGG16, which Keras downloads). The config holds this name and not the arrays; a model
+            that contains this layer saves and loads the arrays like those of any layer.
         taps: how many blocks, 1 to 5. Default 3.
         dtype: policy of the convolutions. Default: the global policy.
 
     Raises:
-        InputError: when ``taps`` is out of range or beyond what the file has, when the file is missing or not
-            of the layout, when images have another shape or dtype than these, or are too small.
+        InputError: when ``taps`` is out of range or the file has fewer, when the file is missing or has another layout,
+            or when images have the wrong shape or dtype or are too small.
     """
 
     def __init__(
@@ -79,8 +77,8 @@ class VGG16Features(keras.layers.Layer):
         self.weights_source = os.fspath(weights)
         self.taps = taps
         self._input_scale, self._input_offset = _input_affine(self.weights_source)
-        # Made here rather than in build(), which may run inside a traced function. In float32 whatever the policy: a
-        # strategy of several workers cannot hand on bfloat16.
+        # Created here instead of in build(), which may run inside a traced function. In float32 under every policy: a
+        # strategy with several workers cannot transfer bfloat16.
         self._convolutions = {
             name: tuple(
                 keras.Variable(array, dtype="float32", trainable=False, name=f"{name}_{part}")
@@ -90,7 +88,7 @@ class VGG16Features(keras.layers.Layer):
         }
 
     def __call__(self, images: Tensor) -> list[Tensor]:
-        # Checked before Keras takes over, because it would wrap an error from call() in lines of its own.
+        # Checked before Keras takes over, which would wrap an error from call() in lines of its own.
         check_images("VGG16", images)
         self._check_shape(tuple(images.shape))
         return super().__call__(unit_range(images))
@@ -142,7 +140,7 @@ class VGG16Features(keras.layers.Layer):
             if is_small
             else ops.conv(x, kernel, padding="same", data_format="channels_last")
         )
-        # Not "+": TensorFlow joins this addition with the convolution's kernel.
+        # `ops.add`, because TensorFlow can fuse it with the convolution; it cannot fuse "+".
         return ops.relu(ops.add(x, bias))
 
     def get_config(self) -> dict[str, Any]:
@@ -152,9 +150,9 @@ class VGG16Features(keras.layers.Layer):
 
 
 def _small_convolution(x: Tensor, kernel: Tensor) -> Tensor:
-    """``ops.conv(x, kernel, padding="same")`` of a 3×3 kernel without the products with padding, most on small maps.
+    """``ops.conv(x, kernel, padding="same")`` for a 3×3 kernel, without the products with padding.
 
-    A tap is one matrix product, of all positions that have a neighbour there.
+    Those are most of the work on small maps. Each tap is one matrix product, over all positions with a neighbour there.
     """
     _, height, width, channels = x.shape
     rows = ops.unstack(ops.reshape(x, (-1, height * width, channels)), axis=1)
@@ -194,7 +192,7 @@ def read_convolutions(weights: str | os.PathLike[str], taps: int) -> dict[str, t
 
 
 def read_heads(weights: str | os.PathLike[str], taps: int) -> list[Array]:
-    """The channels' weights at each tap, (width,) float32: LPIPS's heads, or for "imagenet" 1/width.
+    """The weights of the channels at each tap, (width,) float32: LPIPS's heads, or 1/width for "imagenet".
 
     Raises:
         InputError: as `VGG16Features` does.
@@ -237,7 +235,7 @@ def _read_arrays(weights: str | os.PathLike[str], shapes: dict[str, tuple[int, .
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        # NumPy's own message proposes to unpickle whatever it cannot read.
+        # NumPy's own message suggests to unpickle the file.
         raise InputError(f"{path}: is damaged, or not an .npz of VGG16 weights") from error
     for name, shape in shapes.items():
         if arrays[name].shape != shape or arrays[name].dtype.kind != "f":
@@ -257,7 +255,7 @@ def _download_convolutions(taps: int) -> dict[str, tuple[Array, Array]]:
         for name in names:
             kernel, bias = network.get_layer(name).get_weights()
             convolutions[name] = (kernel.astype("float32"), bias.astype("float32"))
-    # Keras Applications feeds BGR; turning the first kernel instead keeps one order of channels here.
+    # Keras Applications takes BGR. Reversing the first kernel keeps RGB here.
     kernel, bias = convolutions["block1_conv1"]
     convolutions["block1_conv1"] = (kernel[:, :, ::-1], bias)
     return convolutions

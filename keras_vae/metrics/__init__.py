@@ -1,5 +1,4 @@
-"""How good images are: metrics per image, and their means over images as Keras metrics; distances between sets of
-images; how a model uses its latent space."""
+"""Metrics of images, as functions and as Keras metrics; distances between sets of images; use of the latent space."""
 
 from keras_vae.metrics.frechet import frechet_distance, frechet_features
 from keras_vae.metrics.latent import active_units, knn_accuracy

@@ -1,4 +1,4 @@
-"""The common part of the metrics: a mean over images that stays float32."""
+"""The base of the metrics: a mean over images that stays float32."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ Tensor = Any  # a tensor of whichever Keras backend runs
 
 
 class ImageMean(keras.metrics.Mean):
-    """Mean over images of what `per_image` gives; ``sample_weight`` is (N,), a weight an image."""
+    """The mean of `per_image` over images; ``sample_weight`` is (N,), one weight for each image."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name=name, dtype="float32")
 
     def per_image(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Images (N, H, W, C), floats in [0, 1] or uint8, to (N,) float32: a subclass must have it."""
+        """Images (N, H, W, C), floats in [0, 1] or uint8, to (N,) float32. A subclass defines it."""
         raise NotImplementedError
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:

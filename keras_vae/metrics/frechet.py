@@ -1,4 +1,4 @@
-"""Fréchet distance between two sets of images, as FID has it, on features that suit small ones.
+"""Fréchet distance between two sets of images, as in FID, on features for small images.
 
 Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium" (FID).
 """
@@ -19,16 +19,16 @@ TAPS = 3  # relu3_3: the last activation of VGG16's third block, and the last of
 
 
 def frechet_distance(features: npt.ArrayLike, other_features: npt.ArrayLike) -> float:
-    """``‖μ₁ - μ₂‖² + tr(Σ₁ + Σ₂ - 2 (Σ₁Σ₂)^½)`` of the Gaussians fitted to two sets of features, in float64.
+    """``‖μ₁ - μ₂‖² + tr(Σ₁ + Σ₂ - 2 (Σ₁Σ₂)^½)`` for Gaussians fitted to two sets of features, in float64.
 
-    Covariances are divided by N - 1 and may be singular: there may be fewer rows than columns.
+    Covariances are divided by N - 1 and may be singular, with fewer rows than columns.
 
     Args:
         features: (N, D), N of at least 2.
         other_features: (M, D), M of at least 2.
 
     Raises:
-        InputError: when the arrays are not of these shapes.
+        InputError: when the arrays do not have these shapes.
 
     Reference: Heusel et al. 2017, eq. 6 (their d²).
     """
@@ -41,12 +41,12 @@ def frechet_distance(features: npt.ArrayLike, other_features: npt.ArrayLike) -> 
             f"the Fréchet distance needs features of one width, got {rows.shape[1]} and {other_rows.shape[1]}"
         )
     factor, other_factor = _covariance_factor(rows), _covariance_factor(other_rows)
-    # tr (Σ₁Σ₂)^½ is the sum of the singular values of R₁R₂ᵀ. The square root of the product itself would have to be
-    # taken of eigenvalues that rounding leaves slightly negative where a covariance is singular.
+    # tr (Σ₁Σ₂)^½ is the sum of the singular values of R₁R₂ᵀ. A square root of the product would fail if a covariance is
+    # singular, because rounding makes some eigenvalues slightly negative.
     trace_of_root = np.linalg.svd(factor @ other_factor.T, compute_uv=False).sum()
     difference = rows.mean(axis=0) - other_rows.mean(axis=0)
     distance = difference @ difference + np.square(factor).sum() + np.square(other_factor).sum() - 2 * trace_of_root
-    return max(float(distance), 0.0)  # equal sets: the terms cancel up to rounding
+    return max(float(distance), 0.0)  # for equal sets, the terms cancel up to rounding
 
 
 def position_means(activations: Tensor) -> Tensor:
@@ -55,10 +55,10 @@ def position_means(activations: Tensor) -> Tensor:
 
 
 def frechet_features(images: npt.ArrayLike, batch_size: int = 256) -> npt.NDArray[np.float32]:
-    """What `frechet_distance` compares images by: VGG16's relu3_3, averaged over positions.
+    """Features of images for `frechet_distance`: VGG16's relu3_3, averaged over positions.
 
-    Not Inception's features, as FID has them, which are made for photographs of 299×299: figures compare with each
-    other, not with published FIDs.
+    FID uses Inception's features, which are made for photographs of 299×299. Compare these distances with each other,
+    and not with published FIDs.
 
     Args:
         images: (N, H, W, C), floats in [0, 1] or uint8, C of 1 or 3, H and W of at least 4.
@@ -68,7 +68,7 @@ def frechet_features(images: npt.ArrayLike, batch_size: int = 256) -> npt.NDArra
         (N, 256).
 
     Raises:
-        InputError: as `VGG16Features` does.
+        InputError: as `VGG16Features`.
     """
     images = np.asarray(images)
     network = VGG16Features("bundled", TAPS, dtype="float32")

@@ -1,4 +1,4 @@
-"""How a model uses its latent space: active units, and how well neighbours in it share a class."""
+"""Use of the latent space: active units, and whether neighbours share a class."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,11 +7,11 @@ from keras_vae.errors import InputError
 
 
 def active_units(means: npt.ArrayLike, threshold: float = 0.01) -> int:
-    """How many latent dimensions depend on the image: those with ``Var_x(E_q(z|x)[z]) > threshold``.
+    """The number of latent dimensions that depend on the image: ``Var_x(E_q(z|x)[z]) > threshold``.
 
     Args:
         means: posterior means (N, latent_dim).
-        threshold: the paper's is 0.01; the variance under the prior is 1.
+        threshold: 0.01 in the paper; the variance under the prior is 1.
 
     Reference: Burda et al. 2016, "Importance Weighted Autoencoders", appendix C.
     """
@@ -25,16 +25,16 @@ def knn_accuracy(
     test_labels: npt.ArrayLike,
     neighbours: int = 5,
 ) -> float:
-    """The share of test images, in [0, 1], whose class most of their nearest training images have.
+    """The accuracy, in [0, 1], of a nearest-neighbour classifier of test images by training images.
 
-    Nearest by Euclidean distance between posterior means (N, latent_dim); labels are (N,).
+    Neighbours have the smallest Euclidean distance of posterior means (N, latent_dim); labels are (N,).
 
     Raises:
         InputError: when there are fewer training images than ``neighbours``.
     """
     if neighbours > len(np.asarray(train_means)):
         raise InputError(f"{neighbours} neighbours need as many training images, got {len(np.asarray(train_means))}")
-    # Deferred: it would make every import of the metrics a sixth of a second slower.
+    # Deferred, because it makes every import of the metrics a sixth of a second slower.
     from sklearn.neighbors import KNeighborsClassifier
 
     classifier = KNeighborsClassifier(neighbours).fit(train_means, train_labels)

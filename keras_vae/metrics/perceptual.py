@@ -1,4 +1,4 @@
-"""LPIPS as a metric: the distance that `keras_vae.losses.LPIPS` minimises, averaged over images."""
+"""LPIPS as a metric: `keras_vae.losses.LPIPS`, averaged over images."""
 
 import os
 from typing import Any
@@ -16,17 +16,17 @@ Tensor = Any  # a tensor of whichever Keras backend runs
 class LPIPS(ImageMean):
     """Mean over images of the LPIPS distance; 0 for equal images.
 
-    The network's weights are no state of the metric: they are neither saved nor reset with it.
+    The weights of the network are not state of the metric: they are neither saved nor reset with it.
 
     Args:
         weights: as `keras_vae.losses.LPIPS`. Default "bundled".
-        taps: as `keras_vae.losses.LPIPS`. Default 3; name them beside a figure, the published distance has 5.
+        taps: as `keras_vae.losses.LPIPS`. Default 3; report them with a figure, since the published distance has 5.
         name: name of the metric. Default "lpips".
-        dtype: policy of the convolutions. Default "float32", so that figures do not depend on the training's
-            policy.
+        dtype: policy of the convolutions. Default "float32", so that figures do not depend on the policy of the
+            training.
 
     Raises:
-        InputError: as `keras_vae.losses.LPIPS` does.
+        InputError: as `keras_vae.losses.LPIPS`.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ def mse(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Mean squared error of each image over its pixels and channels: (N, H, W, C) to (N,) float32.
 
     Raises:
-        InputError: when the images are neither floats nor uint8, which counts in [0, 1] too, or of two shapes.
+        InputError: when images are neither floats nor uint8 (which is divided by 255), or their shapes differ.
     """
     y_true, y_pred = image_pair("mse", y_true, y_pred)
     difference = ops.cast(y_true, "float32") - ops.cast(y_pred, "float32")
@@ -28,7 +28,7 @@ def mse(y_true: Tensor, y_pred: Tensor) -> Tensor:
 def psnr(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Peak signal-to-noise ratio of each image in dB: ``-10 log10(mse)``, data range 1. (N, H, W, C) to (N,).
 
-    The mean squared error counts as 1e-10 at least, so that equal images have 100 dB and not infinitely many.
+    The mean squared error counts as at least 1e-10, so that equal images have 100 dB instead of infinity.
     """
     return (-10.0 / math.log(10.0)) * ops.log(ops.maximum(mse(y_true, y_pred), MSE_FLOOR))
 
@@ -50,7 +50,7 @@ class MSE(ImageMean):
 
 @keras.saving.register_keras_serializable(package="keras_vae")
 class PSNR(ImageMean):
-    """Mean over images of `psnr` in dB: not the PSNR of the mean error, which is lower.
+    """Mean of `psnr` in dB over images. The PSNR of the mean error would be lower.
 
     Args:
         name: name of the metric. Default "psnr".

@@ -26,10 +26,10 @@ def ssim(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
     ``(2 μx μy + C1)(2 σxy + C2) / ((μx² + μy² + C1)(σx² + σy² + C2))`` under a Gaussian window (11 pixels, σ
     1.5) with population covariances, at every position where the window fits, averaged over positions and
-    channels. In smaller images the window is the largest odd number of pixels that fits.
+    channels. In smaller images the window is the largest odd size that fits.
 
     Raises:
-        InputError: as `mse` does.
+        InputError: as `mse`.
     """
     y_true, y_pred = image_pair("ssim", y_true, y_pred)
     y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
@@ -72,8 +72,8 @@ def _gaussian_window(size: int) -> list[float]:
 def _blur(images: Tensor, weights: list[float]) -> Tensor:
     """Gaussian means wherever the window of n weights fits: (N, H, W, C) to (N, H - n + 1, W - n + 1, C).
 
-    Sums of shifted images, not a product with a banded matrix or a convolution: on GPUs those round their
-    inputs to TF32, and ``E[x²] - E[x]²`` would lose the variances that C2 = 9e-4 is compared with.
+    Computed as sums of shifted images. On GPUs, a convolution or a product with a banded matrix rounds its inputs to
+    TF32, and ``E[x²] - E[x]²`` would lose variances of the size of C2 = 9e-4.
     """
     last = len(weights) - 1
     rows = sum(weight * images[:, i : (i - last) or None] for i, weight in enumerate(weights))

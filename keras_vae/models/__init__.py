@@ -1,4 +1,4 @@
-"""The models: encoder, decoder, variational autoencoder, patch discriminator; and what new latents are drawn from."""
+"""Encoder, decoder, variational autoencoder and discriminators, and samplers that draw new latents."""
 
 from keras_vae.models.decoder import Decoder
 from keras_vae.models.discriminator import PatchDiscriminator

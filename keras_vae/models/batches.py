@@ -1,4 +1,4 @@
-"""How many images a model takes at a time where that is not the user's choice, and decoding in such batches."""
+"""The batch size for encoding and decoding where the user sets none, and decoding in such batches."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy.typing as npt
 from keras_vae.models.vae import VAE
 
 MOST_IMAGES = 256
-# VGG16's first feature maps of so many pixels are 64 MB each, in float32.
+# For this many pixels, each of VGG16's first feature maps takes 64 MB in float32.
 MOST_PIXELS = 1 << 18
 
 
 def images_at_a_time(image_shape: Sequence[int]) -> int:
-    """How many images (H, W, C) are encoded, decoded or compared at once: memory stays the same for large ones."""
+    """How many images (H, W, C) to encode, decode or compare at once; larger images come in smaller batches."""
     return max(1, min(MOST_IMAGES, MOST_PIXELS // (image_shape[0] * image_shape[1])))
 
 
 def decode_in_batches(
     vae: VAE, z: npt.NDArray[np.float32], labels: npt.NDArray[np.int32] | None = None
 ) -> npt.NDArray[np.float32]:
-    """``vae.decode(z, labels)`` of any number of z (N, latent_dim) in flat memory: images (N, H, W, C)."""
+    """``vae.decode(z, labels)`` for any number of z (N, latent_dim), batch by batch: images (N, H, W, C)."""
     size = images_at_a_time(vae.image_shape)
     parts = [slice(start, start + size) for start in range(0, len(z), size)]
     return np.concatenate(

@@ -17,31 +17,30 @@ from keras_vae.models.pyramid import LATENT_DTYPE, Pyramid
 class Decoder(Pyramid):
     """Latent → mapping layers → `MidBlock` → an `UpBlock` for each width → image.
 
-    Takes ``z`` (N, latent_dim), float32, and for a conditional model labels (N,), int32. Gives images
-    (N, H, W, C), float32 in [0, 1]. It sees nothing else: there is no path from the encoder's features. Instead
-    every level attends, by cross-attention, to ``context_tokens`` tokens made from z (*generative skips*), and to the
-    label's token.
+    Takes ``z`` (N, latent_dim), and for a conditional model integer labels (N,). Returns images (N, H, W, C),
+    float32 in [0, 1]. There is no path from the encoder's features. Instead, every level attends by cross-attention to
+    ``context_tokens`` tokens made from z (*generative skips*), and to the token of the label.
 
     Args:
         image_shape, latent_dim, widths, stem_stride, num_layers: as for `Encoder`, which it mirrors; ``widths`` finest
             first there and here.
         attention_resolution, num_heads, groups, num_classes: as for `Encoder`.
-        mapping_layers, mapping_width, bottleneck_width: as for `Encoder`, between z and what is made of it (the mapping
-            network of Karras et al. 2019). A latent of few dimensions needs them: the image is then a function of few
-            inputs with much detail, which convolutions over the grid alone learn slowly.
+        mapping_layers, mapping_width, bottleneck_width: as for `Encoder`, directly after z (the mapping network of
+            Karras et al. 2019). A latent with few dimensions needs them: the image is then a detailed function of few
+            inputs, which convolutions over the grid alone learn slowly.
         generative_skips: let every level attend to tokens of z.
-        context_tokens: how many tokens z is turned into.
+        context_tokens: number of tokens made from z.
         output_width: channels at full resolution before the image, where ``stem_stride`` is 2.
         latent_shape: (h, w, c) for a spatial latent, as for `Encoder`: z is then (N, h, w, c), or flat, (N, h·w·c).
-            Each of its positions is a token, whatever ``context_tokens`` says, and a z of another grid gives images of
+            Each of its positions is a token, whatever ``context_tokens`` is. A z with another grid gives images of
             another size.
 
     Raises:
         ValueError: when ``groups`` or ``num_heads`` does not divide a width (the message names both numbers), when
-            ``stem_stride`` is neither 1 nor 2, when ``latent_shape`` has another grid than the images come to, or when
-            a conditional model is called without labels.
+            ``stem_stride`` is neither 1 nor 2, when ``latent_shape`` does not have the images' grid, or when z or
+            labels have the wrong shape or dtype.
 
-    A subclass changes the levels by ``up_block_class`` and ``mid_block_class``.
+    To change the levels, set ``up_block_class`` and ``mid_block_class`` in a subclass.
 
     Reference: Dieng et al. 2019, "Avoiding Latent Variable Collapse with Generative Skip Models"; Karras et al. 2019,
     "A Style-Based Generator Architecture for Generative Adversarial Networks", section 2.
@@ -118,7 +117,7 @@ class Decoder(Pyramid):
             if stem_stride == 2
             else None
         )
-        # Images leave in float32 whatever the policy: bfloat16 cannot tell 256 grey levels apart near 1.
+        # Images are float32 under every policy: near 1, bfloat16 cannot tell 256 grey levels apart.
         self.to_image = keras.layers.Conv2D(
             self.image_shape[-1], 3, padding="same", activation="sigmoid", dtype="float32", name="to_image"
         )
@@ -126,7 +125,7 @@ class Decoder(Pyramid):
 
     @property
     def levels(self) -> list[keras.layers.Layer]:
-        """The blocks, in the order that latents take through them."""
+        """The blocks in the order of computation."""
         return [self.mid_block, *self.up_blocks]
 
     def build(self, z_shape: Any, labels_shape: Any = None) -> None:
@@ -158,7 +157,7 @@ class Decoder(Pyramid):
         self.to_image.build(shape)
 
     def _context(self, mapped: Any, labels: Any) -> Any:
-        """Tokens (N, T, D) of the mapped z and of the label; None where the decoder attends to neither."""
+        """Tokens (N, T, D) of the mapped z and the label; None if the decoder attends to neither."""
         tokens = []
         if self.latent_tokens is not None:
             count = mapped.shape[1] * mapped.shape[2] if self.is_spatial else self.context_tokens
@@ -176,7 +175,7 @@ class Decoder(Pyramid):
         """Latents as floats, and labels.
 
         Raises:
-            InputError: when either is not what the model takes; the message says what that is, and what was given.
+            InputError: when either has the wrong shape or dtype; the message names the expected and the given one.
         """
         owner = type(self).__name__
         shapes: list[tuple[int | None, ...]] = [(None, self.latent_dim)]
@@ -209,7 +208,7 @@ class Decoder(Pyramid):
         if self.unstem is not None:
             hidden = self.unstem(hidden)
         images = self.to_image(hidden)
-        # Of another grid nobody has said how much of the images is padding.
+        # With another grid, the decoder does not know how much of the images is padding.
         return self.geometry.crop(images) if tuple(images.shape[1:3]) == self.geometry.padded else images
 
     def compute_output_shape(self, z_shape: Any, labels_shape: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""PatchGAN: a convolutional discriminator that judges patches, not whole images."""
+"""PatchGAN: a convolutional discriminator that judges patches instead of whole images."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ NORMALIZATIONS = ("spectral", "batch", "group", "none")
 class PatchDiscriminator(ReadyModel):
     """4×4 convolutions with LeakyReLU(0.2), all but the last of stride 2, then one logit a position.
 
-    Takes images (N, H, W, C), float32 in [0, 1]; gives patch logits (N, h, w, 1), float32, h and w the sides
-    over 2^(len(widths) - 1), rounded up. Positive means real.
+    Takes images (N, H, W, C), floats in [0, 1] or uint8; returns patch logits (N, h, w, 1), float32, where h and w are
+    the sides over 2^(len(widths) - 1), rounded up. Positive means real.
 
     Args:
         image_shape: (H, W, C).
@@ -30,8 +30,8 @@ class PatchDiscriminator(ReadyModel):
         groups: groups of the group normalisation.
 
     Raises:
-        ValueError: when ``normalization`` is unknown, or when ``groups`` does not divide a width that is normalised by
-            group (the message names both numbers).
+        ValueError: when ``normalization`` is unknown, when ``groups`` does not divide a width with group normalisation
+            (the message names both numbers), or when images have the wrong shape or dtype.
 
     Reference: Isola et al. 2017, "Image-to-Image Translation with Conditional Adversarial Networks", section 3.2.2.
     """
@@ -96,7 +96,7 @@ class PatchDiscriminator(ReadyModel):
         return super().__call__(unit_range(images), *args, **kwargs)
 
     def call(self, images: Any, training: bool = False) -> Any:
-        hidden = unit_range(images)  # Keras's predict() does not come by way of __call__ on every backend
+        hidden = unit_range(images)  # on JAX, Keras's predict() calls this method directly
         for conv, norm in zip(self.convs, [None, *self.norms], strict=True):
             hidden = conv(hidden, training=training) if self.normalization == "spectral" else conv(hidden)
             if norm is not None:

@@ -11,7 +11,7 @@ from keras_vae.layers import DownBlock
 from keras_vae.layers.image_input import check_images, unit_range
 from keras_vae.models.pyramid import LATENT_DTYPE, Pyramid
 
-# Bounds of log σ²: outside of them exp() leaves what float32 training can use (as in Rombach et al. 2022).
+# Bounds of log σ², as in Rombach et al. 2022: beyond them, exp() leaves the range that float32 training can use.
 LOG_VAR_MIN, LOG_VAR_MAX = -30.0, 20.0
 
 
@@ -19,33 +19,34 @@ LOG_VAR_MIN, LOG_VAR_MAX = -30.0, 20.0
 class Encoder(Pyramid):
     """Stem → a `DownBlock` for each width → `MidBlock` → mapping layers → posterior heads.
 
-    Takes images (N, H, W, C), float32 in [0, 1], and for a conditional model labels (N,), int32. Gives ``mean``
-    and ``log_var``, both float32 (N, latent_dim). Sides that the down-samplings do not divide are padded with zeros.
+    Takes images (N, H, W, C), floats in [0, 1] or uint8, and for a conditional model integer labels (N,). Returns
+    ``mean`` and ``log_var``, both float32 (N, latent_dim). If the down-samplings do not divide a side, it is padded
+    with zeros.
 
     Args:
         image_shape: (H, W, C).
         latent_dim: size of the latent vector.
         widths: channels of each level, finest first; every level but the last halves the resolution.
-        stem_stride: 2 starts at half of the resolution (cheap), 1 at all of it.
+        stem_stride: 2 starts at half the resolution (cheap), 1 at full resolution.
         num_layers: residual blocks in a level.
-        attention_resolution: feature maps whose sides are at most this attend to themselves; 0: none does.
+        attention_resolution: feature maps with sides up to this have self-attention; 0 for none.
         num_heads: heads of every attention; must divide the widths that attend.
         groups: groups of every normalisation; must divide the widths.
         num_classes: number of labels of a conditional model; every level then attends to the label's token.
         mapping_layers: dense layers (SiLU) between the features and the posterior's heads.
         mapping_width: width of those.
-        bottleneck_width: channels that a 1×1 convolution narrows the coarsest feature map to before it is a vector;
-            most weights of a small model would be there.
-        latent_shape: (h, w, c) for a spatial latent of c channels on the coarsest grid, as in latent diffusion (Rombach
-            et al. 2022): ``mean`` and ``log_var`` are then (N, h, w, c), there are no mapping layers, ``latent_dim`` is
-            h·w·c, and images of other sizes give latents of other grids.
+        bottleneck_width: channels of a 1×1 convolution that narrows the coarsest feature map before it becomes a
+            vector; without it, a small model would have most of its weights there.
+        latent_shape: (h, w, c) for a spatial latent with c channels on the coarsest grid, as in latent diffusion
+            (Rombach et al. 2022). ``mean`` and ``log_var`` are then (N, h, w, c), there are no mapping layers,
+            ``latent_dim`` is h·w·c, and images of other sizes give latents with other grids.
 
     Raises:
         ValueError: when ``groups`` or ``num_heads`` does not divide a width (the message names both numbers), when
-            ``stem_stride`` is neither 1 nor 2, when ``latent_shape`` has another grid than the images come to, or when
-            a conditional model is called without labels.
+            ``stem_stride`` is neither 1 nor 2, when ``latent_shape`` does not have the images' grid, or when images or
+            labels have the wrong shape or dtype.
 
-    A subclass changes the levels by ``down_block_class`` and ``mid_block_class``.
+    To change the levels, set ``down_block_class`` and ``mid_block_class`` in a subclass.
     """
 
     down_block_class: type[keras.layers.Layer] = DownBlock
@@ -113,7 +114,7 @@ class Encoder(Pyramid):
 
     @property
     def levels(self) -> list[keras.layers.Layer]:
-        """The blocks, in the order that images take through them."""
+        """The blocks in the order of computation."""
         return [*self.down_blocks, self.mid_block]
 
     def build(self, images_shape: Any, labels_shape: Any = None) -> None:
@@ -145,7 +146,7 @@ class Encoder(Pyramid):
         """Images as floats in [0, 1], and labels.
 
         Raises:
-            InputError: when either is not what the model takes; the message says what that is, and what was given.
+            InputError: when either has the wrong shape or dtype; the message names the expected and the given one.
         """
         owner, channels = type(self).__name__, self.image_shape[-1]
         check_images(owner, images, (None, None, channels) if self.is_spatial else self.image_shape)
@@ -157,7 +158,7 @@ class Encoder(Pyramid):
         return super().__call__(images, labels, *args, **kwargs)
 
     def call(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
-        images = unit_range(images)  # Keras's predict() does not come by way of __call__ on every backend
+        images = unit_range(images)  # on JAX, Keras's predict() calls this method directly
         context = None if self.label_token is None else self.label_tokens(labels)
         hidden = self.stem(self.geometry_of(*images.shape[1:3]).pad(images))
         for block in self.levels:

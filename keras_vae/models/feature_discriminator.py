@@ -1,4 +1,4 @@
-"""A discriminator that looks at a frozen network's features of an image instead of its pixels."""
+"""A discriminator of a frozen network's features instead of pixels."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from keras_vae.layers import SpectralConv2D
 from keras_vae.layers.image_input import described, fits
 from keras_vae.models.ready import ReadyModel
 
-# Maps larger than this are halved on the way to their logits.
+# The middle convolution halves maps that are larger than this.
 _LARGE_SIDE = 8
-# What the running mean keeps of its past at every `FeatureDiscriminator.follow`.
+# The share of the old running mean that each `FeatureDiscriminator.follow` keeps.
 MOMENTUM = 0.98
 
 
@@ -23,15 +23,15 @@ MOMENTUM = 0.98
 class FeatureDiscriminator(ReadyModel):
     """A small PatchGAN on each of a frozen network's feature maps: 1×1, 4×4, 4×4 spectrally normalised convolutions.
 
-    Takes a list of maps, the i-th (N, h_i, w_i, C_i); gives the patch logits of all of them, (N, P), float32. Positive
-    means real. Maps of sides above 8 are halved by the middle convolution. Where a perceptual loss has the features
-    already, it costs next to nothing, and sees what a PatchGAN of its size takes long to learn.
+    Takes a list of maps, the i-th (N, h_i, w_i, C_i); returns the patch logits of all maps, (N, P), float32. Positive
+    means real. The middle convolution halves maps with sides above 8. If a perceptual loss has computed the features
+    already, this discriminator costs next to nothing, and it sees what a PatchGAN of its size takes long to learn.
 
-    Each map is divided by the root mean square of its values in the training steps before, which `follow` is told of.
+    Each map is divided by a running root mean square of its values, which `follow` updates in training.
 
     Args:
         feature_shapes: (h, w, C) of each map.
-        width: channels between.
+        width: channels of the hidden layers.
 
     Reference: Sauer et al. 2021, "Projected GANs Converge Faster", section 3 (theirs mix the features at random first).
     """
@@ -114,7 +114,7 @@ class FeatureDiscriminator(ReadyModel):
         return ops.stack([ops.mean(ops.square(ops.stop_gradient(ops.cast(each, "float32")))) for each in features])
 
     def follow(self, mean_squares: Any) -> None:
-        """Move the running means towards a training batch's `mean_squares_of`, (maps,), where those are finite."""
+        """Move the running means towards a training batch's `mean_squares_of`, (maps,), if those are finite."""
         for index, running in enumerate(self.mean_squares):
             before = ops.convert_to_tensor(running)
             moved = MOMENTUM * before + (1.0 - MOMENTUM) * mean_squares[index]

@@ -1,4 +1,4 @@
-"""How an image size meets the down-samplings: the grid of every level, the padding and the crop."""
+"""The grid of every level for an image size, and the padding and crop around the down-samplings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras import ops
 
 @dataclasses.dataclass(frozen=True)
 class Geometry:
-    """Sizes of a pyramid over images: the stem divides by ``stem_stride``, each level but the last by 2.
+    """Sizes in a pyramid of feature maps: the stem divides by ``stem_stride``, each level but the last by 2.
 
     Raises:
         ValueError: when ``stem_stride`` is neither 1 nor 2.

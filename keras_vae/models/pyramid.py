@@ -1,4 +1,4 @@
-"""What encoder and decoder share: levels of blocks over one geometry, layers at the latent, the token of a label."""
+"""The base of encoder and decoder: levels of blocks, layers at the latent, the token of a label."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from keras_vae.layers.normalization import GroupNorm
 from keras_vae.models.geometry import Geometry
 from keras_vae.models.ready import ReadyModel
 
-# What layers at the latent compute in, whatever the policy: near 1 the numbers of bfloat16 are 2⁻⁷ apart, as far as the
-# standard deviation of a posterior at latent size 2 reaches, and KL and exp(log_var) need the range of float32.
+# Layers at the latent compute in float32 under every policy. Near 1 the numbers of bfloat16 are 2⁻⁷ apart, which is the
+# standard deviation of a posterior at latent size 2, and KL and exp(log_var) need the range of float32.
 LATENT_DTYPE = "float32"
 
 
@@ -43,7 +43,7 @@ class Pyramid(ReadyModel):
         latent_shape: tuple[int, int, int] | None,
         **kwargs: Any,
     ) -> None:
-        # No autocast: z must not be rounded on its way in. Every layer casts what it is given.
+        # No autocast, so that z is not rounded. Every layer casts its own input.
         super().__init__(autocast=False, **kwargs)
         height, width, channels = image_shape
         self.image_shape = (height, width, channels)
@@ -68,7 +68,7 @@ class Pyramid(ReadyModel):
             keras.layers.Dense(mapping_width, activation="silu", dtype=LATENT_DTYPE, name=f"mapping_{index}")
             for index in range(0 if self.is_spatial else mapping_layers)
         ]
-        # As large as the tokens of z: one of Keras's usual size, 0.03, is not attended to, and labels are ignored.
+        # As large as the tokens of z. With Keras's usual deviation, 0.03, attention would ignore the labels.
         self.label_token = (
             None
             if num_classes is None
@@ -100,7 +100,7 @@ class Pyramid(ReadyModel):
             )
 
     def geometry_of(self, height: int, width: int) -> Geometry:
-        """The geometry of images of that size, which a spatial latent may be of as well as those trained on."""
+        """The geometry of images of that size; with a spatial latent it may differ from the trained one."""
         if (height, width) == (self.geometry.height, self.geometry.width) or not self.is_spatial:
             return self.geometry
         return Geometry(height, width, levels=len(self.widths), stem_stride=self.stem_stride)
@@ -108,7 +108,7 @@ class Pyramid(ReadyModel):
     def make_level(
         self, block_class: type[keras.layers.Layer], level: int, *, has_context: bool, **kwargs: Any
     ) -> keras.layers.Layer:
-        """A block of the width at ``level``, 0 the finest, that attends to itself where its map is small enough."""
+        """A block with the width of ``level`` (0 is the finest), with self-attention if its map is small enough."""
         return block_class(
             self.widths[level],
             self.num_layers,
@@ -121,24 +121,24 @@ class Pyramid(ReadyModel):
         )
 
     def build_mapping(self, size: int) -> int:
-        """Build the layers between the features and the latent for vectors of ``size``; the size that they give."""
+        """Build the layers between features and latent for vectors of ``size``, and return their output size."""
         for layer in self.mapping:
             layer.build((None, size))
             size = self.mapping_width
         return size
 
     def map(self, vectors: Any) -> Any:
-        """Vectors (N, D) through those layers."""
+        """Vectors (N, D) or maps, through the mapping layers."""
         for layer in self.mapping:
             vectors = layer(vectors)
         return vectors
 
     def checked_labels(self, labels: Any, count: int | None) -> Any:
-        """The labels that the model takes, where it is conditional, for ``count`` images or latents.
+        """Labels for ``count`` images or latents, checked if the model is conditional.
 
         Raises:
-            InputError: when they are missing, or no class numbers of shape (N,). Only NumPy arrays and lists are
-                searched for numbers of no class; those of a tensor are not known when a step is traced.
+            InputError: when they are missing, or are not class numbers with shape (N,). The range is checked for NumPy
+                arrays and lists only: a tensor's values are not known when a step is traced.
         """
         if self.num_classes is None:
             return labels
@@ -160,7 +160,7 @@ class Pyramid(ReadyModel):
 
     @property
     def labels_signature(self) -> list[Any]:
-        """The part of ``input_signature`` that is the labels': none for an unconditional model."""
+        """The labels in ``input_signature``: empty for an unconditional model."""
         return [] if self.num_classes is None else [keras.InputSpec(shape=(None,), dtype="int32", name="labels")]
 
     def label_tokens(self, labels: Any) -> Any:

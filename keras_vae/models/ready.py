@@ -1,4 +1,4 @@
-"""What all models here share: weights from construction on, so that Keras can export and describe them at once."""
+"""The base of all models: their weights exist from construction on, so Keras can export and summarise them at once."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import keras
 
 
 class ReadyModel(keras.Model):
-    """Base of the models, whose constructor builds.
+    """Base of models that build themselves in their constructor.
 
     A subclass may still add layers after ``super().__init__``; it builds them itself.
     """
 
     @property
     def input_signature(self) -> list[Any]:
-        """What ``call`` takes, as `keras.InputSpec` of batches of any size."""
+        """The inputs of ``call``, as `keras.InputSpec` with any batch size."""
         raise NotImplementedError
 
     def export(
@@ -27,16 +27,16 @@ class ReadyModel(keras.Model):
         input_signature: Any = None,
         **kwargs: Any,
     ) -> None:
-        """`keras.Model.export`; without an ``input_signature`` it is the model's own, and no call has to come before.
+        """`keras.Model.export`, also before the first call; ``input_signature`` defaults to the model's own.
 
-        `keras_vae.export` writes what a server and a phone need besides: named signatures, int8, warm-up requests.
+        For named signatures, int8 and warm-up requests see `keras_vae.export`.
         """
         # Keras would infer one from a first call, and take labels for floats.
         signature = self.input_signature if input_signature is None else input_signature
         super().export(filepath, format=format, verbose=verbose, input_signature=signature, **kwargs)
 
     def quantize(self, mode: Any = None, config: Any = None, **kwargs: Any) -> None:
-        """Not for these models.
+        """Refused.
 
         Raises:
             NotImplementedError: always.
@@ -48,8 +48,8 @@ class ReadyModel(keras.Model):
 
     @property
     def _default_save_signature(self) -> Any:
-        # Keras's, for TensorFlow's SavedModels, takes one argument and would trace a conditional model without labels.
+        # For TensorFlow's SavedModel. Keras's takes one argument, and would trace a conditional model without labels.
         return super()._default_save_signature if len(self.input_signature) == 1 else None
 
     def _lock_state(self) -> None:
-        """Nothing: Keras would let no subclass add a layer once the constructor of its base has built."""
+        """Do nothing: otherwise Keras would let no subclass add a layer after its base's constructor."""

@@ -1,4 +1,4 @@
-"""Where z comes from when new images are made: the prior, or a density fitted to the training images' latents.
+"""Sources of z for new images: the prior, or a density fitted to the latents of the training images.
 
 Ghosh et al. 2020, "From Variational to Deterministic Autoencoders" (RAE), section 4: ex-post density estimation.
 """
@@ -18,7 +18,7 @@ from keras_vae.layers import Prior
 
 Array = npt.NDArray[np.float32]
 
-COMPONENTS = 10  # of a mixture where nothing else is said
+COMPONENTS = 10  # of a mixture, by default
 # Latents of more dimensions get diagonal covariances: full ones would cost gigabytes.
 MOST_CORRELATED = 256
 
@@ -46,10 +46,10 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True)
 class PriorSampler:
-    """``z ~ p(z)``: the draws that `VAE.sample` decodes for the same seed, as vectors.
+    """``z ~ p(z)``: the same draws as `VAE.sample` decodes for that seed, as vectors.
 
     Args:
-        prior: the model's.
+        prior: the prior of the model.
     """
 
     name: ClassVar[str] = "prior"
@@ -79,11 +79,11 @@ class GaussianMixtureSampler:
         """The mixture under which ``z`` is (locally) most likely, by expectation maximisation.
 
         Args:
-            z: latents (N, latent_dim). Of a variational model one draw ``z ~ q(z|x)`` of each training image: their
-                density is the aggregate posterior, which the decoder has learnt to decode. Of a plain autoencoder, its
-                codes. Above 256 dimensions the covariances are diagonal.
+            z: latents (N, latent_dim). For a variational model, one draw ``z ~ q(z|x)`` for each training image: their
+                density is the aggregate posterior, which the decoder has learnt to decode. For a plain autoencoder,
+                its codes. Above 256 dimensions the covariances are diagonal.
             components: K.
-            seed: of the initialisation.
+            seed: seed of the initialisation.
 
         Raises:
             InputError: when there are fewer latents than components.
@@ -98,13 +98,13 @@ class GaussianMixtureSampler:
         kind = "full" if z.shape[1] <= MOST_CORRELATED else "diag"
         mixture = GaussianMixture(components, covariance_type=kind, random_state=seed)
         with warnings.catch_warnings():
-            # Short of convergence, or with fewer distinct points than components, it is still a density to draw from.
+            # A mixture that has not converged, or has fewer distinct points than components, can still be sampled.
             warnings.simplefilter("ignore", ConvergenceWarning)
             mixture.fit(z)
         return cls(mixture.weights_, mixture.means_, mixture.covariances_)
 
     def sample(self, count: int, seed: int | None) -> Array:
-        # scikit-learn's own draws come component by component, so that a part of them would not be a sample.
+        # scikit-learn orders its draws by component, so that the first few would not be a sample of the mixture.
         rng = np.random.default_rng(seed)
         components = rng.choice(len(self.weights), count, p=self.weights)
         noise = rng.standard_normal((count, self.means.shape[1]))

@@ -1,4 +1,4 @@
-"""The variational autoencoder: an encoder, a sampling layer and a decoder of z (and the label) alone."""
+"""The variational autoencoder: an encoder, a sampling layer and a decoder that sees z (and the label) alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras_vae.models.encoder import Encoder
 from keras_vae.models.ready import ReadyModel
 
 PUBLISHED_WEIGHTS = Path(__file__).with_name("published")
-# The arguments that go on to the decoder, which keeps them.
+# The arguments that the decoder keeps.
 ARCHITECTURE = (
     "image_shape",
     "latent_dim",
@@ -60,17 +60,16 @@ class VAE(ReadyModel):
         latent_shape: (h, w, c) for a spatial latent, as for `Encoder` and `Decoder`, in place of ``latent_dim``.
         likelihood: distribution of a pixel given z: "gaussian", "laplace", "bernoulli" or "discretized_logistic".
         scale: its standard deviation (Gaussian) or scale (Laplace, logistic). None leaves it to training, which
-            calibrates it; it is the weight ``likelihood_scale`` and so part of a saved model.
+            calibrates it. It is the weight ``likelihood_scale``, and thus part of a saved model.
 
     Raises:
         ValueError: when ``groups`` or ``num_heads`` does not divide a width (the message names both numbers), when
-            ``stem_stride`` is neither 1 nor 2, when ``latent_shape`` has another grid than the images come to, when
-            ``likelihood`` is unknown, or when images, latents or labels have another shape or dtype than the model
-            takes.
+            ``stem_stride`` is neither 1 nor 2, when ``latent_shape`` does not have the images' grid, when
+            ``likelihood`` is unknown, or when images, latents or labels have the wrong shape or dtype.
 
-    A model with a spatial latent has a weight ``scaling_factor``, one over the standard deviation of the training
-    images' latents, which training measures: times it, latents have variance 1, as a diffusion model over them wants
-    (Rombach et al. 2022, section G). Others have None.
+    A model with a spatial latent has a weight ``scaling_factor``: one over the standard deviation of the training
+    images' latents, which training measures. Multiplied by it, latents have variance 1, as a diffusion model expects
+    (Rombach et al. 2022, section G). For other models it is None.
 
     Example:
         ```python
@@ -79,7 +78,7 @@ class VAE(ReadyModel):
         samples = vae.sample(16, seed=0)
         ```
 
-    A subclass changes the parts by ``encoder_class``, ``decoder_class`` and `make_prior`.
+    To change the parts, set ``encoder_class`` and ``decoder_class`` in a subclass, or override `make_prior`.
 
     Reference: Kingma & Welling 2014, "Auto-Encoding Variational Bayes".
     """
@@ -153,7 +152,7 @@ class VAE(ReadyModel):
             autocast=False,
             name="likelihood_scale",
         )
-        # A vector latent has none: its prior's standard deviation is what a model of it expects.
+        # A vector latent needs none: a model of it expects the standard deviation of the prior.
         self.scaling_factor = (
             self.add_weight(
                 shape=(),
@@ -177,7 +176,7 @@ class VAE(ReadyModel):
             self.prior.build(latents_shape)
 
     def make_prior(self) -> Prior:
-        """What new latents are drawn from, and what the KL is to; encoder and decoder are there already."""
+        """The prior of new latents and of the KL. Encoder and decoder exist when this is called."""
         return StandardNormal(self.latent_shape, name="prior")
 
     @classmethod
@@ -190,15 +189,15 @@ class VAE(ReadyModel):
         """Build from a preset of `keras_vae.config`; ``overrides`` replace fields of its model.
 
         Args:
-            name: of the preset.
+            name: name of the preset.
             load_weights: load the trained weights of "mnist-latent2", "mnist-latent4" or "mnist-latent16", which are
                 installed with the package. No other preset has weights: its model is untrained, and a warning says so.
                 False gives an untrained model of any preset, without a warning.
             **overrides: fields of `ModelConfig`.
 
         Raises:
-            InputError: when the preset or a field is unknown, a value is out of range, an override makes another
-                model than the one that the weights are of, or these are not there.
+            InputError: when the preset or a field is unknown, when a value is out of range, when an override does not
+                fit the weights, or when the weights are missing.
         """
         published = preset(name).model
         config = published.replace(**overrides)
@@ -215,11 +214,11 @@ class VAE(ReadyModel):
         if config != published:
             raise InputError(
                 f"{name} is published with weights, which fit no other {', '.join(overrides)}; for an untrained model "
-                "give load_weights=False"
+                "use load_weights=False"
             )
         if not weights.is_file():
             raise InputError(
-                f"{weights}: the weights of {name} are not there; for an untrained model give load_weights=False"
+                f"{weights}: the weights of {name} are not there; for an untrained model use load_weights=False"
             )
         vae = cls.from_model_config(config)
         vae.load_weights(weights)
@@ -232,12 +231,12 @@ class VAE(ReadyModel):
 
     @property
     def latent_dim(self) -> int:
-        """Size of the latent vector; of a spatial latent the product of its sides."""
+        """Size of the latent vector; for a spatial latent the product of its sides."""
         return self.encoder.latent_dim
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
-        """(latent_dim,), or (h, w, c) of a spatial latent."""
+        """(latent_dim,), or (h, w, c) for a spatial latent."""
         return self.encoder.latent_shape
 
     @property
@@ -250,12 +249,12 @@ class VAE(ReadyModel):
         return self.encoder(images, labels)
 
     def encode_flat(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
-        """`encode`, each (N, latent_dim) whatever the latent's shape; `decode` takes such vectors too."""
+        """`encode` as vectors (N, latent_dim), also for a spatial latent; `decode` takes them too."""
         mean, log_var = (keras.ops.reshape(part, (-1, self.latent_dim)) for part in self.encode(images, labels))
         return mean, log_var
 
     def decode(self, z: Any, labels: Any = None) -> Any:
-        """Images (N, H, W, C), float32 in [0, 1], of latents (N, *latent_shape) or (N, latent_dim)."""
+        """Latents (N, *latent_shape) or (N, latent_dim) to images (N, H, W, C), float32 in [0, 1]."""
         return self.decoder(z, labels)
 
     def reconstruct(self, images: Any, labels: Any = None) -> Any:
@@ -264,14 +263,14 @@ class VAE(ReadyModel):
         return self._decoded_as(images, mean, labels)
 
     def _decoded_as(self, images: Any, z: Any, labels: Any) -> Any:
-        """What z decodes to, of the size of ``images``: with a spatial latent that may be another than trained on."""
+        """z decoded to the size of ``images``, which with a spatial latent may differ from the trained one."""
         decoded = self.decode(z, labels)
         if decoded.shape[1:3] == images.shape[1:3]:
             return decoded
         return self.encoder.geometry_of(*images.shape[1:3]).crop(decoded)
 
     def sample(self, count: int, seed: int | None = None, labels: Any = None) -> Any:
-        """Decode ``count`` draws of the prior: images (count, H, W, C), the same for the same seed."""
+        """Decode ``count`` draws from the prior: images (count, H, W, C), the same for the same seed."""
         return self.decode(self.prior.sample(count, seed), labels)
 
     @property
@@ -299,7 +298,7 @@ class VAE(ReadyModel):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """`keras.Model.compute_loss`, which has no KL.
+        """`keras.Model.compute_loss`, without a KL.
 
         Raises:
             ValueError: in a training step of a variational model that adds no loss of its own.
@@ -324,7 +323,7 @@ class VAE(ReadyModel):
 
 
 def _unpacked(images: Any, labels: Any) -> tuple[Any, Any]:
-    """Images and labels also where Keras's `predict` or `fit` has them as one argument, ``[images, labels]``."""
+    """Images and labels, also from the one argument ``[images, labels]`` that Keras's `predict` and `fit` pass."""
     if labels is None and isinstance(images, (list, tuple)) and len(images) == 2:
         images, labels = images
     return images, labels
