@@ -125,7 +125,7 @@ def resume_run(
             raise _too_few_epochs(run, f"epoch {done}", done)
         if config.epochs == done:
             click.echo(
-                f"{run.path}: is finished, with {done} epochs, and stays as it is; train it longer with "
+                f"{run.path}: finished at epoch {done} and stays as it is; train it longer with "
                 f"--epochs {2 * done}, or measure it with: keras-vae evaluate {run.path}"
             )
             return

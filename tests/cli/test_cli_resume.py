@@ -107,7 +107,7 @@ def test_a_finished_run_says_so_and_nothing_changes(copy, capsys, monkeypatch):
     resume(copy.path, "--epochs", 2)
 
     assert contents_of(copy.path) == before
-    line = f"{copy.path}: is finished, with 2 epochs, and stays as it is; train it longer with --epochs 4"
+    line = f"{copy.path}: finished at epoch 2 and stays as it is; train it longer with --epochs 4"
     assert capsys.readouterr().out.count(line) == 2
 
 
