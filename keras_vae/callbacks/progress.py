@@ -10,6 +10,7 @@ import time
 from typing import Any, TextIO
 
 import keras
+from tqdm import tqdm
 
 from keras_vae.callbacks.history import TEST_PREFIX
 
@@ -24,7 +25,7 @@ SECONDS_BETWEEN_DRAWINGS = 0.1
 CLEAR = "\r\x1b[K"
 # Columns that stay free: the terminal shows ^C behind the bar, and a line that wraps could not be cleared.
 _SPARE = 3
-_EIGHTHS = " ▏▎▍▌▋▊▉"
+_FORMAT = "{name} |{bar}| {percentage:3.0f}%{rest}"
 
 
 class Progress(keras.callbacks.Callback):
@@ -136,11 +137,10 @@ def bar_line(name: str, share: float, details: str | dict[str, str], left: str, 
             break
         chosen.append(key)
         room -= needed
-    cells = max(0, cells + min(room, 0))
-    eighths = round(share * cells * 8)
-    bar = ("█" * (eighths // 8) + _EIGHTHS[eighths % 8])[:cells].ljust(cells)
     shown = " ".join(text for key, text in details.items() if key in chosen)
-    return " · ".join(filter(None, (f"{name} |{bar}| {share:4.0%}", shown, left)))
+    rest = "".join(f" · {text}" for text in (shown, left) if text)
+    used = min(width, len(f"{name} || 100%{rest}") + cells)
+    return str(tqdm.format_meter(share, 1.0, 0.0, ncols=used, bar_format=_FORMAT, name=name, rest=rest))
 
 
 def _shown(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, str]:
