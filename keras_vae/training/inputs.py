@@ -52,6 +52,8 @@ def unpack(data: Any, vae: VAE) -> tuple[Any, Any, Any]:
         raise ValueError(f"{_OWNER}: sample weights are not supported; leave out the third item of (images, labels, …)")
     if vae.num_classes is None:
         return images, None, is_counted
+    if labels is None:
+        raise ValueError(f"{_OWNER}: a conditional model needs labels: the data set must yield (images, labels)")
     return images, vae.encoder.checked_labels(labels, images.shape[0]), is_counted
 
 
