@@ -65,9 +65,15 @@ def write_onnx(vae: VAE, folder: Path) -> dict[str, float]:
 
 def _export(vae: VAE, signature: str, inputs: dict[str, Any], path: Path) -> None:
     """Export one endpoint as a functional model, whose inputs and outputs keep their names."""
+
+    def answered(tensors: dict[str, Any]) -> Any:
+        # The Lambda infers its output's shape with floats for all inputs, labels too.
+        typed = {key: keras.ops.cast(tensor, inputs[key].dtype) for key, tensor in tensors.items()}
+        return answer(vae, signature, typed)
+
     # A Lambda hides encoder and decoder, because Keras's exporter calls nested models with one input, even those that
     # need a label.
-    outputs = keras.layers.Lambda(lambda tensors: answer(vae, signature, tensors))(inputs)
+    outputs = keras.layers.Lambda(answered)(inputs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras patches tf2onnx for NumPy 2
         keras.Model(inputs, outputs).export(path, format="onnx", verbose=False, input_signature=[inputs])
