@@ -87,7 +87,7 @@ def start_run(
         try:
             _fit(run, config, dataset, trainer, distribution, profile=profile, interval=interval)
         except BaseException:
-            if cluster.is_chief and not int(trainer.step):
+            if cluster.is_chief and not trainer.steps_made:
                 run.remove()  # nothing is lost, and the next attempt finds the place free
             raise
 
@@ -274,7 +274,7 @@ def _fit(
             run, config, dataset, trainer, start=start, profile=profile, interval=interval, distribution=distribution
         )
     except BaseException as error:
-        if int(trainer.step) and run.is_run():
+        if trainer.steps_made and run.is_run():
             if isinstance(error, TrainingEndedError):
                 error.go_on = run.go_on
             elif is_chief:

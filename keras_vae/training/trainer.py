@@ -186,6 +186,11 @@ class VAETrainer(TrainerModel):
         """All of them, so that Keras resets them at the start of an epoch."""
         return [*self.means.values(), self.skipped_steps, self.psnr, self.ssim]
 
+    @property
+    def steps_made(self) -> int:
+        """The number of training steps up to now. Every replica has it: no worker waits for another here."""
+        return int(copies_of(self.step)[0].numpy())
+
     def means_so_far(self) -> dict[str, float]:
         """What the epoch's steps have reported up to now. Every replica has it: no worker waits for another here."""
         sums = {

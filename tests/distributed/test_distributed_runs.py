@@ -113,7 +113,7 @@ def test_a_worker_that_is_killed_ends_the_run_which_two_others_go_on_with(alone,
     assert "Traceback" not in output
     resumed = workers_in([tmp_path] * 2, *RESUME)
     chief, _ = outputs_of(resumed)
-    assert "going on after" in chief
+    assert "continuing after" in chief
     assert_same_run(tmp_path / "run", alone)
 
 
