@@ -12,7 +12,7 @@ DEFAULTS = ()
 LABELS = ("objective__free_bits=0.2", "model__num_classes=3", 'model__likelihood="laplace"')
 BOTH = pytest.mark.parametrize("settings", [DEFAULTS, LABELS], ids=["defaults", "labels"])
 # Every replica draws its own z for test images; training and reconstructions through the mean do not depend on it.
-OWN_DRAWS = ("history/val_elbo", "history/val_nll", "history/val_adversarial", "history/val_discriminator")
+OWN_DRAWS = tuple(f"history/val_{name}" for name in ("loss", "elbo", "nll", "adversarial", "discriminator"))
 
 
 def assert_same(found, expected):
