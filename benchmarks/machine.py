@@ -1,10 +1,13 @@
-"""The processor that a benchmark ran on, in one line beside its table."""
+"""The commit that a benchmark measured and the processor that it ran on, in one line above its table."""
 
 from __future__ import annotations
 
 import os
 import platform
+from importlib import metadata
 from pathlib import Path
+
+from keras_vae.training.environment import git_revision
 
 # Instruction sets that decide how fast matrix products are, as Linux names them; the first of each row that is found.
 VECTORS = (("avx512f", "AVX-512"), ("avx2", "AVX2"), ("asimd", "NEON"))
@@ -13,6 +16,12 @@ NARROW_PRODUCTS = (
     ("avx512_bf16", "bfloat16 products"),
     ("bf16", "bfloat16 products"),
 )
+
+
+def heading(threads: int | None = None) -> str:
+    """For example ``keras-vae 0.1.0 at 48da2bb6cf, AMD EPYC 9R14, 2 threads, …``; ``threads`` as for `processor`."""
+    commit, dash, dirty = (git_revision() or "unknown").partition("-")
+    return f"keras-vae {metadata.version('keras-vae')} at {commit[:10]}{dash}{dirty}, {processor(threads)}"
 
 
 def processor(threads: int | None = None) -> str:
