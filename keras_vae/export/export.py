@@ -22,6 +22,7 @@ from keras_vae.export.onnx import BOUND as ONNX_BOUND
 from keras_vae.export.onnx import write_onnx
 from keras_vae.export.onnx_packages import check_onnx_packages
 from keras_vae.export.publish import publish
+from keras_vae.export.saved_model import load_saved_model
 from keras_vae.export.signatures import write_saved_model
 from keras_vae.export.tflite import TFLiteVariant, write_tflite
 from keras_vae.export.warmup import replay_warmup_requests, write_warmup_requests
@@ -151,7 +152,7 @@ def signature_differences(
     Raises:
         ExportError: if a difference is above the bound.
     """
-    model = tf.saved_model.load(str(folder))
+    model = load_saved_model(folder)
     pixels = tf.constant(images, tf.float32) / 255
     classes = None if labels is None else tf.constant(labels[: len(images)], tf.int32)
     conditions = {} if classes is None else {"label": classes}

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_vae.errors import InputError
 from keras_vae.export.manifest import Manifest, check_manifest
 from keras_vae.export.operations import check_operations
+from keras_vae.export.saved_model import load_saved_model
 from keras_vae.layers import StandardNormal
 from keras_vae.training.saving import first_line
 
@@ -90,7 +91,7 @@ def load_exported(folder: Path) -> ExportedVAE:
     manifest = check_manifest(folder)
     check_operations(folder)
     try:
-        model = tf.saved_model.load(str(folder))
+        model = load_saved_model(folder)
     except Exception as error:  # a damaged SavedModel makes TensorFlow raise anything
         raise InputError(f"{folder}: cannot be loaded ({first_line(error)})") from error
     if not set(SIGNATURES) <= set(model.signatures):

@@ -16,6 +16,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from keras_vae.data.tfrecord import tf_example
 from keras_vae.errors import ExportError, InputError
+from keras_vae.export.saved_model import load_saved_model
 from keras_vae.models import VAE
 
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
@@ -60,7 +61,7 @@ def replay_warmup_requests(folder: Path) -> int:
     Raises:
         ExportError: if a request names a signature or an input that does not exist, or fails.
     """
-    signatures = tf.saved_model.load(str(folder)).signatures
+    signatures = load_saved_model(folder).signatures
     count = 0
     for record in tf.data.TFRecordDataset(str(folder / WARMUP_FILE)).as_numpy_iterator():
         request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request

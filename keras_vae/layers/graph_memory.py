@@ -30,12 +30,17 @@ def free_gradients_with_their_graphs() -> None:
         gradient = registry[name]["type"]
         if getattr(gradient, "is_weak", False):
             return  # and so are all before it
-        graph = _graph_of(gradient)
+        graph = None if is_from_saved_model(gradient) else _graph_of(gradient)
         if graph is None:
             continue
         graph.add_to_collection(_COLLECTION, gradient)
         registry[name]["type"] = _weakly(gradient)
         weakref.finalize(graph, registry.pop, name, None).atexit = False
+
+
+def is_from_saved_model(gradient: Callable[..., Any]) -> bool:
+    """Whether it came with a SavedModel: it belongs to that model, not to the graph that it calls."""
+    return gradient.__module__.endswith("saved_model.function_deserialization")
 
 
 def _weakly(gradient: Callable[..., Any]) -> Callable[..., Any]:
