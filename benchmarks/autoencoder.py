@@ -12,12 +12,15 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+import small
+from machine import heading
 
 from keras_vae.data import ImageDataset, load_dataset
 from keras_vae.files import written_beside
@@ -83,26 +86,39 @@ def pictures(vae: VAE, dataset: ImageDataset) -> list[Picture]:
 
 
 def main() -> None:
-    """Train missing runs, print the table, write the picture."""
+    """Read the options and compare."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--latent", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--dataset", default="sample")
     parser.add_argument("--run-dir", type=Path, default=Path("runs/autoencoder"))
     parser.add_argument("--picture", type=Path, default=Path("autoencoder.png"), help="PNG to write, for latent size 2")
+    small.add_smoke_option(parser)
     arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        options: tuple[str, ...] = ()
+        if arguments.smoke:
+            options, place = small.RUN, Path(temporary)
+            arguments.dataset, arguments.epochs = small.write_idx(place), 1
+            arguments.run_dir, arguments.picture = place, place / "picture.png"
+        compare(arguments, options)
 
-    shared = ("--latent", str(arguments.latent), "--epochs", str(arguments.epochs), "--dataset", arguments.dataset)
+
+def compare(arguments: argparse.Namespace, options: tuple[str, ...]) -> None:
+    """Train missing runs with ``options``, print the table, write the picture."""
+    latent, epochs = str(arguments.latent), str(arguments.epochs)
+    shared = (*options, "--latent", latent, "--epochs", epochs, "--dataset", arguments.dataset)
     dataset = load_dataset(arguments.dataset)
     columns: dict[str, dict[str, float]] = {}
     drawn: list[list[Picture]] = []
-    for name, options in MODELS.items():
+    for name, own in MODELS.items():
         run = arguments.run_dir / f"{name.split()[0]}-latent{arguments.latent}-{arguments.epochs}epochs"
-        vae = trained(run, (*shared, *options))
+        vae = trained(run, (*shared, *own))
         columns[name] = measured(vae, dataset)
         if arguments.latent == 2:
             drawn.append(pictures(vae, dataset))
 
+    print(f"{heading()}\n")
     print(f"| latent {arguments.latent}, {arguments.epochs} epochs, {dataset.name} | " + " | ".join(columns) + " |")
     print("| --- |" + " --- |" * len(columns))
     for row, (_, _, form) in ROWS.items():

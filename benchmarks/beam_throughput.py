@@ -20,6 +20,8 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import small
+from machine import heading
 
 from keras_vae.data import ArraySplit, ImageDataset, load_dataset, write_tfrecords
 
@@ -63,7 +65,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 50_000, 100_000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", type=Path, default=MODEL)
+    small.add_smoke_option(parser)
     arguments = parser.parse_args()
+    if arguments.smoke:
+        arguments.images, arguments.rounds = [200], 1
+    print(f"{heading()}\n")
     print("| images | way | images/s | ratio to the plain loop | peak memory, MB |")
     print("| --- | --- | --- | --- | --- |")
     for count in arguments.images:

@@ -11,33 +11,16 @@ from __future__ import annotations
 import argparse
 import csv
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
-from keras_vae.data import ArraySplit, load_dataset
+import small
+from machine import heading
 
 OPTIONS = ("--latent", "2", "--widths", "8,16", "--groups", "4", "--discriminator-widths", "8,16", "--batch-size", "50")
-
-
-def write_idx(folder: Path) -> None:
-    """Write the first 400 training digits and 100 test digits of the bundled sample as IDX files."""
-    dataset = load_dataset("sample")
-    for prefix, split, count in (("train", dataset.train, 400), ("t10k", dataset.test, 100)):
-        assert isinstance(split, ArraySplit)
-        images, labels = split.first(count)
-        assert labels is not None
-        (folder / f"{prefix}-images-idx3-ubyte").write_bytes(_idx(images[..., 0]))
-        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(_idx(labels.astype(np.uint8)))
-
-
-def _idx(array: np.ndarray) -> bytes:
-    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
 def watched(process: subprocess.Popen[bytes], metrics: Path) -> dict[int, list[int]]:
@@ -59,20 +42,23 @@ def main() -> None:
     """Train, watch and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=200)
-    epochs = parser.parse_args().epochs
+    small.add_smoke_option(parser)
+    arguments = parser.parse_args()
+    epochs = 4 if arguments.smoke else arguments.epochs
     command = str(Path(sys.executable).with_name("keras-vae"))
     with tempfile.TemporaryDirectory() as place:
         run = Path(place) / "run"
-        write_idx(Path(place))
-        arguments = ["train", "--dataset", f"idx:{place}", "--epochs", str(epochs), "--run-dir", str(run), *OPTIONS]
-        process = subprocess.Popen([command, *arguments], stdout=subprocess.DEVNULL)
+        dataset = small.write_idx(Path(place))
+        train = ["train", "--dataset", dataset, "--epochs", str(epochs), "--run-dir", str(run), *OPTIONS]
+        process = subprocess.Popen([command, *train], stdout=subprocess.DEVNULL)
         memory = watched(process, run / "metrics.csv")
         if process.returncode:
             sys.exit(process.returncode)
         with open(run / "metrics.csv", encoding="utf-8") as file:
             seconds = {int(row["epoch"]): float(row["seconds"]) for row in csv.DictReader(file)}
-    tenth = epochs // 10
+    tenth = max(2, epochs // 10)  # quartiles need two epochs
     spans = {"beginning": range(tenth, 2 * tenth), "end": range(epochs - tenth, epochs)}
+    print(f"{heading()}\n")
     print("| epochs | resident memory, MB | seconds per epoch (quartiles) |\n| --- | --- | --- |")
     resident = {}
     for name, span in spans.items():

@@ -22,6 +22,8 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import small
+from machine import heading
 from PIL import Image
 
 from keras_vae.config import DataConfig
@@ -74,10 +76,14 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=COUNTS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--cache", type=Path, help=argparse.SUPPRESS)
+    small.add_smoke_option(parser)
     arguments = parser.parse_args()
     if arguments.folder is not None:
         read(arguments.folder, arguments.cache)
         return
+    if arguments.smoke:
+        arguments.counts = [200]
+    print(f"{heading()}\n")
     print("| images | cache | check, images/s | epoch, images/s | peak memory, MB | pixels alone, MB |")
     print("| --- | --- | --- | --- | --- | --- |")
     for count in arguments.counts:

@@ -16,7 +16,9 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import small
 import tensorflow as tf
+from machine import heading
 
 from keras_vae.callbacks import EpochImages, fit_run
 from keras_vae.config import preset
@@ -40,17 +42,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", default="sample")
     parser.add_argument("--epochs", type=int, default=6)
+    small.add_smoke_option(parser)
     arguments = parser.parse_args()
     if not tf.config.list_physical_devices("GPU"):
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as the command does
-    dataset = load_dataset(arguments.dataset)
-    config = preset("mnist").replace(epochs=arguments.epochs, model__image_shape=dataset.image_shape)
-    trainer = build_trainer(config, steps_per_epoch(dataset.train, config.data.batch_size))
     EpochImages.draw = timed_draw  # type: ignore[method-assign,assignment]
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        config = preset("mnist").replace(epochs=arguments.epochs)
+        if arguments.smoke:
+            config = small.small(config).replace(epochs=2)
+            arguments.dataset = small.write_idx(Path(folder))
+        dataset = load_dataset(arguments.dataset)
+        config = config.replace(model__image_shape=dataset.image_shape)
+        trainer = build_trainer(config, steps_per_epoch(dataset.train, config.data.batch_size))
         run = RunDirectory.create(Path(folder) / "run")
         fit_run(run, config, dataset, trainer)
         epochs = [row["seconds"] for row in run.read_metrics()]
+    print(f"{heading()}\n")
     total = sum(epochs) + sum(seconds)
     print(f"{dataset.name}: {len(epochs)} epochs in {total:.1f} s, {sum(seconds):.2f} s of them drawing pictures")
     print(f"share {sum(seconds) / total:.1%}; without the first epoch {sum(seconds[1:]) / (total - epochs[0]):.1%}")

@@ -23,11 +23,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+import small
 import tensorflow as tf
 import torch
 from ai_edge_litert.interpreter import Interpreter
+from machine import heading
 from torch_twin import TorchDecoder, TorchEncoder
 
+from keras_vae.config import preset
 from keras_vae.data import load_dataset
 from keras_vae.export.float32 import float32_copy
 from keras_vae.export.onnx import write_onnx
@@ -139,11 +142,21 @@ def seconds_of(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
 def main() -> None:
     """Export, measure, and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path, help="a run directory")
+    parser.add_argument("run", type=Path, nargs="?", help="a run directory")
     parser.add_argument("--rounds", type=int, default=60)
+    small.add_smoke_option(parser)
     arguments = parser.parse_args()
+    if arguments.smoke:
+        arguments.rounds = 2  # quartiles need two
+        # The PyTorch twin has generative skips.
+        config = preset("mnist-latent2").replace(model__widths=(8, 8), model__groups=4)
+        trained = VAE.from_model_config(config.model)
+    elif arguments.run is None:
+        parser.error("name a run directory, or --smoke")
+    else:
+        trained = load_model(RunDirectory.open(arguments.run).model)
     # Every row computes in float32 or in the precision of its file, whatever the run was trained in.
-    vae = float32_copy(load_model(RunDirectory.open(arguments.run).model))
+    vae = float32_copy(trained)
     images = load_dataset("sample").test.first(400)[0].astype(np.float32) / np.float32(255)
     means = np.asarray(vae.encode(images)[0])
     columns: dict[str, dict[str, list[float]]] = {}
@@ -166,6 +179,7 @@ def main() -> None:
                     ]
                 )
                 columns[f"{part}, batch {batch}"] = seconds_of(calls, arguments.rounds)
+        print(f"{heading()}\n")
         print_table(columns)
         print("\n| file | bytes | bytes per parameter | difference from Keras |\n| --- | --- | --- | --- |")
         for variant in variants:

@@ -20,6 +20,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import numpy.typing as npt
+import small
+from machine import heading
 
 from keras_vae.data import (
     ArraySplit,
@@ -36,7 +38,6 @@ from keras_vae.data import (
 BATCH = 128
 # Share of all images that the shuffle buffer holds.
 BUFFERS = (1.0, 0.1, 0.01)
-ROUNDS = 3
 
 Order = npt.NDArray[np.int64]
 
@@ -79,7 +80,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=int, default=60_000)
     parser.add_argument("--shards", type=int, nargs="+", default=[6, 60])
+    parser.add_argument("--rounds", type=int, default=3)
+    small.add_smoke_option(parser)
     arguments = parser.parse_args()
+    if arguments.smoke:
+        arguments.images, arguments.shards, arguments.rounds = 600, [3], 1
     count = arguments.images
     columns = (
         "files",
@@ -89,6 +94,7 @@ def main() -> None:
         "images/s",
         "ratio to memory",
     )
+    print(f"{heading()}\n")
     print(f"| {' | '.join(columns)} |\n{'| --- ' * len(columns)}|")
     for shards in arguments.shards:
         with tempfile.TemporaryDirectory() as place:
@@ -101,7 +107,7 @@ def main() -> None:
             assert isinstance(streamed, StreamSplit)
             for buffer in BUFFERS:
                 split = dataclasses.replace(streamed, shuffle_buffer=max(1, int(buffer * count)))
-                times = [(one_epoch(in_memory)[0], *one_epoch(split)) for _ in range(ROUNDS)]
+                times = [(one_epoch(in_memory)[0], *one_epoch(split)) for _ in range(arguments.rounds)]
                 order = times[-1][2]
                 ratio = statistics.median(memory / stream for memory, stream, _ in times)
                 speed = len(order) / statistics.median(stream for _, stream, _ in times)

@@ -17,7 +17,9 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import small
 import tensorflow as tf
+from machine import heading
 
 from keras_vae.config import RunConfig, preset
 from keras_vae.training.build import build_trainer
@@ -70,15 +72,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--case", choices=CASES, help="train only this case, in this process")
+    small.add_smoke_option(parser)
     arguments = parser.parse_args()
+    if arguments.smoke:
+        arguments.steps = 1
     if arguments.case is not None:
         attention_resolution, execution = CASES[arguments.case]
-        train(config_with(attention_resolution), execution, arguments.steps)
+        config = config_with(attention_resolution)
+        if arguments.smoke:
+            config = small.small(config).replace(model__image_shape=(32, 32, 3), model__attention_resolution=8)
+        train(config, execution, arguments.steps)
         return
+    # The two that differ in every way.
+    cases = (min(CASES), max(CASES)) if arguments.smoke else CASES
+    print(f"{heading()}\n")
     print("| attention up to | parameters of the VAE | peak memory, GB | within 8 GB | seconds per step |")
     print("| --- | --- | --- | --- | --- |")
-    for case in CASES:
+    for case in cases:
         command = [sys.executable, __file__, "--steps", str(arguments.steps), "--case", case]
+        if arguments.smoke:
+            command.append("--smoke")
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         parameters, peak, seconds = output.split()[-3:]
         within = "yes" if int(peak) < BOUND else "no"

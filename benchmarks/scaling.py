@@ -18,15 +18,17 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import small
 import tensorflow as tf
+from machine import heading
 
-from keras_vae.config import preset
+from keras_vae.config import RunConfig, preset
 from keras_vae.training.build import build_trainer
 from keras_vae.training.cluster import find_cluster
 from keras_vae.training.distribution import Distribution, build_distribution, sum_over_replicas
@@ -64,10 +66,17 @@ def exchange_call(variables: list[Any], distribution: Distribution) -> Call:
     return lambda: np.array(exchange())
 
 
-def work(name: str, rounds: int) -> dict[str, float]:
+def config_of(name: str, smoke: bool) -> RunConfig:
+    """The preset; with ``smoke`` its batch and its model are small."""
+    config = preset(name)
+    if smoke:
+        return small.small(config).replace(data__batch_size=2 * WORKERS)
+    return config.replace(data__batch_size=PRESETS.get(name, config.data.batch_size))
+
+
+def work(config: RunConfig, rounds: int) -> dict[str, float]:
     """Measure as one worker: seconds of a step alone, of a step together and of the exchange, and its bytes."""
     distribution = build_distribution("multi-worker", find_cluster())
-    config = preset(name).replace(data__batch_size=PRESETS[name])
     own = config.data.batch_size // WORKERS
     images = np.random.default_rng(0).random((own, *config.model.image_shape), dtype=np.float32)
     apart = build_trainer(config, steps_per_epoch=1000)
@@ -93,7 +102,7 @@ def work(name: str, rounds: int) -> dict[str, float]:
     return {**found, "bytes": float(sum(4 * int(np.prod(variable.shape)) for variable in variables))}
 
 
-def measured(name: str, rounds: int) -> dict[str, float]:
+def measured(name: str, rounds: int, smoke: bool) -> dict[str, float]:
     """Start the workers, each on its own core; returns the first worker's measurements."""
     ports = []
     for _ in range(WORKERS):
@@ -110,6 +119,8 @@ def measured(name: str, rounds: int) -> dict[str, float]:
             "TF_NUM_INTRAOP_THREADS": "1",
         }
         command = [sys.executable, __file__, "--work", name, "--rounds", str(rounds), "--core", str(cores[index])]
+        if smoke:
+            command.append("--smoke")
         processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
     outputs = [process.communicate()[0] for process in processes]
     if any(process.returncode for process in processes):
@@ -118,15 +129,16 @@ def measured(name: str, rounds: int) -> dict[str, float]:
     return result
 
 
-def print_measured(rounds: int) -> None:
+def print_measured(names: Sequence[str], rounds: int, smoke: bool) -> None:
     """Print the Markdown table for loopback."""
     print(
         "| preset, batch | exchanged, MB | exchange alone, ms | MB/s | step alone, ms | measured together, ms | "
         "predicted, ms | efficiency | share of the exchange |"
     )
     print("| --- |" + " --- |" * 8)
-    for name, batch in PRESETS.items():
-        found = measured(name, rounds)
+    for name in names:
+        found = measured(name, rounds, smoke)
+        batch = config_of(name, smoke).data.batch_size
         apart, together, exchange = (1000 * found[key] for key in ("apart", "together", "exchange"))
         rate = ring_seconds(found["bytes"], WORKERS, 1.0) / found["exchange"] / 1e6
         cells = (
@@ -138,7 +150,7 @@ def print_measured(rounds: int) -> None:
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def print_paper(replicas: int) -> None:
+def print_paper(names: Sequence[str], replicas: int, smoke: bool) -> None:
     """Print the Markdown table of the calculation for GPUs."""
     print(
         f"{replicas} GPUs at {GPU_FLOPS / 1e12:.0f} TFLOP/s and {GPU_DOLLARS_AN_HOUR:.0f} dollars per hour each, with "
@@ -146,8 +158,8 @@ def print_paper(replicas: int) -> None:
     )
     print("| preset | GFLOP per image | exchanged, MB | " + " | ".join(NETWORKS) + " |")
     print("| --- | --- | --- |" + " --- |" * len(NETWORKS))
-    for name in (*PRESETS, "photos128", "photos256"):
-        config = preset(name)
+    for name in names:
+        config = config_of(name, smoke)
         trainer = build_trainer(config, steps_per_epoch=1000)
         # Counted on a whole batch, since the perceptual loss sees only a part of it.
         batch = config.data.batch_size
@@ -171,15 +183,22 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, default=8, help="number of GPUs in the calculation")
     parser.add_argument("--work", choices=PRESETS, help=argparse.SUPPRESS)
     parser.add_argument("--core", type=int, help=argparse.SUPPRESS)
+    small.add_smoke_option(parser)
     arguments = parser.parse_args()
+    smoke = arguments.smoke
+    names = tuple(PRESETS)[:1] if smoke else tuple(PRESETS)
+    if smoke:
+        arguments.rounds = 1
     if arguments.work:
         os.sched_setaffinity(0, {arguments.core})
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as the command does
-        print(json.dumps(work(arguments.work, arguments.rounds)))
-    elif arguments.paper:
-        print_paper(arguments.replicas)
+        print(json.dumps(work(config_of(arguments.work, smoke), arguments.rounds)))
+        return
+    print(f"{heading()}\n")
+    if arguments.paper:
+        print_paper(names if smoke else (*names, "photos128", "photos256"), arguments.replicas, smoke)
     else:
-        print_measured(arguments.rounds)
+        print_measured(names, arguments.rounds, smoke)
 
 
 if __name__ == "__main__":

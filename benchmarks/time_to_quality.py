@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import tempfile
 import time
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+import small
 import tensorflow as tf
+from machine import heading
 
 from keras_vae.config import preset
 from keras_vae.data import build_augmentation, load_dataset, steps_per_epoch, training_batches
@@ -74,17 +78,26 @@ def main() -> None:
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--epochs", type=int, default=2, help="planned length of the run and of its schedules")
     parser.add_argument("--interval", type=int, default=25, help="steps between two measurements")
+    small.add_smoke_option(parser)
     arguments = parser.parse_args()
     if not tf.config.list_physical_devices("GPU"):
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as the command does
-    dataset = load_dataset(arguments.dataset)
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = load_dataset(small.write_idx(Path(folder)) if arguments.smoke else arguments.dataset)
+    if arguments.smoke:
+        arguments.epochs, arguments.interval = 1, 2
     images = dataset.test.first(dataset.test.count)[0].astype("float32") / 255
+    print(f"{heading()}\n")
     print(
         "| latent | peer's MSE, LPIPS | ours when passed | seconds of training | images | share of the peer's images |"
     )
     print("| --- | --- | --- | --- | --- | --- |")
     for latent, (mse, lpips) in PEER.items():
         config = preset(f"mnist-latent{latent}").replace(epochs=arguments.epochs)
+        if arguments.smoke and latent != min(PEER):
+            continue
+        if arguments.smoke:
+            config = small.small(config)
         steps = steps_per_epoch(dataset.train, config.data.batch_size)
         trainer = build_trainer(config, steps)
         until = UntilPassed(images, mse, lpips, arguments.interval)

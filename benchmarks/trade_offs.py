@@ -14,8 +14,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import small
+from machine import heading
 
 from keras_vae.config import preset
 
@@ -100,7 +104,7 @@ def print_table(title: str, rows: dict[str, dict[str, float]]) -> None:
 
 
 def main() -> None:
-    """Train missing runs and print the tables."""
+    """Read the options and compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--latent", type=int, choices=PERCEPTUAL, default=2)
     parser.add_argument("--epochs", type=int, default=2)
@@ -109,12 +113,31 @@ def main() -> None:
     parser.add_argument("--run-dir", type=Path, default=Path("runs/trade-offs"))
     cores = len(os.sched_getaffinity(0))
     parser.add_argument("--jobs", type=int, default=cores, help="simultaneous runs, which share the cores")
+    small.add_smoke_option(parser)
     arguments = parser.parse_args()
-    threads = max(1, cores // arguments.jobs)
+    with tempfile.TemporaryDirectory() as temporary:
+        if arguments.smoke:
+            arguments.epochs, arguments.run_dir = 1, Path(temporary)
+            arguments.dataset = small.write_idx(Path(temporary))
+        compare(arguments, max(1, cores // arguments.jobs))
 
+
+def compare(arguments: argparse.Namespace, threads: int) -> None:
+    """Train missing runs, each on ``threads`` threads, and print the tables."""
     latent = arguments.latent
-    shared = ("--preset", f"mnist-latent{latent}", "--dataset", arguments.dataset, "--epochs", str(arguments.epochs))
+    shared: Options = (
+        "--preset",
+        f"mnist-latent{latent}",
+        "--dataset",
+        arguments.dataset,
+        "--epochs",
+        str(arguments.epochs),
+    )
     tables = {"Rate and distortion": rate_distortion(latent)} | ({"Ablation": ablation()} if arguments.ablation else {})
+    if arguments.smoke:
+        shared += small.RUN
+        # The last row, which has a PatchGAN.
+        tables = {title: dict([rows.popitem()]) for title, rows in tables.items()}
     # A run that appears in both tables is trained once.
     options = dict.fromkeys(extra for rows in tables.values() for extra in rows.values())
     place = arguments.run_dir / f"latent{latent}-{arguments.epochs}epochs"
@@ -122,6 +145,7 @@ def main() -> None:
         waiting = {
             extra: pool.submit(measured, place / _folder_name(extra), (*shared, *extra), threads) for extra in options
         }
+    print(heading())
     for title, rows in tables.items():
         print_table(
             f"{title}, latent {latent}, {arguments.epochs} epochs",

@@ -20,7 +20,7 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 SHARING = {"callbacks", "examples", "export"}
 SHARING_ITS_RUN = {"test_cli_bad_input.py", "test_cli_commands.py", "test_cli_export.py"}
 # Each test starts slow processes of its own, so little is lost if two pytest processes build the same fixture.
-APART = {"test_distributed_steps.py"}
+APART = {"test_distributed_steps.py", "test_benchmarks_run.py"}
 
 
 def pytest_addoption(parser):

@@ -1,0 +1,47 @@
+"""Every benchmark runs at its smallest size: that it runs, not how fast."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+PROGRAMS = [path for path in sorted(FOLDER.glob("*.py")) if 'if __name__ == "__main__":' in path.read_text("utf-8")]
+# These need the extra bench, which the gate installs after all other tests.
+WITH_PYTORCH = {"inference.py", "train_step.py"}
+
+
+def run(path, folder):
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment.pop("KERAS_BACKEND", None)
+    done = subprocess.run(
+        [sys.executable, path, "--smoke"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    assert re.search(r", \d+ threads?, .*GPU", done.stdout), "it does not name the processor"
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [path.name for path in PROGRAMS if path.name not in WITH_PYTORCH])
+def test_a_benchmark_runs(name, tmp_path):
+    run(FOLDER / name, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="the extra bench is not installed")
+@pytest.mark.parametrize("name", sorted(WITH_PYTORCH))
+def test_a_benchmark_beside_pytorch_runs(name, tmp_path):
+    run(FOLDER / name, tmp_path)
+
+
+def test_every_other_module_serves_a_benchmark():
+    sources = [path.read_text("utf-8") for path in FOLDER.glob("*.py")]
+    for path in set(FOLDER.iterdir()) - set(PROGRAMS):
+        if path.is_file():
+            assert path.suffix == ".py"
+            assert any(f"import {path.stem}\n" in text or f"from {path.stem} import" in text for text in sources), path
