@@ -106,7 +106,7 @@ def test_publish_models_trains_measures_exports_and_installs_once(tmp_path, monk
         *("--widths", "8,8", "--groups", "4", "--attention-resolution", "0", "--no-generative-skips"),
         *("--adversarial-weight", "0", "--perceptual-weight", "0", "--batch-size", "500", "--epochs", "1"),
     )
-    added = {"train": small, "evaluate": ("--importance-samples", "2"), "export": ()}
+    added = {"train": small, "evaluate": ("--importance-samples", "2"), "export": ("--no-tflite",)}
     installed_command, made = script.keras_vae, []
 
     def command(name, *arguments):
