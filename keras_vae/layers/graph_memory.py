@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-_COLLECTION = "keras_vae/custom_gradients"
+_GRADIENTS = "_keras_vae_gradients"
 
 
 def free_gradients_with_their_graphs() -> None:
@@ -33,7 +33,8 @@ def free_gradients_with_their_graphs() -> None:
         graph = None if is_from_saved_model(gradient) else _graph_of(gradient)
         if graph is None:
             continue
-        graph.add_to_collection(_COLLECTION, gradient)
+        # An attribute, since the graph's collections are written into SavedModels.
+        setattr(graph, _GRADIENTS, [*getattr(graph, _GRADIENTS, ()), gradient])
         registry[name]["type"] = _weakly(gradient)
         weakref.finalize(graph, registry.pop, name, None).atexit = False
 
