@@ -14,12 +14,14 @@ from keras import ops
 from torch import nn
 
 from keras_vae.config import ObjectiveConfig
-from keras_vae.layers import DownBlock, GaussianSampling, GroupNorm, MidBlock, ResidualBlock, StandardNormal
+from keras_vae.layers import DownBlock, GroupNorm, MidBlock, ResidualBlock
 from keras_vae.losses import LPIPS
+from keras_vae.models import VAE, Decoder, Encoder
 from keras_vae.training import VAETrainer
 from keras_vae.training.optimizers import FusedAdamW
 
 IMAGE_SHAPE = (28, 28, 1)
+LATENT_SHAPE = (7, 7, torch_peer.LATENT_CHANNELS)
 PIXELS = 28 * 28
 
 Array = npt.NDArray[np.float32]
@@ -47,67 +49,80 @@ class Mid(MidBlock):
     residual_class = Residual
 
 
-class TwinVAE(keras.Model):
-    """The peer's autoencoder with the interface that `VAETrainer` needs; a latent has the shape (7, 7, 3)."""
+class TwinEncoder(Encoder):
+    """The peer's layers in place of the library's levels and heads."""
 
-    variational = True
-    num_classes = None
-    # ``784·MSE / (2·scale²)`` is 784 times the peer's MSE, up to a constant.
-    likelihood = "gaussian"
-    scale = 0.5**0.5
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def build(self, images_shape: Any, labels_shape: Any = None) -> None:
+        if self.built:
+            return
         fine, middle, coarse = torch_peer.WIDTHS
-        latents, groups = torch_peer.LATENT_CHANNELS, torch_peer.GROUPS
-        mid: dict[str, Any] = {"self_attention": True, "num_heads": torch_peer.HEADS, "groups": groups}
-        self.encoder = keras.Sequential(
+        latents = 2 * torch_peer.LATENT_CHANNELS
+        self.network = keras.Sequential(
             [
                 keras.layers.Conv2D(fine, 3, padding="same"),
-                Down(middle, groups=groups),
-                Down(coarse, groups=groups),
-                Mid(coarse, **mid),
-                GroupNorm(groups),
-                keras.layers.Activation("silu"),
+                Down(middle, groups=self.groups),
+                Down(coarse, groups=self.groups),
+                Mid(coarse, self_attention=True, num_heads=self.num_heads, groups=self.groups),
+                GroupNorm(self.groups, activation="silu"),
                 # In float32 under every policy, like the library's heads and images.
-                keras.layers.Conv2D(2 * latents, 3, padding="same", dtype="float32"),
-                keras.layers.Conv2D(2 * latents, 1, dtype="float32"),
+                keras.layers.Conv2D(latents, 3, padding="same", dtype="float32"),
+                keras.layers.Conv2D(latents, 1, dtype="float32"),
             ]
         )
-        self.decoder = keras.Sequential(
+        self.network.build((None, *self.image_shape))
+
+    def call(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
+        mean, log_var = ops.split(self.network(images), 2, axis=-1)
+        return mean, log_var
+
+
+class TwinDecoder(Decoder):
+    """The peer's layers in place of the library's levels and image."""
+
+    def build(self, z_shape: Any, labels_shape: Any = None) -> None:
+        if self.built:
+            return
+        fine, middle, coarse = torch_peer.WIDTHS
+        latents = torch_peer.LATENT_CHANNELS
+        self.network = keras.Sequential(
             [
                 keras.layers.Conv2D(latents, 1),
                 keras.layers.Conv2D(coarse, 3, padding="same"),
-                Mid(coarse, **mid),
+                Mid(coarse, self_attention=True, num_heads=self.num_heads, groups=self.groups),
                 keras.layers.Conv2DTranspose(coarse, 4, strides=2, padding="same"),
-                Residual(middle, groups=groups),
+                Residual(middle, groups=self.groups),
                 keras.layers.Conv2DTranspose(middle, 4, strides=2, padding="same"),
-                Residual(fine, groups=groups),
-                GroupNorm(groups),
-                keras.layers.Activation("silu"),
+                Residual(fine, groups=self.groups),
+                GroupNorm(self.groups, activation="silu"),
                 keras.layers.Conv2D(1, 3, padding="same", dtype="float32"),
             ]
         )
-        self.sampling = GaussianSampling(seed=0)
-        self.prior = StandardNormal((7, 7, latents))
-        self.likelihood_scale = self.add_weight(
-            shape=(),
-            initializer=keras.initializers.Constant(self.scale),
-            trainable=False,
-            dtype="float32",
-            name="likelihood_scale",
+        self.network.build((None, *self.latent_shape))
+
+    def call(self, z: Any, labels: Any = None) -> Any:
+        return self.network(z)
+
+
+class TwinVAE(VAE):
+    """The peer's autoencoder. What a trainer needs of a model it has from `VAE`, and stays true when that changes."""
+
+    encoder_class = TwinEncoder
+    decoder_class = TwinDecoder
+
+    def __init__(self) -> None:
+        super().__init__(
+            IMAGE_SHAPE,
+            # As many levels as the peer has; the peer's own layers are in `TwinEncoder` and `TwinDecoder`.
+            widths=torch_peer.WIDTHS,
+            stem_stride=1,
+            num_heads=torch_peer.HEADS,
+            groups=torch_peer.GROUPS,
+            latent_shape=LATENT_SHAPE,
+            # ``784·MSE / (2·scale²)`` is 784 times the peer's MSE, up to a constant.
+            likelihood="gaussian",
+            scale=0.5**0.5,
+            seed=0,
         )
-        self.encoder.build((None, *IMAGE_SHAPE))
-        self.decoder.build((None, 7, 7, latents))
-        self.built = True
-
-    def encode(self, images: Any, labels: Any = None) -> list[Any]:
-        """``mean`` and ``log_var``, each (N, 7, 7, 3)."""
-        return ops.split(self.encoder(images), 2, axis=-1)
-
-    def decode(self, z: Any, labels: Any = None) -> Any:
-        """Images (N, 28, 28, 1)."""
-        return self.decoder(z)
 
 
 def patch_discriminator() -> keras.Sequential:
@@ -183,7 +198,7 @@ def largest_difference(peer: torch_peer.TorchPeer, twin: VAETrainer, images: Arr
     reconstructions = peer.autoencoder.decoder(z)
     copy_weights(peer.autoencoder, twin.vae)
     ours = twin.vae.decode(np.moveaxis(z.numpy(), 1, -1))
-    pairs = [(posterior, twin.vae.encoder(images)), (reconstructions, ours)]
+    pairs = [(posterior, ops.concatenate(twin.vae.encode(images), axis=-1)), (reconstructions, ours)]
     if peer.discriminator is not None and twin.discriminator is not None:
         copy_weights(peer.discriminator, twin.discriminator)
         pairs.append((peer.discriminator(batch), twin.discriminator(images, training=True)))

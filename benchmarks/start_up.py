@@ -1,10 +1,17 @@
-"""Time from typing a command to its help (as a ratio to importing Click) and to the first training step.
+"""Where the time goes between typing a command and its result, and the time of `--help` as a ratio to importing Click.
 
-Run: python benchmarks/start_up.py [options of keras-vae train]
+Measures the installed commands: `train` to the end of its first step, `evaluate` without importance sampling, `export`
+with all TFLite files, and `experiment`. A phase is the time inside of the functions that `PHASES` names, less the
+phases within it; the rest of the command is "other".
+
+Run: python benchmarks/start_up.py --dataset mnist
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
 import statistics
 import subprocess
 import sys
@@ -12,25 +19,84 @@ import tempfile
 import time
 from pathlib import Path
 
+from machine import heading
+from small import RUN, add_smoke_option, write_idx
+
 COMMAND = Path(sys.executable).with_name("keras-vae")
-# Trains as the command does, but stops after the first step.
-FIRST_STEP = """
-import sys, time
+DATA = {"keras_vae.data:load_dataset": "data"}
+FIGURES = {"keras_vae.training.evaluation:evaluation_report": "figures"}
+PHASES = {
+    "train": {**DATA, "keras_vae.training.build:build_trainer": "build", "keras_vae.callbacks:fit_run": "first step"},
+    "evaluate": {**DATA, "keras_vae_cli.evaluate:open_model": "build", **FIGURES},
+    "export": {
+        **DATA,
+        "keras_vae_cli.export:open_model": "build",
+        "keras_vae.export.export:write_saved_model": "SavedModel",
+        "keras_vae.export.export:signature_differences": "comparison",
+        "keras_vae.export.export:write_tflite": "TFLite",
+        "keras_vae.export.export:write_warmup_requests": "warm-up requests",
+        "keras_vae.export.export:replay_warmup_requests": "warm-up requests",
+    },
+    "experiment": {
+        **DATA,
+        "keras_vae.training.build:build_trainer": "build",
+        "keras_vae.callbacks:fit_run": "training",
+        "keras_vae_cli.experiment:evaluate_run": "evaluate",
+        "keras_vae_cli.experiment:export_run": "export",
+        "keras_vae_cli.experiment:compare_runs": "compare",
+    },
+}
+# python -c DRIVER phases.json seconds.json COMMAND OPTION...: runs a command, and writes the seconds of its phases.
+DRIVER = """
+import time
+begin = time.perf_counter()
+import functools, importlib, json, sys
+from pathlib import Path
 import keras_vae_cli.main, keras_vae_cli.runtime
 keras_vae_cli.runtime.start_tensorflow()
+phases = json.loads(Path(sys.argv[1]).read_text())
+owners = {place: importlib.import_module(place.partition(":")[0]) for place in phases}
 import keras
-from keras_vae.training.trainer import VAETrainer
+from keras_vae.training import VAETrainer
+seconds, within = {"import": time.perf_counter() - begin}, [0.0]
 
-fit = VAETrainer.fit
+def timed(function, phase):
+    @functools.wraps(function)
+    def call(*arguments, **named):
+        within.append(0.0)
+        start = time.perf_counter()
+        try:
+            return function(*arguments, **named)
+        finally:
+            spent = time.perf_counter() - start
+            seconds[phase] = seconds.get(phase, 0.0) + spent - within.pop()
+            within[-1] += spent
+    return call
+
+for place, phase in phases.items():
+    name = place.partition(":")[2]
+    setattr(owners[place], name, timed(getattr(owners[place], name), phase))
+
+class Done(BaseException):
+    pass
+
 class Stop(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
-        print("first step", flush=True)
-        sys.stdout.flush()
-        import os
-        os._exit(0)
-VAETrainer.fit = lambda self, *a, callbacks=(), **k: fit(self, *a, callbacks=[*callbacks, Stop()], **k)
-sys.argv = ["keras-vae", "train", *sys.argv[1:]]
-keras_vae_cli.main.main()
+        raise Done
+
+file, sys.argv = Path(sys.argv[2]), ["keras-vae", *sys.argv[3:]]
+if sys.argv[1] == "train":
+    fit = VAETrainer.fit
+    VAETrainer.fit = lambda self, *a, callbacks=(), **k: fit(self, *a, callbacks=[*callbacks, Stop()], **k)
+try:
+    keras_vae_cli.main.main()
+except Done:
+    pass
+except SystemExit as end:
+    if end.code:
+        raise
+seconds["other"] = time.perf_counter() - begin - sum(seconds.values())
+file.write_text(json.dumps(seconds))
 """
 
 
@@ -41,20 +107,65 @@ def seconds(*command: object) -> float:
     return time.perf_counter() - begin
 
 
-def main() -> None:
-    """Measure in turns and print."""
+def phases_of(command: str, options: list[str], folder: Path) -> dict[str, float]:
+    """Seconds of each phase of a ``keras-vae`` command that runs in ``folder``, and its wall time as ``total``."""
+    phases, found = folder / "phases.json", folder / "seconds.json"
+    phases.write_text(json.dumps(PHASES[command]), encoding="utf-8")
+    begin = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-c", DRIVER, str(phases), str(found), command, *options],
+        cwd=folder,
+        # As training sets it, which would otherwise start the process again.
+        env={**os.environ, "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    total = time.perf_counter() - begin
+    return {**json.loads(found.read_text(encoding="utf-8")), "total": total}
+
+
+def measure_help(rounds: int) -> None:
+    """Print how long `--help` takes, in turns with the import of Click."""
     help_times, click_times = [], []
-    for _ in range(15):
+    for _ in range(rounds):
         help_times.append(seconds(COMMAND, "--help"))
         click_times.append(seconds(sys.executable, "-c", "import click"))
     ratio = statistics.median(help_times) / statistics.median(click_times)
-    print(f"keras-vae --help: {statistics.median(help_times):.3f} s, {ratio:.2f} times `python -c 'import click'`")
-    with tempfile.TemporaryDirectory() as folder:
-        first_steps = [
-            seconds(sys.executable, "-c", FIRST_STEP, *sys.argv[1:], "--run-dir", f"{folder}/{index}")
-            for index in range(3)
-        ]
-    print(f"keras-vae train, to the end of the first step: {statistics.median(first_steps):.1f} s (median of 3)")
+    print(f"keras-vae --help: {statistics.median(help_times):.3f} s, {ratio:.2f} times `python -c 'import click'`\n")
+
+
+def main() -> None:
+    """Measure and print Markdown tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", default="sample", help="what train and evaluate read")
+    parser.add_argument("--rounds", type=int, default=3)
+    add_smoke_option(parser)
+    arguments = parser.parse_args()
+    rounds = 1 if arguments.smoke else arguments.rounds
+    print(f"{heading()}\n")
+    measure_help(rounds)
+    print("| command | seconds | phases |\n| --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data = write_idx(folder) if arguments.smoke else arguments.dataset
+        training = [*(RUN if arguments.smoke else ("--epochs", "1")), "--dataset", data]
+        commands = {
+            "train": [*training, "--latent", "2", "--overwrite"],
+            "evaluate": ["mnist-latent2", "--dataset", data, "--importance-samples", "0"],
+            "export": ["mnist-latent2", "--dataset", data, "--to", "exports"],
+            "experiment": [*training, "--latents", "2,4", "--epochs", "1", "--overwrite"],
+        }
+        if arguments.smoke:
+            commands["export"].append("--no-tflite")
+            commands["experiment"].append("--no-export")
+        for command, options in commands.items():
+            found = [
+                phases_of(command, [*options, *(("--version", str(turn + 1)) if command == "export" else ())], folder)
+                for turn in range(1 if command == "experiment" else rounds)
+            ]
+            middle = {phase: statistics.median(turn[phase] for turn in found) for phase in found[0]}
+            parts = ", ".join(f"{phase} {middle[phase]:.1f}" for phase in middle if phase != "total")
+            print(f"| {command} | {middle['total']:.1f} | {parts} |", flush=True)
 
 
 if __name__ == "__main__":

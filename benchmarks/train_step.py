@@ -1,21 +1,24 @@
 """Images per second of our training step and of a PyTorch peer's, as losses are added, and the share of the peak.
 
-Compares our implementation of the peer's architecture (`keras_twin`) and our default preset, both in float32 and
-mixed_bfloat16, with `torch_peer` in float32. All take turns in one process with the same number of threads, so that a
-busy machine slows them alike. The machine's peak is the rate of a matrix product, measured in the same way.
+Compares our implementation of the peer's architecture (`keras_twin`) and our default preset with `torch_peer`, as it is
+written and as PyTorch recommends for speed (compiled, channels last), all in float32 and in bfloat16. All take turns in
+one process with the same number of threads, so that a busy machine slows them alike. The machine's peak is the rate of
+a matrix product, measured in the same way.
 
-Needs ``pip install -e ".[bench]"``. Run: python benchmarks/train_step.py --vgg16 vgg16_lpips.npz
+Needs ``pip install -e ".[bench]"`` and a C++ compiler, with which PyTorch compiles.
+Run: python benchmarks/train_step.py --vgg16 vgg16_lpips.npz
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,8 @@ import numpy.typing as npt
 import tensorflow as tf
 import torch
 from keras_twin import IMAGE_SHAPE, largest_difference, twin_trainer
+from machine import heading
+from small import add_smoke_option
 from torch.utils.flop_counter import FlopCounterMode
 from torch_peer import TorchPeer, channels_first, parameters_of
 
@@ -36,7 +41,14 @@ from keras_vae.training.flops import flops_of
 
 PARTS = ("VAE", "+ PatchGAN", "+ VGG16")
 PRECISIONS = {"float32": tf.float32, "mixed_bfloat16": tf.bfloat16}
-PEER, TWIN, DEFAULT = "PyTorch peer, float32", "ours of its architecture", "our default preset"
+EAGER, COMPILED = "PyTorch peer", "PyTorch peer compiled"
+TWIN, DEFAULT = "ours of its architecture", "our default preset"
+NAMES = [f"{who}, {precision}" for precision in PRECISIONS for who in (EAGER, COMPILED, TWIN, DEFAULT)]
+# Every model once, and both precisions of ours and of the peer.
+SMOKE_NAMES = [
+    *(f"{EAGER}, float32", f"{COMPILED}, mixed_bfloat16"),
+    *(f"{TWIN}, float32", f"{DEFAULT}, mixed_bfloat16"),
+]
 BUNDLED_TAPS = 3
 # The published numbers, which the peer must match within 1%.
 PEER_PARAMETERS = {"autoencoder": 2.49e6, "discriminator": 0.66e6}
@@ -74,9 +86,14 @@ def write_random_taps(path: Path) -> None:
     np.savez(path, **arrays)
 
 
-def peer_of(part: str, vgg16: Path) -> TorchPeer:
+def peer_of(part: str, vgg16: Path, *, precision: str = "float32", compiled: bool = False) -> TorchPeer:
     """The peer with the losses up to ``part``, after checking its size."""
-    peer = TorchPeer(adversarial=part != PARTS[0], vgg16=vgg16 if part == PARTS[2] else None)
+    peer = TorchPeer(
+        adversarial=part != PARTS[0],
+        vgg16=vgg16 if part == PARTS[2] else None,
+        bfloat16=precision != "float32",
+        compiled=compiled,
+    )
     for name, expected in PEER_PARAMETERS.items():
         module = getattr(peer, name)
         if module is not None:
@@ -136,7 +153,10 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64, help="batch size of the peer and its twin")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--product", type=int, default=4096, help="side of the matrices whose product is the peak")
+    add_smoke_option(parser)
     arguments = parser.parse_args()
+    if arguments.smoke:
+        arguments.rounds, arguments.batch_size, arguments.product = 2, 4, 64
     tf.get_logger().setLevel("ERROR")  # otherwise it warns that several models were traced
     torch.set_num_threads(arguments.threads)
     tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
@@ -150,33 +170,41 @@ def main() -> None:
         measure(arguments, vgg16)
 
 
-def players_of(part: str, vgg16: Path, images: Array, default_images: Array) -> dict[str, Player]:
-    """All steps with the losses up to ``part``, after checking that the twin computes what the peer does."""
-    peer, batch = peer_of(part, vgg16), channels_first(images)
+def players_of(part: str, names: list[str], vgg16: Path, images: Array, default_images: Array) -> dict[str, Player]:
+    """The steps of ``names`` with the losses up to ``part``; the twin computes what the peer does, which is checked."""
+    reference, batch = peer_of(part, vgg16), channels_first(images)
     with FlopCounterMode(display=False) as counter:
-        peer.train_step(batch)
-    players = {PEER: Player(lambda: peer.train_step(batch), len(images), counter.get_total_flops())}
-    for name, build, own_images in ((TWIN, twin_of, images), (DEFAULT, default_of, default_images)):
-        for precision in PRECISIONS:
-            trainer = build(part, precision, vgg16)
-            if precision == "float32":  # the other precision needs as many
-                flops = flops_of(trainer.train_step, tf.constant(own_images))
-            if (name, precision) == (TWIN, "float32"):
-                difference = largest_difference(peer, trainer, images)
-                assert difference < TOLERANCE, f"{part}: ours differs from the peer by {difference}"
-            players[f"{name}, {precision}"] = Player(keras_step(trainer, own_images), len(own_images), flops)
+        reference.train_step(batch)
+    flops = {EAGER: counter.get_total_flops(), COMPILED: counter.get_total_flops()}
+    players = {}
+    for name in names:
+        who, _, precision = name.rpartition(", ")
+        if who in (EAGER, COMPILED):
+            peer = peer_of(part, vgg16, precision=precision, compiled=who == COMPILED)
+            players[name] = Player(functools.partial(peer.train_step, batch), len(images), flops[who])
+            continue
+        own_images = images if who == TWIN else default_images
+        trainer = (twin_of if who == TWIN else default_of)(part, precision, vgg16)
+        if who not in flops:  # every precision needs as many
+            flops[who] = flops_of(trainer.train_step, tf.constant(own_images))
+        if name == f"{TWIN}, float32":
+            difference = largest_difference(reference, trainer, images)
+            assert difference < TOLERANCE, f"{part}: ours differs from the peer by {difference}"
+        players[name] = Player(keras_step(trainer, own_images), len(own_images), flops[who])
     return players
 
 
 def measure(arguments: argparse.Namespace, vgg16: Path) -> None:
     """Build all steps, time them in turns, print tables."""
     rng = np.random.default_rng(0)
+    parts, names = (PARTS[-1:], SMOKE_NAMES) if arguments.smoke else (PARTS, NAMES)
+    default_batch = arguments.batch_size if arguments.smoke else preset("mnist").data.batch_size
     images = rng.random((arguments.batch_size, *IMAGE_SHAPE), dtype=np.float32)
-    default_images = rng.random((preset("mnist").data.batch_size, *IMAGE_SHAPE), dtype=np.float32)
+    default_images = rng.random((default_batch, *IMAGE_SHAPE), dtype=np.float32)
     players = {
         (part, name): player
-        for part in PARTS
-        for name, player in players_of(part, vgg16, images, default_images).items()
+        for part in parts
+        for name, player in players_of(part, names, vgg16, images, default_images).items()
     }
     products = {precision: matrix_product(arguments.product, dtype) for precision, dtype in PRECISIONS.items()}
     calls: dict[Any, Call] = {key: player.step for key, player in players.items()}
@@ -184,35 +212,40 @@ def measure(arguments: argparse.Namespace, vgg16: Path) -> None:
     rates = {key: [player.images / second for second in times[key]] for key, player in players.items()}
     peaks = {precision: 2 * arguments.product**3 / statistics.median(times[precision]) for precision in PRECISIONS}
 
+    def best_peer(part: str, precision: str) -> float:
+        peers = (f"{who}, {precision}" for who in (EAGER, COMPILED))
+        return max(statistics.median(rates[part, name]) for name in peers if name in names)
+
     def rate_cell(part: str, name: str) -> str:
         lower, median, upper = statistics.quantiles(rates[part, name], n=4)
-        return f"{median:.0f} ({lower:.0f} to {upper:.0f}), {median / statistics.median(rates[part, PEER]):.2f}×"
+        ratio = median / best_peer(part, name.rpartition(", ")[2])
+        return f"{median:.0f} ({lower:.0f} to {upper:.0f}), {ratio:.2f}×"
 
     def share_cell(part: str, name: str) -> str:
         flops = players[part, name].flops / players[part, name].images
         peak = peaks[name.rpartition(", ")[2]]
         return f"{flops / 1e9:.3f}, {flops * statistics.median(rates[part, name]) / peak:.0%}"
 
-    names = list(dict.fromkeys(name for _, name in players))
-    print(f"Images per second on {arguments.threads} threads: median (quartiles), and the ratio to the peer.\n")
-    print_table(names, rate_cell)
+    print(f"{heading(arguments.threads)}\n")
+    print("Images per second: median (quartiles), and the ratio to the faster peer of the same precision.\n")
+    print_table(parts, names, rate_cell)
     found = ", ".join(f"{peak / 1e9:.0f} GFLOP/s in {precision}" for precision, peak in peaks.items())
     print(f"\nGFLOP per image in convolutions and matrix products, and the share of the peak ({found}):\n")
-    print_table(names, share_cell)
+    print_table(parts, names, share_cell)
     # Idle threads of one library may spin and slow down the other.
     ratios = []
-    for key in ((PARTS[-1], name) for name in names[:2]):
+    for key in ((PARTS[-1], f"{who}, float32") for who in (EAGER, TWIN)):
         alone = seconds_of({key: players[key].step}, arguments.rounds)[key]
         ratios.append(f"{key[1]}, {statistics.median(times[key]) / statistics.median(alone):.2f}")
     print(f"\nSpeed of the full step alone, relative to its speed in turns: {'; '.join(ratios)}.")
 
 
-def print_table(names: list[str], cell: Callable[[str, str], str]) -> None:
-    """Print one row per part and one column per player."""
-    print("| step | " + " | ".join(names) + " |")
-    print("| --- |" + " --- |" * len(names))
-    for part in PARTS:
-        print(f"| {part} | " + " | ".join(cell(part, name) for name in names) + " |")
+def print_table(parts: Sequence[str], names: list[str], cell: Callable[[str, str], str]) -> None:
+    """Print one row per player and one column per part."""
+    print("| step | " + " | ".join(parts) + " |")
+    print("| --- |" + " --- |" * len(parts))
+    for name in names:
+        print(f"| {name} | " + " | ".join(cell(part, name) for part in parts) + " |")
 
 
 if __name__ == "__main__":
