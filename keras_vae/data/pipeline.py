@@ -58,6 +58,7 @@ def training_batches(
     def endless(order: Callable[[tf.Tensor], tf.data.Dataset]) -> tf.data.Dataset:
         """Batches in the ``order`` of each epoch's seed, from the first step on."""
 
+        @tf.autograph.experimental.do_not_convert
         def rest_of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
             epoch_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
             batches = order(epoch_seed).batch(batch_size, drop_remainder=True)
@@ -174,4 +175,6 @@ def _as_tuple(batch: Any) -> tuple[Any, ...]:
 
 
 def _parallel_map(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Dataset:
+    # No function here depends on a tensor's value in Python: rewriting it would only take time.
+    function = tf.autograph.experimental.do_not_convert(function)
     return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

@@ -53,8 +53,9 @@ def _signatures(vae: VAE) -> dict[str, Any]:
         rows = tf.shape(z)[0]
         return {"image": vae.decode(_at_least_one(z), _labels(label, rows))[:rows]}
 
-    encode = tf.function(call_encoder).get_concrete_function(**image, **label)
-    decode = tf.function(call_decoder).get_concrete_function(**z, **label)
+    # Nothing depends on a tensor's value in Python: rewriting the functions would only take time.
+    encode = tf.function(call_encoder, autograph=False).get_concrete_function(**image, **label)
+    decode = tf.function(call_decoder, autograph=False).get_concrete_function(**z, **label)
 
     def reconstruct(image: Any, **label: Any) -> dict[str, Any]:
         posterior = encode(image=image, **label)
@@ -75,7 +76,10 @@ def _signatures(vae: VAE) -> dict[str, Any]:
         ),
         "serve_tf_examples": (serve_tf_examples, {"examples": tf.TensorSpec((None,), tf.string, "examples")}),
     }
-    traced = {name: tf.function(function).get_concrete_function(**spec) for name, (function, spec) in specs.items()}
+    traced = {
+        name: tf.function(function, autograph=False).get_concrete_function(**spec)
+        for name, (function, spec) in specs.items()
+    }
     return {**traced, "encode": encode, "decode": decode}
 
 

@@ -187,7 +187,9 @@ def _convert(vae: VAE, part: _Part, precision: str, float_io: bool, file: str) -
     """
     module = tf.Module()
     module.weights = [variable.value for variable in getattr(vae, part.name).variables]
-    function = tf.function(lambda **inputs: answer(vae, part.signature, inputs)).get_concrete_function(**part.specs)
+    function = tf.function(lambda **inputs: answer(vae, part.signature, inputs), autograph=False).get_concrete_function(
+        **part.specs
+    )
     with tempfile.TemporaryDirectory() as saved_model:
         tf.saved_model.save(module, saved_model, signatures={part.signature: function})
         converter = tf.lite.TFLiteConverter.from_saved_model(saved_model, signature_keys=[part.signature])

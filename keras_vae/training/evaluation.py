@@ -188,7 +188,7 @@ def _compiled_features_of(vae: VAE, network: VGG16Features, *, is_conditional: b
     signature = [tf.TensorSpec((None, vae.latent_dim), tf.float32)]
     signature += [tf.TensorSpec((None,), tf.int32)] if is_conditional else []
 
-    @tf.function(input_signature=signature)
+    @tf.function(input_signature=signature, autograph=False)
     def features_of(z: Any, labels: Any = None) -> Any:
         return position_means(network(vae.decode(z, labels))[-1])
 

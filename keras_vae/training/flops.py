@@ -17,7 +17,7 @@ def flops_of(function: Any, *arguments: Any) -> int:
 
     As usual, every kernel tap counts at every position, including those on padding.
     """
-    graph = tf.function(function).get_concrete_function(*arguments).graph
+    graph = tf.function(function, autograph=False).get_concrete_function(*arguments).graph
     needed: set[tf.Operation] = set()
     stack = [output.op for output in graph.outputs] + list(graph.control_outputs)
     while stack:

@@ -87,7 +87,7 @@ def _compiled_log_weights(vae: VAE, image_shape: tuple[int, ...], *, is_conditio
     signature = [tf.TensorSpec((None, *image_shape), tf.float32), latents, latents, latents]
     signature += [tf.TensorSpec((None,), tf.int32)] if is_conditional else []
 
-    @tf.function(input_signature=signature)
+    @tf.function(input_signature=signature, autograph=False)
     def log_weights(images: Any, mean: Any, log_var: Any, noise: Any, labels: Any = None) -> Any:
         z = mean + ops.exp(0.5 * log_var) * noise
         log_posterior = -0.5 * ops.sum(ops.square(noise) + log_var + LOG_TWO_PI, axis=1)

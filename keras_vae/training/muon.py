@@ -78,7 +78,7 @@ class Muon(FusedAdamW):
         return {**super().get_config(), "momentum": self.momentum, "exclude_layers": list(self.exclude_layers)}
 
 
-@tf.function
+@tf.function(autograph=False)
 def orthogonalized(matrix: tf.Tensor) -> tf.Tensor:
     """Approximate ``U Vᵀ`` of ``matrix = U S Vᵀ`` (rows, columns); its singular values lie between 0.7 and 1.2."""
     # Traced once per shape; the kernels have few shapes.

@@ -42,7 +42,7 @@ def posterior_draws(
     limit = min(limit, max(1, MOST_NUMBERS // vae.latent_dim))
     batches = tuple_batches(split, batch_size).take(-(-limit // batch_size))
 
-    @tf.function(input_signature=batches.element_spec)
+    @tf.function(input_signature=batches.element_spec, autograph=False)
     def encode(images: tf.Tensor, labels: tf.Tensor | None = None) -> Any:
         return vae.encode_flat(images, labels)
 

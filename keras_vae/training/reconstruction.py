@@ -65,7 +65,7 @@ def measure_reconstructions(
     images_spec, *labels_spec = batches.element_spec
     noise_spec = tf.TensorSpec((None, vae.latent_dim), tf.float32)
 
-    @tf.function(input_signature=(images_spec, noise_spec, *labels_spec))
+    @tf.function(input_signature=(images_spec, noise_spec, *labels_spec), autograph=False)
     def measure(images: Any, noise: Any, labels: Any = None) -> Any:
         mean, log_var = vae.encode_flat(images, labels)
         reconstructions = vae.decode(mean, labels)
