@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from keras_vae.models import VAE
 
 
-# Keras imports these where they are installed, for wrappers, data and drawings that no command uses. They took two fifths
-# of the time that its import takes.
+# Keras imports these where they are installed, for wrappers, data and drawings that no command uses. They took two
+# fifths of the time that its import takes.
 NOT_NEEDED = ("sklearn", "pandas", "jax", "matplotlib")
 
 
