@@ -55,8 +55,10 @@ def test_maps_are_divided_by_the_running_root_mean_square_of_training():
 
     np.testing.assert_allclose([numpy_of(each) for each in model.mean_squares], expected, rtol=1e-5)
     # Its norms have converged as well, so that what is left is the scale of the input.
+    mean_squares = model.mean_squares_of(features)
     for _ in range(400):
-        model.follow(model.mean_squares_of(features))
+        model.follow(mean_squares)
+    for _ in range(100):
         model(features, training=True)
     broken = np.array([np.inf, np.nan], "float32")
     model.follow(broken)

@@ -9,10 +9,10 @@ from keras_vae.models import VAE, Decoder, Encoder, FeatureDiscriminator, PatchD
 SMALL = {"image_shape": (12, 12, 1), "latent_dim": 2, "widths": (8, 16), "groups": 4}
 SPATIAL = {"image_shape": (12, 8, 1), "latent_shape": (3, 2, 2), "widths": (8, 16), "groups": 4}
 # What tracing and converting take grows with the layers.
-TINY = {"widths": (4, 8), "groups": 4, "attention_resolution": 0}
+TINY = {"widths": (4,), "groups": 4, "attention_resolution": 0, "mapping_layers": 1}
 EXPORTED = [
-    (VAE, {**TINY, "image_shape": (12, 12, 1), "latent_dim": 2}),
-    (VAE, {**TINY, "image_shape": (12, 8, 1), "latent_shape": (3, 2, 2), "num_classes": 3}),
+    (VAE, {**TINY, "image_shape": (12, 12, 1), "latent_dim": 2, "generative_skips": False}),
+    (VAE, {**TINY, "image_shape": (12, 8, 1), "latent_shape": (6, 4, 2), "num_classes": 3}),
     (Encoder, {**TINY, "image_shape": (12, 12, 1), "latent_dim": 2}),
     (Decoder, {**TINY, "image_shape": (12, 12, 1), "latent_dim": 2, "num_classes": 3}),
     (PatchDiscriminator, {"image_shape": (12, 12, 1), "widths": (8, 8)}),

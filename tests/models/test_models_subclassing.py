@@ -47,7 +47,15 @@ def trained(digit):
     """The model and its mean squared error before and after some steps."""
     keras.utils.set_random_seed(0)
     vae = ResizingVAE(
-        (12, 12, 1), 2, (8, 16), variational=False, groups=4, attention_resolution=0, context_tokens=2, seed=0
+        (12, 12, 1),
+        2,
+        (8, 16),
+        variational=False,
+        groups=4,
+        attention_resolution=0,
+        mapping_layers=0,
+        generative_skips=False,
+        seed=0,
     )
     # TensorFlow and PyTorch take longer to compile a dozen steps than to run them
     eagerly = keras.backend.backend() != "jax"

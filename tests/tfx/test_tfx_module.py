@@ -21,10 +21,17 @@ pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.exper
 
 SHAPE = (12, 12, 1)
 TRAINING, TESTS, BATCH = 11, 7, 4
-# The ELBO alone, and a model without attention, since training has its own tests.
+# The ELBO alone, and a model of few layers, since training has its own tests.
 SETTINGS = {
     "precision": "float32",
-    "model": {"latent_dim": 3, "widths": [8], "groups": 4, "attention_resolution": 0, "generative_skips": False},
+    "model": {
+        "latent_dim": 3,
+        "widths": [8],
+        "groups": 4,
+        "attention_resolution": 0,
+        "mapping_layers": 0,
+        "generative_skips": False,
+    },
     "objective": {"perceptual_weight": 0, "adversarial_weight": 0},
     "data.batch_size": BATCH,
 }

@@ -5,7 +5,18 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from tiny_training import SHAPE, are_equal, compiled, make_trainer, make_vae, random_images, state_of
+from tiny_training import (
+    ALL_LAYERS,
+    FEW_LAYERS,
+    SHAPE,
+    are_equal,
+    compiled,
+    make_trainer,
+    make_vae,
+    random_images,
+    restored,
+    state_of,
+)
 
 from keras_vae.config import RunConfig
 from keras_vae.data import ArraySplit, evaluation_batches, training_batches
@@ -20,13 +31,14 @@ from keras_vae.training.checkpoints import (
 )
 from keras_vae.training.saving import load_model, save_model
 
+EPOCHS = 2
 # VGG16 is left out, because its only state is its weights file.
 CONFIG = RunConfig().replace(
-    epochs=3,
+    epochs=EPOCHS,
     model__image_shape=SHAPE,
-    model__widths=(8, 16),
     model__groups=4,
-    discriminator__widths=(8, 8, 8),
+    **{f"model__{name}": value for name, value in FEW_LAYERS.items()},
+    discriminator__widths=(8, 8),
     objective__perceptual_weight=0,
     data__batch_size=4,
 )
@@ -51,11 +63,11 @@ class EveryEpoch(keras.callbacks.Callback):
         save_checkpoint(self.model, self.folder, Position(epoch + 1))
 
 
-def fit(trainer, folder=None, first_epoch=0, epochs=3):
+def fit(trainer, folder=None, first_epoch=0):
     """Train, write a checkpoint to ``folder`` after each epoch, and return the logs of the last."""
     history = trainer.fit(
         training_batches(SPLIT, 4, seed=CONFIG.seed, first_epoch=first_epoch),
-        epochs=epochs,
+        epochs=EPOCHS,
         initial_epoch=first_epoch,
         steps_per_epoch=STEPS,
         validation_data=evaluation_batches(SPLIT, 8),
@@ -68,7 +80,7 @@ def fit(trainer, folder=None, first_epoch=0, epochs=3):
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    """A trainer after three epochs, the logs of the last, and the folder of the checkpoints."""
+    """A trainer after two epochs, the logs of the last, and the folder of the checkpoints."""
     folder = tmp_path_factory.mktemp("checkpoints")
     trainer = build()
     logs = fit(trainer, folder)
@@ -77,16 +89,16 @@ def unbroken(tmp_path_factory):
 
 def test_resume_gives_bit_for_bit_what_an_unbroken_run_gives(unbroken, tmp_path):
     expected, expected_logs, folder = unbroken
-    name = "epoch_0002_step_00000"
+    name = "epoch_0001_step_00000"
     shutil.copytree(folder / name, tmp_path / name)
     trainer = build()
 
-    assert restore_checkpoint(trainer, tmp_path, unexpected) == (2, 0)
-    logs = fit(trainer, tmp_path, first_epoch=2)
+    assert restore_checkpoint(trainer, tmp_path, unexpected) == (1, 0)
+    logs = fit(trainer, tmp_path, first_epoch=1)
 
     assert logs == expected_logs
     assert are_equal(state_of(trainer), state_of(expected))
-    assert epochs_in(tmp_path) == [2, 3]
+    assert epochs_in(tmp_path) == [1, 2]
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(unbroken):
@@ -102,12 +114,23 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(unbroken):
 def test_the_newest_checkpoint_is_restored_whole(unbroken):
     expected, _, folder = unbroken
     trainer = build(CONFIG.replace(seed=5))
-    assert restore_checkpoint(trainer, folder, unexpected) == (3, 0)
+    assert restore_checkpoint(trainer, folder, unexpected) == (EPOCHS, 0)
     assert are_equal(state_of(trainer), state_of(expected))
 
 
-def test_the_last_three_checkpoints_are_kept_and_the_best(tmp_path):
-    trainer = compiled(make_trainer())
+@pytest.fixture(scope="module")
+def shared_trainer():
+    return compiled(make_trainer())
+
+
+@pytest.fixture
+def trainer(shared_trainer):
+    """An untrained trainer, to write and read checkpoints of."""
+    with restored(shared_trainer) as trainer:
+        yield trainer
+
+
+def test_the_last_three_checkpoints_are_kept_and_the_best(trainer, tmp_path):
     for epoch, elbo in enumerate((1.0, 5.0, 4.0, 3.0, 2.0, None), start=1):
         save_checkpoint(trainer, tmp_path, Position(epoch), elbo=elbo)
     save_checkpoint(trainer, tmp_path, Position(6, 7))
@@ -117,8 +140,7 @@ def test_the_last_three_checkpoints_are_kept_and_the_best(tmp_path):
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_a_save_that_fails_leaves_what_was_there_and_nothing_else(tmp_path, monkeypatch):
-    trainer = compiled(make_trainer())
+def test_a_save_that_fails_leaves_what_was_there_and_nothing_else(trainer, tmp_path, monkeypatch):
     path = save_checkpoint(trainer, tmp_path, Position(1))
     before = (path / "state.npz").read_bytes()
 
@@ -160,14 +182,13 @@ def epochs_in(folder):
     return [checkpoint.position.epochs for checkpoint in list_checkpoints(folder)]
 
 
-def test_without_a_checkpoint_resuming_says_what_to_do(tmp_path):
-    trainer = compiled(make_trainer())
+def test_without_a_checkpoint_resuming_says_what_to_do(trainer, tmp_path):
     assert_refused(lambda: restore_checkpoint(trainer, tmp_path, unexpected), "no checkpoint", "--overwrite")
 
 
-@pytest.mark.parametrize("options", [{"widths": (8, 8)}, {"latent_dim": 3}, {"num_classes": 2}])
-def test_a_checkpoint_of_another_model_is_refused_in_one_line(options, tmp_path):
-    save_checkpoint(compiled(make_trainer()), tmp_path, Position(1))
+@pytest.mark.parametrize("options", [{"widths": (16,)}, {"latent_dim": 3}, {"num_classes": 2}])
+def test_a_checkpoint_of_another_model_is_refused_in_one_line(options, trainer, tmp_path):
+    save_checkpoint(trainer, tmp_path, Position(1))
     other = compiled(make_trainer(**options))
     assert_refused(lambda: restore_checkpoint(other, tmp_path, unexpected), "epoch_0001", "belongs to another model")
     assert epochs_in(tmp_path) == [1]
@@ -177,8 +198,8 @@ DAMAGES = ("empty", "half", "garbage", "zeros inside", "one bit")
 
 
 @pytest.mark.parametrize("damage", [*DAMAGES, "gone", "checkpoint.json"])
-def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(damage, tmp_path):
-    trainer, lines = compiled(make_trainer()), []
+def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(damage, trainer, tmp_path):
+    lines = []
     save_checkpoint(trainer, tmp_path, Position(1, 4))
     expected = state_of(trainer)
     trainer.step.assign(9)
@@ -201,8 +222,7 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(damage, tmp_path):
     assert (tmp_path / "damaged_epoch_0002_step_00000").is_dir()
 
 
-def test_where_every_checkpoint_is_damaged_nothing_is_loaded(tmp_path):
-    trainer = compiled(make_trainer())
+def test_where_every_checkpoint_is_damaged_nothing_is_loaded(trainer, tmp_path):
     (save_checkpoint(trainer, tmp_path, Position(1)) / "state.npz").write_bytes(b"")
     assert_refused(lambda: restore_checkpoint(trainer, tmp_path, str), "every checkpoint is damaged", "--overwrite")
 
@@ -219,7 +239,7 @@ def damaged(content, how):
     }[how]
 
 
-@pytest.mark.parametrize("options", [{}, {"num_classes": 3, "likelihood": "laplace"}, {"variational": False}])
+@pytest.mark.parametrize("options", [ALL_LAYERS, {"num_classes": 3, "likelihood": "laplace"}, {"variational": False}])
 def test_a_model_file_gives_the_same_model(options, tmp_path):
     vae, path = make_vae(**options), tmp_path / "model.keras"
     vae.likelihood_scale.assign(0.125)
@@ -236,9 +256,9 @@ def test_a_model_file_gives_the_same_model(options, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "garbage", "zeros inside"])
-def test_a_damaged_model_file_is_refused_in_one_line(damage, tmp_path):
+def test_a_damaged_model_file_is_refused_in_one_line(damage, trainer, tmp_path):
     path = tmp_path / "model.keras"
-    save_model(make_vae(), path)
+    save_model(trainer.vae, path)
     path.write_bytes(damaged(path.read_bytes(), damage))
     assert_refused(lambda: load_model(path), "model.keras")
 

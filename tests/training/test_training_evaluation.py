@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import stats
-from tiny_training import SHAPE, random_images
+from tiny_training import FEW_LAYERS, SHAPE, random_images
 
 from keras_vae import metrics
 from keras_vae.data import ArraySplit, ImageDataset
@@ -19,8 +19,7 @@ from keras_vae.training.posteriors import posterior_draws
 
 
 def make_vae(scale=0.3, **options):
-    """A model with one level and no attention, since the time of an eager step grows with its operations."""
-    return VAE(SHAPE, 2, (8,), groups=4, attention_resolution=0, generative_skips=False, scale=scale, **options)
+    return VAE(SHAPE, 2, groups=4, scale=scale, **FEW_LAYERS, **options)
 
 
 def make_split(count, seed, *, labelled=True):

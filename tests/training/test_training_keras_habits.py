@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_training import AT_ONCE, compiled, make_trainer, random_images, train_on, values_of
+from tiny_training import AT_ONCE, EACH_LAYER, compiled, make_trainer, random_images, restored, train_on, values_of
 
 from keras_vae.losses import LPIPS
 from keras_vae.models import VAE
@@ -41,9 +41,29 @@ SOURCES = {
 
 
 @pytest.fixture(scope="module")
-def plain():
-    """The autoencoder without discriminator or perceptual loss, run eagerly."""
+def shared_plain():
     return compiled(make_trainer(perceptual=None, discriminator=False), 1e-3)
+
+
+@pytest.fixture
+def plain(shared_plain):
+    """The autoencoder without discriminator or perceptual loss, run eagerly."""
+    with restored(shared_plain) as trainer:
+        # As if no data had been seen: the first batch is checked once for a trainer.
+        trainer._has_checked_batch = False
+        yield trainer
+
+
+@pytest.fixture(scope="module")
+def shared_whole():
+    return compiled(make_trainer(AT_ONCE.replace(beta_start=9.0, beta_warmup=0.5, beta=0.7), total_steps=100))
+
+
+@pytest.fixture
+def whole(shared_whole):
+    """Both players and a perceptual loss, run eagerly; β falls from 9 to 0.7."""
+    with restored(shared_whole) as trainer:
+        yield trainer
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +71,18 @@ def conditional():
     return compiled(make_trainer(perceptual=None, discriminator=False, num_classes=3), 1e-3)
 
 
-def in_a_graph(**options):
-    trainer = make_trainer(perceptual=None, discriminator=False)
-    trainer.compile(keras.optimizers.SGD(1e-3), jit_compile=False, **options)
+@pytest.fixture(scope="module")
+def shared_graph():
+    trainer = make_trainer(perceptual=None, discriminator=False, ema=0.9, variational=False)
+    trainer.compile(keras.optimizers.SGD(1e-3), jit_compile=False)
     return trainer
+
+
+@pytest.fixture
+def in_a_graph(shared_graph):
+    """A trainer without noise whose step is traced once for all tests: give it `two_batches`."""
+    with restored(shared_graph) as trainer:
+        yield trainer
 
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data", "ignore:`shuffle=True` was passed")
@@ -73,12 +101,10 @@ def test_fit_and_evaluate_take_data_of_every_kind_that_keras_does(plain, source)
 
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data", "ignore:`shuffle=True` was passed")
-def test_the_end_of_a_data_set_of_unknown_length_is_no_step():
-    trainer = in_a_graph()
+def test_the_end_of_a_data_set_of_unknown_length_is_no_step(in_a_graph):
+    in_a_graph.fit(two_batches(), verbose=0)
 
-    trainer.fit(two_batches(), verbose=0)
-
-    assert int(trainer.step) == int(trainer.optimizer.iterations) == 2
+    assert int(in_a_graph.step) == int(in_a_graph.optimizer.iterations) == 2
 
 
 def test_images_of_uint8_give_the_metrics_of_the_same_images_between_0_and_1(plain):
@@ -108,34 +134,33 @@ def test_a_second_fit_goes_on_with_the_first(plain):
     step = int(plain.step)
 
     for _ in range(2):
-        plain.fit(IMAGES, batch_size=4, verbose=0)
+        plain.fit(IMAGES, batch_size=8, verbose=0)
 
-    assert int(plain.step) == step + 4
+    assert int(plain.step) == step + 2
     assert int(plain.optimizer.iterations) == int(plain.step)
 
 
 # Without noise, because XLA draws it by another algorithm.
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize("how", [{"run_eagerly": True}, pytest.param({"jit_compile": True}, marks=pytest.mark.slow)])
-def test_a_step_is_the_same_in_a_graph_and_eagerly_or_under_xla(how):
-    logs = []
-    for options in ({"jit_compile": False}, {"jit_compile": False, **how}):
-        keras.utils.set_random_seed(0)
-        trainer = make_trainer(perceptual=None, discriminator=False, ema=0.9, variational=False)
-        trainer.compile(keras.optimizers.SGD(1e-3), **options)
-        logs.append(trainer.fit(IMAGES, batch_size=4, shuffle=False, verbose=0).history)
+def test_a_step_is_the_same_in_a_graph_and_eagerly_or_under_xla(in_a_graph, how):
+    other = VAETrainer.from_config(in_a_graph.get_config())
+    other.set_weights(in_a_graph.get_weights())
+    other.compile(keras.optimizers.SGD(1e-3), **{"jit_compile": False, **how})
 
-    for name, expected in logs[0].items():
+    logs, expected = (trainer.fit(two_batches(), verbose=0).history for trainer in (other, in_a_graph))
+
+    for name, values in expected.items():
         # XLA and eager kernels round differently.
-        assert logs[1][name] == pytest.approx(expected, rel=1e-4), name
+        assert logs[name] == pytest.approx(values, rel=1e-4), name
 
 
-def test_validation_reports_the_objective_without_its_adversarial_part_at_the_final_beta():
-    config = AT_ONCE.replace(beta_start=9.0, beta_warmup=0.5, beta=0.7, perceptual_weight=3.0)
-    trainer = compiled(make_trainer(config, total_steps=100))
+def test_validation_reports_the_objective_without_its_adversarial_part_at_the_final_beta(whole):
+    logs = whole.fit(IMAGES[:4], validation_data=(IMAGES,), verbose=0).history
 
-    logs = trainer.fit(IMAGES, batch_size=4, validation_data=(IMAGES,), verbose=0).history
-
-    expected = logs["val_nll"][0] + 0.7 * logs["val_kl"][0] + 3.0 * logs["val_lpips"][0]
+    weights = whole.config
+    assert logs["beta"][0] > weights.beta == 0.7
+    expected = logs["val_nll"][0] + 0.7 * logs["val_kl"][0] + weights.perceptual_weight * logs["val_lpips"][0]
     assert logs["val_loss"] == pytest.approx([expected], rel=1e-5)  # float32
 
 
@@ -168,8 +193,8 @@ def test_a_direction_that_was_given_is_kept(plain):
     assert stopping.mode == "max"
 
 
-def test_early_stopping_brings_the_best_weights_back():
-    trainer = compiled(make_trainer(perceptual=None, discriminator=False), 1e-3)
+def test_early_stopping_brings_the_best_weights_back(plain):
+    trainer = plain
     worse = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: epoch and trainer.vae.encoder.mean_head.bias.assign_add([50.0, 50.0])
     )
@@ -185,22 +210,19 @@ def test_early_stopping_brings_the_best_weights_back():
     assert all(map(np.array_equal, values_of(trainer.vae.weights), best))
 
 
-def test_callbacks_of_learning_rates_steer_the_autoencoder_alone():
-    trainer = compiled(make_trainer(), 1e-2, 1e-2)
+def test_callbacks_of_learning_rates_steer_the_autoencoder_alone(whole):
     plateau = keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=1, min_delta=1e9)
     schedule = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.1 if epoch == 0 else rate)
 
-    trainer.fit(IMAGES, epochs=2, validation_data=(IMAGES,), callbacks=[plateau, schedule], verbose=0)
+    whole.fit(IMAGES, epochs=2, validation_data=(IMAGES,), callbacks=[plateau, schedule], verbose=0)
 
-    assert float(trainer.optimizer.learning_rate) == pytest.approx(1e-2 * 0.1 * 0.5)
-    assert float(trainer.discriminator_optimizer.learning_rate) == pytest.approx(1e-2)
+    assert float(whole.optimizer.learning_rate) == pytest.approx(1e-2 * 0.1 * 0.5)
+    assert float(whole.discriminator_optimizer.learning_rate) == pytest.approx(1e-2)
 
 
 @pytest.mark.parametrize("verbose", [1, 2])
-def test_the_bar_shows_few_numbers_and_the_history_has_all(capsys, verbose):
-    trainer = compiled(make_trainer())
-
-    history = trainer.fit(IMAGES, batch_size=4, epochs=2, validation_data=(IMAGES,), verbose=verbose).history
+def test_the_bar_shows_few_numbers_and_the_history_has_all(whole, capsys, verbose):
+    history = whole.fit(IMAGES[:6], batch_size=3, epochs=1, validation_data=(IMAGES,), verbose=verbose).history
 
     shown = capsys.readouterr().out
     last = shown.replace("\r", "\n").replace("\b", "").rstrip().splitlines()[-1]
@@ -219,8 +241,8 @@ def test_the_bar_of_an_evaluation_shows_few_numbers_too(capsys, plain):
     assert "psnr" in measured
 
 
-def test_a_bar_of_the_users_own_shows_everything(capsys):
-    compiled(make_trainer()).fit(IMAGES, callbacks=[keras.callbacks.ProgbarLogger()], verbose=2)
+def test_a_bar_of_the_users_own_shows_everything(whole, capsys):
+    whole.fit(IMAGES, callbacks=[keras.callbacks.ProgbarLogger()], verbose=2)
 
     shown = capsys.readouterr().out
     assert shown.count("adversarial_weight") == 1
@@ -252,19 +274,19 @@ USES = {
     ids=["0 to 255", "-1 to 1", "a little above 1", "NaN", "int32", "rank", "size", "channels"],
 )
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
-def test_other_images_are_refused_in_one_line_before_the_first_step(images, message, use):
-    trainer = compiled(make_trainer(perceptual=None, discriminator=False))
-    before = values_of(trainer.variables)
+def test_other_images_are_refused_in_one_line_before_the_first_step(plain, images, message, use):
+    before = values_of(plain.variables)
 
     with pytest.raises(ValueError, match=message) as error:
-        use(trainer, images)
+        use(plain, images)
 
     assert "\n" not in str(error.value)
-    assert all(map(np.array_equal, values_of(trainer.variables), before))
+    assert all(map(np.array_equal, values_of(plain.variables), before))
 
 
 def test_images_outside_of_the_range_are_refused_in_a_graph_with_several_steps_in_one_call():
-    trainer = in_a_graph(steps_per_execution=2)
+    trainer = make_trainer(perceptual=None, discriminator=False)
+    trainer.compile(keras.optimizers.SGD(1e-3), jit_compile=False, steps_per_execution=2)
 
     with pytest.raises(ValueError, match="between 0 and 1") as error:
         trainer.fit(255 * IMAGES, batch_size=4, verbose=0)
@@ -329,25 +351,34 @@ def test_weights_of_images_are_refused_in_one_line(conditional, use):
 
 
 @pytest.mark.parametrize("name", ["loss", "metrics", "weighted_metrics", "loss_weights"])
-def test_compile_refuses_what_it_would_ignore(name):
+def test_compile_refuses_what_it_would_ignore(plain, name):
     with pytest.raises(ValueError, match=rf"VAETrainer\.compile takes no {name}: its config weighs"):
-        make_trainer().compile("adam", **{name: ["mse"]})
+        plain.compile("adam", **{name: ["mse"]})
 
 
 # Saving.
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """A trainer with all its parts after two steps, and the file that `ModelCheckpoint` wrote."""
+def shared_saved(tmp_path_factory):
     keras.utils.set_random_seed(0)
     path = tmp_path_factory.mktemp("saved") / "trainer.keras"
     config = AT_ONCE.replace(beta=0.7)
-    trainer = make_trainer(config, perceptual=LPIPS(), ema=0.9, total_steps=50, features=True, latent_dim=3)
+    trainer = make_trainer(
+        config, perceptual=LPIPS(), ema=0.9, total_steps=50, features=True, latent_dim=3, **EACH_LAYER
+    )
     trainer.compile(Muon(1e-3, without_decay=("bias",)), keras.optimizers.Adam(5e-4, beta_1=0.5), run_eagerly=True)
     checkpoint = keras.callbacks.ModelCheckpoint(path, monitor="val_mse", save_best_only=True)
     trainer.fit(IMAGES, batch_size=4, validation_data=(IMAGES,), callbacks=[checkpoint], verbose=0)
-    return trainer, path
+    return trainer, path, keras.saving.load_model(path, safe_mode=True)
+
+
+@pytest.fixture
+def saved(shared_saved):
+    """A trainer with all its parts after two steps, the file that `ModelCheckpoint` wrote, and what comes back."""
+    trainer, path, loaded = shared_saved
+    with restored(trainer), restored(loaded):
+        yield trainer, path, loaded
 
 
 def saved_state_of(trainer):
@@ -356,9 +387,7 @@ def saved_state_of(trainer):
 
 
 def test_a_trainer_comes_back_from_a_file_with_both_players_optimizers_and_step(saved):
-    trainer, path = saved
-
-    loaded = keras.saving.load_model(path, safe_mode=True)
+    trainer, _, loaded = saved
 
     assert type(loaded) is VAETrainer
     assert int(loaded.step) == 2
@@ -371,8 +400,7 @@ def test_a_trainer_comes_back_from_a_file_with_both_players_optimizers_and_step(
 
 
 def test_a_loaded_trainer_makes_the_step_that_the_saved_one_makes(saved):
-    trainer, path = saved
-    loaded = keras.saving.load_model(path)
+    trainer, _, loaded = saved
     for each in (trainer, loaded):
         each.vae.sampling.seed_generator.state.assign([1, 2])
 
@@ -383,19 +411,17 @@ def test_a_loaded_trainer_makes_the_step_that_the_saved_one_makes(saved):
 
 
 def test_the_commands_read_the_averaged_model_from_a_trainers_file(saved):
-    trainer, path = saved
-    averaged = values_of(trainer.ema_vae.weights) if int(trainer.step) == 2 else None
+    trainer, path, _ = saved
 
     vae = load_model(path)
 
     assert type(vae) is VAE
     assert vae.latent_dim == 3
-    if averaged is not None:
-        assert all(map(np.array_equal, values_of(vae.weights), averaged))
+    assert all(map(np.array_equal, values_of(vae.weights), values_of(trainer.ema_vae.weights)))
 
 
 def test_weights_alone_can_be_saved_and_loaded(saved, tmp_path):
-    trainer, _ = saved
+    trainer, _, _ = saved
     trainer.save_weights(tmp_path / "trainer.weights.h5")
     other = VAETrainer.from_config(trainer.get_config())
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tiny_training import (
+    ALL_LAYERS,
     AT_ONCE,
     are_equal,
     compiled,
@@ -61,7 +62,7 @@ def reference_gradients(trainer, images, loss_of, variables):
 
 @pytest.mark.parametrize("player", ["vae", "discriminator"])
 def test_each_player_takes_the_gradient_step_of_its_own_loss_alone(player):
-    trainer, images = compiled(make_trainer()), random_images()
+    trainer, images = compiled(make_trainer(**ALL_LAYERS)), random_images()
     variables = getattr(trainer, player).trainable_variables
 
     def loss_of(parts):

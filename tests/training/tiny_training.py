@@ -1,5 +1,7 @@
 """A trainer so small that building it takes most of the time, and helpers that the training tests share."""
 
+import contextlib
+
 import keras
 import numpy as np
 from keras import ops
@@ -11,6 +13,11 @@ from keras_vae.training import VAETrainer
 SHAPE = (12, 12, 1)
 # Every part of the objective from the first step on.
 AT_ONCE = ObjectiveConfig(beta_warmup=0.0, adversarial_start=0.0)
+# What an eager step takes grows with the number of layers, not with their widths.
+FEW_LAYERS = {"widths": (8,), "attention_resolution": 0, "mapping_layers": 0, "generative_skips": False}
+# All that a model may have, for tests to which each kind of layer matters: in two levels, and each kind once.
+ALL_LAYERS = {"widths": (8, 16), "attention_resolution": 7, "mapping_layers": 3, "generative_skips": True}
+EACH_LAYER = {**ALL_LAYERS, "widths": (8,), "mapping_layers": 1}
 
 
 def random_images(count=4, seed=0):
@@ -23,11 +30,11 @@ def absolute_distance(images, reconstructions):
 
 
 def make_vae(**options):
-    return VAE(SHAPE, **{"latent_dim": 2, "widths": (8, 16), "groups": 4, **options})
+    return VAE(SHAPE, **{"latent_dim": 2, "groups": 4, **FEW_LAYERS, **options})
 
 
 def make_discriminator(normalization="spectral"):
-    return PatchDiscriminator(SHAPE, (8, 8, 8), normalization=normalization)
+    return PatchDiscriminator(SHAPE, (8, 8), normalization=normalization)
 
 
 def make_trainer(
@@ -40,7 +47,10 @@ def make_trainer(
     ema=0.0,
     **options,
 ):
-    """An uncompiled trainer; ``options`` go to the model. ``features`` adds a discriminator of LPIPS features."""
+    """An uncompiled trainer of a model of few layers; ``options`` go to the model.
+
+    ``features`` adds a discriminator of LPIPS features.
+    """
     player = make_discriminator() if discriminator else None
     feature_player = FeatureDiscriminator([(6, 6, 128), (3, 3, 256)], width=4) if features else None
     return VAETrainer(
@@ -78,9 +88,23 @@ def are_equal(first, second):
     return all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
 
 
-def state_of(trainer):
+def variables_of(trainer):
     """Everything that a checkpoint has to hold."""
     optimizers = [trainer.optimizer]
     if trainer.discriminator is not None:
         optimizers.append(trainer.discriminator_optimizer)
-    return values_of([*trainer.variables, *(variable for optimizer in optimizers for variable in optimizer.variables)])
+    return [*trainer.variables, *(variable for optimizer in optimizers for variable in optimizer.variables)]
+
+
+def state_of(trainer):
+    return values_of(variables_of(trainer))
+
+
+@contextlib.contextmanager
+def restored(trainer):
+    """Give back a compiled trainer that several tests share as it was taken."""
+    variables, before = variables_of(trainer), state_of(trainer)
+    yield trainer
+    for variable, value in zip(variables, before, strict=True):
+        variable.assign(value)
+    trainer.stop_training = False
