@@ -2,6 +2,7 @@
 
 import keras
 import pytest
+import tensorflow as tf
 
 
 @pytest.fixture(autouse=True)
@@ -10,3 +11,11 @@ def _fixed_seed_and_policy():
     keras.utils.set_random_seed(0)
     yield
     keras.mixed_precision.set_global_policy(policy)
+
+
+@pytest.fixture
+def step_by_step():
+    """Run traced functions as Python for every batch, where tracing would take longer or tests look into them."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)

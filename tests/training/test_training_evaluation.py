@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from scipy import stats
 from tiny_training import FEW_LAYERS, SHAPE, random_images
 
@@ -16,6 +15,8 @@ from keras_vae.models import VAE, GaussianMixtureSampler
 from keras_vae.training.evaluation import evaluation_report
 from keras_vae.training.likelihood import importance_sampled_nll
 from keras_vae.training.posteriors import posterior_draws
+
+pytestmark = pytest.mark.usefixtures("step_by_step")
 
 
 def make_vae(scale=0.3, **options):
@@ -40,14 +41,6 @@ SMALL = {"importance_samples": 4, "importance_images": 5, "components": 2}
 
 def metrics_of(vae, dataset, **options):
     return evaluation_report(vae, dataset, **options)["metrics"]
-
-
-@pytest.fixture(autouse=True)
-def _step_by_step():
-    """Tracing the evaluation would take longer than running it."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 def test_the_figures_are_those_of_the_reconstructions_whatever_the_batches():

@@ -103,15 +103,7 @@ def test_the_result_depends_on_the_seed_and_not_on_the_batches():
     assert not np.isclose(importance_sampled_nll(model, IMAGES, 7, seed=2), nll).any()
 
 
-@pytest.fixture
-def _eagerly():
-    """Run the model's Python code for every batch."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
-@pytest.mark.usefixtures("_eagerly")
+@pytest.mark.usefixtures("step_by_step")
 def test_no_more_than_a_batch_is_decoded_at_a_time(monkeypatch):
     model, sizes = LinearGaussian(), []
     decode = model.decode

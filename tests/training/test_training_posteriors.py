@@ -2,24 +2,17 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from tiny_training import make_vae, random_images
 
 from keras_vae.data import ArraySplit
 from keras_vae.models import GaussianMixtureSampler
 from keras_vae.training.posteriors import fit_mixture, posterior_draws
 
+pytestmark = pytest.mark.usefixtures("step_by_step")
+
 PIXELS = (255 * random_images(9)).astype(np.uint8)
 IMAGES = PIXELS.astype("float32") / np.float32(255)
 LABELS = np.arange(9, dtype=np.int32) % 3
-
-
-@pytest.fixture(autouse=True)
-def _step_by_step():
-    """Tracing the encoder would take longer than running it."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 def test_the_means_are_the_encoders_and_the_draws_have_its_deviation_whatever_the_batches():

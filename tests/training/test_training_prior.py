@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from scipy.stats import norm
 from tiny_training import AT_ONCE, FEW_LAYERS, SHAPE, compiled, random_images
 
@@ -57,15 +56,7 @@ def test_training_reports_the_kl_to_the_prior_and_moves_it(vae):
     assert not np.allclose(vae.prior.mean, 3.0)
 
 
-@pytest.fixture
-def _step_by_step():
-    """Tracing the evaluation would take longer than running it."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
-@pytest.mark.usefixtures("_step_by_step")
+@pytest.mark.usefixtures("step_by_step")
 def test_evaluation_measures_the_kl_to_the_prior(vae):
     splits = [ArraySplit((255 * random_images(count, seed)).astype(np.uint8)) for count, seed in ((12, 1), (40, 0))]
     report = evaluation_report(
