@@ -24,7 +24,7 @@ APART = {"test_distributed_steps.py", "test_benchmarks_run.py"}
 
 
 def pytest_addoption(parser):
-    parser.addoption("--kills", type=int, default=3, help="number of times the kill test kills a process  [3]")
+    parser.addoption("--kills", type=int, default=5, help="number of times the kill test kills a process  [5]")
 
 
 @pytest.hookimpl(optionalhook=True)

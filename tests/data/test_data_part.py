@@ -38,7 +38,7 @@ def taken(batches, count):
     return [batch[1].numpy() for batch in batches.take(count)]
 
 
-@settings(max_examples=8)
+@settings(max_examples=15)
 @given(crew=CREWS, seed=st.integers(0, 3))
 def test_the_parts_of_a_training_batch_are_the_batch_and_do_not_overlap(crew, seed):
     workers, replicas, own = crew
@@ -58,7 +58,7 @@ def test_the_parts_of_a_training_batch_are_the_batch_and_do_not_overlap(crew, se
             np.testing.assert_array_equal(labels, batch[number::count])
 
 
-@settings(max_examples=8)
+@settings(max_examples=15)
 @given(crew=CREWS, images=st.integers(1, 30))
 def test_every_image_is_evaluated_once_and_every_replica_has_equally_many_batches(crew, images):
     workers, replicas, size = crew
