@@ -189,9 +189,8 @@ class TorchPeer:
             self.discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), LEARNING_RATE, fused=True)
         self.compiled = compiled
         self.autocast = torch.autocast("cpu", torch.bfloat16, enabled=bfloat16)
-        made = torch.compile if compiled else _as_written
-        self.autoencoder_loss: Any = made(self._autoencoder_loss)
-        self.discriminator_loss: Any = made(self._discriminator_loss)
+        losses: list[Any] = [self._autoencoder_loss, self._discriminator_loss]
+        self.autoencoder_loss, self.discriminator_loss = map(torch.compile, losses) if compiled else losses
 
     def perceptual(self, reconstructions: Any, images: Any) -> Any:
         """LPIPS of grey images in [0, 1], (N,)."""
@@ -234,10 +233,6 @@ class TorchPeer:
         return 0.5 * (
             functional.mse_loss(fake, torch.zeros_like(fake)) + functional.mse_loss(real, torch.ones_like(real))
         )
-
-
-def _as_written(function: Any) -> Any:
-    return function
 
 
 def parameters_of(module: nn.Module) -> int:

@@ -175,7 +175,7 @@ def players_of(part: str, names: list[str], vgg16: Path, images: Array, default_
     reference, batch = peer_of(part, vgg16), channels_first(images)
     with FlopCounterMode(display=False) as counter:
         reference.train_step(batch)
-    flops = {EAGER: counter.get_total_flops(), COMPILED: counter.get_total_flops()}
+    flops = dict.fromkeys((EAGER, COMPILED), counter.get_total_flops())
     players = {}
     for name in names:
         who, _, precision = name.rpartition(", ")
