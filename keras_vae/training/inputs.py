@@ -83,7 +83,7 @@ def with_first_batch_checked(dataset: tf.data.Dataset, vae: VAE) -> tf.data.Data
     """
     unpack(_without_empty(dataset.element_spec), vae)
 
-    @tf.autograph.experimental.do_not_convert  # rewriting it would take half of a small evaluation's time
+    @tf.autograph.experimental.do_not_convert
     def step(is_checked: tf.Tensor, *element: Any) -> tuple[tf.Tensor, Any]:
         element = element[0] if len(element) == 1 else element
         tf.cond(is_checked, lambda: None, lambda: _assert_values(_without_empty(element), vae))
