@@ -12,9 +12,11 @@ from keras_vae.config import RunConfig
 from keras_vae.data import ArraySplit, load_dataset
 
 # Options of `keras-vae train`. The last value of an option counts, so other losses can follow.
-MODEL = ("--widths", "8,8", "--groups", "4", "--attention-resolution", "0", "--no-generative-skips")
-NO_ADVERSARY_OR_VGG16 = ("--adversarial-weight", "0", "--perceptual-weight", "0")
-RUN = (*MODEL, *NO_ADVERSARY_OR_VGG16, "--discriminator-widths", "8,8", "--batch-size", "50")
+RUN = (
+    *("--widths", "8,8", "--groups", "4", "--attention-resolution", "0", "--no-generative-skips"),
+    *("--mapping-layers", "0", "--discriminator-widths", "8,8", "--batch-size", "50", "--optimizer", "adamw"),
+    *("--adversarial-weight", "0", "--perceptual-weight", "0"),
+)
 
 
 def add_smoke_option(parser: argparse.ArgumentParser) -> None:

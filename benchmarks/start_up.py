@@ -148,12 +148,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         data = write_idx(folder) if arguments.smoke else arguments.dataset
-        training = [*(RUN if arguments.smoke else ("--epochs", "1")), "--dataset", data]
+        training = [*(RUN if arguments.smoke else ()), "--epochs", "1", "--dataset", data]
         commands = {
             "train": [*training, "--latent", "2", "--overwrite"],
             "evaluate": ["mnist-latent2", "--dataset", data, "--importance-samples", "0"],
             "export": ["mnist-latent2", "--dataset", data, "--to", "exports"],
-            "experiment": [*training, "--latents", "2,4", "--epochs", "1", "--overwrite"],
+            "experiment": [*training, "--latents", "2" if arguments.smoke else "2,4", "--overwrite"],
         }
         if arguments.smoke:
             commands["export"].append("--no-tflite")
