@@ -14,15 +14,16 @@ ROOT = Path(__file__).resolve().parents[1]
 COMMON = {"config", "errors", "files", "lazy", "sections"}
 ROOMS_BELOW = {
     "layers": set(),
+    "latents": {"layers"},
     "losses": {"layers"},
     # The LPIPS metric is the mean of the LPIPS loss: one computation, two uses.
     "metrics": {"layers", "losses"},
-    "models": {"layers"},
+    "models": {"latents", "layers"},
     "data": set(),
     "visualize": set(),
-    "training": {"models", "losses", "metrics", "data", "layers"},
-    "export": {"training", "models", "losses", "data", "layers"},
-    "callbacks": {"training", "visualize", "models", "losses", "metrics", "data", "layers"},
+    "training": {"models", "losses", "metrics", "data", "latents", "layers"},
+    "export": {"training", "models", "losses", "data", "latents", "layers"},
+    "callbacks": {"training", "visualize", "models", "losses", "metrics", "data", "latents", "layers"},
     "tfx": {"callbacks", "export", "training", "data"},
     "beam": {"export", "models", "losses", "metrics", "data"},
     # Reports read finished runs; all they need from training is the run directory.
@@ -38,6 +39,7 @@ ROOMS_BELOW = {
         "losses",
         "metrics",
         "data",
+        "latents",
         "layers",
     },
 }

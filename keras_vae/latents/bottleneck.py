@@ -1,0 +1,93 @@
+"""The contract of a bottleneck, which stands between encoder and decoder."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NotRequired, TypedDict
+
+import keras
+
+from keras_vae.layers import Prior
+
+# Bounds of log σ², as in Rombach et al. 2022: beyond them, exp() leaves the range that float32 training can use. A z
+# that is certain has the lower one.
+LOG_VAR_MIN, LOG_VAR_MAX = -30.0, 20.0
+
+
+class Latents(TypedDict):
+    """What a bottleneck makes of the encoder's features of N images.
+
+    Args:
+        z: what the decoder takes, float32 (N, *latent_shape).
+        kl: float32 (N,), nats: the KL of the posterior to the prior, which for codes is ``-log p(codes)``.
+        kl_per_dimension: float32 (N, *latent_shape), whose sum ``kl`` is; left out if the KL is no such sum.
+        losses: float32 scalars that training adds to its loss, by name, in nats per image.
+        statistics: float32 means over the N images, by name, for `Bottleneck.follow`.
+        codes: int32 (N, *code_shape), if the bottleneck has codes.
+    """
+
+    z: Any
+    kl: Any
+    kl_per_dimension: NotRequired[Any]
+    losses: NotRequired[dict[str, Any]]
+    statistics: NotRequired[dict[str, Any]]
+    codes: NotRequired[Any]
+
+
+class Bottleneck(keras.layers.Layer):
+    """Base of bottlenecks, which make latents of an encoder's features.
+
+    The encoder ends in one head for each name in ``heads``. Each head gives features, float32 (N, *latent_shape), and
+    the bottleneck is called with all of them. It computes in float32 under every policy.
+
+    A subclass defines `call` and `posterior`. The latent's shape is known in `build`, where a subclass makes its
+    weights and calls the base's `build`. A call changes nothing but the state of a random generator: what a batch
+    teaches besides the gradients goes through ``statistics`` and `follow`, so that a batch in parts or on several
+    devices teaches the same.
+
+    Args:
+        prior: p(z), for draws of new latents and for the KL; None is N(0, I).
+    """
+
+    heads: ClassVar[tuple[str, ...]] = ("features",)
+    is_stochastic: ClassVar[bool] = False
+    """Whether a call draws noise, so that the posterior has a variance."""
+
+    def __init__(self, prior: Prior | None = None, **kwargs: Any) -> None:
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.prior = prior
+
+    def build(self, *args: Any, **kwargs: Any) -> None:
+        """Make what depends on the shape of the features, (N, *latent_shape) of each head."""
+        raise NotImplementedError
+
+    @property
+    def code_shape(self) -> tuple[int, ...] | None:
+        """The shape of an image's codes; None if the bottleneck has none."""
+        return None
+
+    def call(self, *args: Any, **kwargs: Any) -> Latents:
+        """Latents of the features. A stochastic bottleneck also takes its noise, ``epsilon`` (N, *latent_shape)."""
+        raise NotImplementedError
+
+    def posterior(self, *args: Any) -> tuple[Any, Any]:
+        """``(mean, log_var)`` of z, each float32 (N, *latent_shape). A point has the ``log_var`` ``LOG_VAR_MIN``."""
+        raise NotImplementedError
+
+    def sample(self, count: int, seed: Any = None) -> Any:
+        """``count`` draws of z from the prior, float32 (count, *latent_shape); the same for the same seed."""
+        raise NotImplementedError
+
+    def statistics_at_zero(self) -> dict[str, Any]:
+        """Zeros that are shaped like the ``statistics`` of a call."""
+        return {}
+
+    def follow(self, statistics: dict[str, Any]) -> None:
+        """Learn from a whole batch's ``statistics``; training calls this once a step."""
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "prior": keras.saving.serialize_keras_object(self.prior)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Bottleneck:
+        return cls(**{**config, "prior": keras.saving.deserialize_keras_object(config["prior"])})
