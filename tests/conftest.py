@@ -18,7 +18,7 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 # Tests that share a slow run or export: whole folders, and single files where only part of a folder shares.
 SHARING = {"callbacks", "examples", "export"}
-SHARING_ITS_RUN = {"test_cli_bad_input.py", "test_cli_commands.py", "test_cli_export.py"}
+SHARING_ITS_RUN = {"test_cli_commands.py", "test_cli_export.py"}
 # Each test starts slow processes of its own, so little is lost if two pytest processes build the same fixture.
 APART = {"test_distributed_steps.py", "test_benchmarks_run.py"}
 

@@ -6,9 +6,11 @@ import shutil
 
 import numpy as np
 import pytest
+from idx_files import TEST, TRAIN
 from installed_command import run_command
 from PIL import Image
 
+from keras_vae.config import PRESETS
 from keras_vae.training import device
 
 PICTURES = (
@@ -29,7 +31,7 @@ def test_train_writes_the_whole_run_directory(trained):
     _, run = trained
     recorded = json.loads((run / "config.json").read_text())
     assert recorded["config"]["model"]["latent_dim"] == 3
-    assert recorded["recorded"]["data"]["counts"] == {"train": 4500, "test": 500}
+    assert recorded["recorded"]["data"]["counts"] == {"train": TRAIN, "test": TEST}
     rows = list(csv.DictReader((run / "metrics.csv").open()))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     parts = ("loss", "elbo", "nll", "kl", "lpips", "adversarial", "discriminator", "mse", "psnr", "ssim")
@@ -88,8 +90,8 @@ def test_evaluate_prints_figures_as_json_and_keeps_them_with_the_run(trained, wo
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report == json.loads((run / "evaluation.json").read_text())
-    assert report["data"]["counts"]["test"] == 500
-    assert report["settings"]["importance_images"] == report["settings"]["frechet_images"] == 500
+    assert report["data"]["counts"]["test"] == TEST
+    assert report["settings"]["importance_images"] == report["settings"]["frechet_images"] == TEST
     metrics = report["metrics"]
     assert metrics.keys() == {
         *("mse", "psnr", "ssim", "lpips", "elbo", "nll", "kl", "importance_nll", "kl_per_dimension", "active_units"),
@@ -105,9 +107,11 @@ def test_evaluate_prints_figures_as_json_and_keeps_them_with_the_run(trained, wo
 @pytest.mark.slow
 def test_a_keras_file_serves_as_well_as_its_run(trained, workplace):
     _, run = trained
-    done = run_command("evaluate", run / "model.keras", "--dataset", "sample", "--importance-samples", 0, cwd=workplace)
+    done = run_command(
+        "evaluate", run / "model.keras", "--dataset", "idx:mnist", "--importance-samples", 0, cwd=workplace
+    )
     assert done.returncode == 0, done.stderr
-    assert "500 test images" in done.stdout
+    assert f"{TEST} test images" in done.stdout
     assert "psnr" in done.stdout
     assert "importance nll" not in done.stdout
 
@@ -123,17 +127,17 @@ def test_reconstruct_draws_files_under_their_originals(trained, workplace):
         assert picture.mode == "RGB"
 
 
-def test_sample_gives_the_same_picture_for_the_same_seed(trained, workplace):
+def test_sample_gives_the_same_picture_for_the_same_seed(trained, workplace, run_here):
     _, run = trained
-    for out in ("first.png", "second.png"):
-        done = run_command("sample", run, "--count", 9, "--seed", 1, "--out", out, cwd=workplace)
+    for out, run_once in (("first.png", run_command), ("second.png", run_here)):
+        done = run_once("sample", run, "--count", 9, "--seed", 1, "--out", out, cwd=workplace)
         assert done.returncode == 0, done.stderr
     assert (workplace / "first.png").read_bytes() == (workplace / "second.png").read_bytes()
 
 
-def test_sample_draws_from_a_mixture_fitted_to_the_training_images(trained, workplace):
+def test_sample_draws_from_a_mixture_fitted_to_the_training_images(trained, workplace, run_here):
     _, run = trained
-    done = run_command("sample", run, "--sampler", "gmm", "--count", 9, "--out", "mixture.png", cwd=workplace)
+    done = run_here("sample", run, "--sampler", "gmm", "--count", 9, "--out", "mixture.png", cwd=workplace)
     assert done.returncode == 0, done.stderr
     with Image.open(workplace / "mixture.png") as picture:
         assert min(picture.size) > 100
@@ -152,15 +156,22 @@ def test_encode_writes_a_posterior_for_every_image(trained, workplace):
     done = run_command("encode", run, "--out", "latents.npz", cwd=workplace)
     assert done.returncode == 0, done.stderr
     with np.load(workplace / "latents.npz", allow_pickle=False) as arrays:
-        assert arrays["mean"].shape == arrays["log_var"].shape == (500, 3)
+        assert arrays["mean"].shape == arrays["log_var"].shape == (TEST, 3)
         assert arrays["mean"].dtype == np.float32
-        assert np.bincount(arrays["labels"]).tolist() == [50] * 10
+        assert np.bincount(arrays["labels"]).tolist() == [TEST // 10] * 10
 
 
 def test_presets_and_doctor_report_as_json(workplace):
-    presets = run_command("presets", "--json", cwd=workplace)
-    assert json.loads(presets.stdout)["mnist"]["config"]["model"]["latent_dim"] == 2
+    presets = json.loads(run_command("presets", "mnist", "--json", cwd=workplace).stdout)
+    assert presets["mnist"]["config"]["model"]["latent_dim"] == 2
     doctor = json.loads(run_command("doctor", "--json", cwd=workplace).stdout)
     assert doctor.keys() >= {"versions", "gpu", "precision", "xla", "data", "disk"}
     assert "bundled sample" in doctor["data"]
     assert any("MNIST" in line for line in doctor["advice"])
+
+
+@pytest.mark.slow
+def test_every_preset_is_built_and_its_cost_is_counted(workplace, run_here):
+    listed = json.loads(run_here("presets", "--json", cwd=workplace).stdout)
+    assert listed.keys() == PRESETS.keys()
+    assert all(cost["parameters"] < cost["encode_flops"] + cost["decode_flops"] for cost in listed.values())

@@ -26,7 +26,7 @@ def exported(trained, workplace):
     # This replaces a measurement, which has its own tests.
     data = json.loads((run / "config.json").read_text())["recorded"]["data"]
     (run / "evaluation.json").write_text(json.dumps({"data": data, "settings": {}, "metrics": {"mse": 0.0345678}}))
-    # The TFLite converter takes 20 s even for a small model, and has its own tests.
+    # The TFLite converter takes longest, and has its own tests.
     options = ("--name", "digits", "--version", 7, "--no-tflite", "--json")
     done = run_command("export", run, *options, cwd=workplace)
     assert done.returncode == 0, done.stderr
@@ -71,8 +71,8 @@ def test_a_model_that_was_changed_is_refused_with_one_line(exported, tmp_path, w
     assert done.stderr == f"keras-vae: {root}/7: notes was added after the export\n"
 
 
-def test_an_exported_model_is_sampled_as_its_run_is(exported, workplace):
-    done = run_command("sample", exported[1].parent, "--count", 4, "--seed", 3, "--out", "exported.png", cwd=workplace)
+def test_an_exported_model_is_sampled_as_its_run_is(exported, workplace, run_here):
+    done = run_here("sample", exported[1].parent, "--count", 4, "--seed", 3, "--out", "exported.png", cwd=workplace)
     assert (done.returncode, done.stderr) == (0, "")
     with Image.open(workplace / "exported.png") as picture:
         assert np.ptp(np.asarray(picture)) > 0

@@ -1,7 +1,7 @@
 """Training that is killed at any moment resumes as if nothing had happened; ``pytest --kills 50`` tries many moments.
 
-The model is small, since starting takes most of the time. `tests/callbacks` interrupts training with both players
-after each of its steps.
+The model is small, since starting takes most of the time, and kills come while it trains or draws. `tests/callbacks`
+interrupts training with both players after each of its steps.
 """
 
 import csv
@@ -12,11 +12,12 @@ import time
 
 import numpy as np
 import pytest
+from idx_files import write_split
 from installed_command import COMMAND, bare_environment
 
-EPOCHS = 2
+EPOCHS, TRAIN_IMAGES, TEST_IMAGES = 2, 90, 20
 TRAIN = (
-    *("train", "--dataset", "sample", "--latent", "2", "--epochs", str(EPOCHS), "--batch-size", "500"),
+    *("train", "--dataset", "idx:noise", "--latent", "2", "--epochs", str(EPOCHS), "--batch-size", "10"),
     *("--widths", "8", "--groups", "4", "--mapping-width", "16", "--attention-resolution", "0"),
     *("--no-generative-skips", "--adversarial-weight", "0", "--perceptual-weight", "0", "--precision", "float32"),
     *("--run-dir", "run"),
@@ -41,10 +42,12 @@ def start(cwd, *arguments):
     )
 
 
-def wait_for(path, process):
-    """Until ``path`` is there."""
-    while not path.exists():
-        assert process.poll() is None, process.stderr.read()
+def wait_until_it_trains(process, run, is_resumed):
+    """Until the run is described, or a resumed one says where it goes on; or the process ends."""
+    if is_resumed:
+        process.stderr.readline()
+        return
+    while process.poll() is None and not (run / "config.json").exists():
         time.sleep(0.005)
 
 
@@ -71,22 +74,32 @@ def assert_same_outcome(found, expected):
         np.testing.assert_array_equal(array, expected_arrays[name], err_msg=name)
 
 
+def write_noise(folder):
+    random = np.random.default_rng(0)
+    for prefix, count in (("train", TRAIN_IMAGES), ("t10k", TEST_IMAGES)):
+        write_split(folder, prefix, random.integers(0, 256, (count, 12, 12)), np.arange(count) % 10)
+
+
 def test_a_run_that_was_killed_again_and_again_ends_as_an_unbroken_one(kills, tmp_path):
-    (tmp_path / "unbroken").mkdir()
+    unbroken = tmp_path / "unbroken"
+    for folder in (tmp_path, unbroken):
+        write_noise(folder / "noise")
+    process = start(unbroken, *TRAIN)
+    wait_until_it_trains(process, unbroken / "run", is_resumed=False)
     begin = time.monotonic()
-    unbroken = start(tmp_path / "unbroken", *TRAIN)
-    assert unbroken.wait() == 0, unbroken.stderr.read()
+    assert process.wait() == 0, process.stderr.read()
     seconds = time.monotonic() - begin
-    expected = outcome(tmp_path / "unbroken" / "run")
+    expected = outcome(unbroken / "run")
     random = np.random.default_rng(0)
 
     run, arguments, killed = tmp_path / "run", TRAIN, 0
     while True:
+        is_resumed = arguments is not TRAIN
         process = start(tmp_path, *arguments, *OFTEN)
         try:
-            if killed == 0:
-                wait_for(run / "config.json", process)  # the first kill comes before the first checkpoint
-            process.wait(0 if killed == 0 else random.uniform(0.2, 1.0) * seconds if killed < kills else None)
+            wait_until_it_trains(process, run, is_resumed)
+            # The first kill comes before the first checkpoint.
+            process.wait(0 if killed == 0 else random.uniform(0, 1) * seconds if killed < kills else None)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()

@@ -1,23 +1,16 @@
 """``keras-vae to-tfrecord``, through the installed program."""
 
-import gzip
 import json
-import struct
 
+import numpy as np
+from idx_files import write_split
 from installed_command import run_command
 
 
-def write_idx(path, dimensions, data):
-    header = struct.pack(f">HBB{len(dimensions)}I", 0, 8, len(dimensions), *dimensions)
-    path.write_bytes(gzip.compress(header + data))
-
-
 def test_a_data_set_is_written_as_sharded_records(tmp_path):
-    digits = tmp_path / "digits"
-    digits.mkdir()
     for prefix, count in (("train", 5), ("t10k", 3)):
-        write_idx(digits / f"{prefix}-images-idx3-ubyte.gz", (count, 6, 4), bytes(range(24)) * count)
-        write_idx(digits / f"{prefix}-labels-idx1-ubyte.gz", (count,), bytes(range(count)))
+        images = np.arange(24 * count, dtype=np.uint8).reshape(count, 6, 4)
+        write_split(tmp_path / "digits", prefix, images, np.arange(count))
 
     done = run_command("to-tfrecord", "idx:digits", "data/digits", "--shard-size", 2, cwd=tmp_path)
 
