@@ -80,15 +80,13 @@ def write_noise(folder):
         write_split(folder, prefix, random.integers(0, 256, (count, 12, 12)), np.arange(count) % 10)
 
 
-def test_a_run_that_was_killed_again_and_again_ends_as_an_unbroken_one(kills, tmp_path):
+def test_a_run_that_was_killed_again_and_again_ends_as_an_unbroken_one(kills, tmp_path, run_here):
     unbroken = tmp_path / "unbroken"
     for folder in (tmp_path, unbroken):
         write_noise(folder / "noise")
-    process = start(unbroken, *TRAIN)
-    wait_until_it_trains(process, unbroken / "run", is_resumed=False)
-    begin = time.monotonic()
-    assert process.wait() == 0, process.stderr.read()
-    seconds = time.monotonic() - begin
+    done = run_here(*TRAIN, cwd=unbroken)
+    assert done.returncode == 0, done.stderr
+    seconds = time.time() - (unbroken / "run" / "config.json").stat().st_mtime
     expected = outcome(unbroken / "run")
     random = np.random.default_rng(0)
 
