@@ -4,7 +4,7 @@ import types
 
 import numpy as np
 import pytest
-from noise_images import BATCH, CLASSES, EPOCHS, SHAPE, TESTS, TRAINING
+from noise_images import BATCH, CLASSES, EPOCHS, MODEL, SHAPE, TESTS, TRAINING
 
 from keras_vae.callbacks import run_callbacks
 from keras_vae.config import RunConfig
@@ -30,10 +30,9 @@ def finished(tmp_path_factory, dataset):
     """A finished run: its directory, its trainer and its history."""
     config = RunConfig().replace(
         epochs=EPOCHS,
-        model__image_shape=SHAPE,
+        **MODEL,
         model__widths=(8, 16),
-        model__groups=4,
-        discriminator__widths=(8, 8, 8),
+        discriminator__widths=(8, 8),
         objective__perceptual_weight=0,
         data__batch_size=BATCH,
     )

@@ -1,11 +1,11 @@
 """The pictures of a run, drawn from its model, metrics and frames."""
 
 import io
-import re
 import types
 
 import numpy as np
 import pytest
+from noise_images import FEW_LAYERS, SHAPE
 from PIL import Image
 
 from keras_vae.callbacks import (
@@ -82,7 +82,7 @@ def test_pictures_are_written_again_after_further_epochs(finished, dataset):
 
 
 def make_vae(**options):
-    return VAE((12, 12, 1), widths=(8, 16), groups=4, **options)
+    return VAE(SHAPE, widths=(8, 16), **FEW_LAYERS, **options)
 
 
 @pytest.fixture
@@ -234,8 +234,19 @@ def test_pictures_are_drawn_from_whatever_there_is(tests, latent_dim, tmp_path, 
     assert ("val_active_units" in logs) == (tests > 1)  # one image has no variance
 
 
-@pytest.mark.parametrize("name", ["manifold_picture", "metric_curves", "latent_frames", "class_grid", "image_grid"])
-def test_a_picture_that_fails_is_one_warning_and_the_others_are_drawn(name, finished, dataset, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("manifold_picture", {"latent_manifold.png", "TensorBoard's z/latent_manifold"}),
+        ("metric_curves", {"train_plots.png", "test_plots.png"}),
+        ("latent_frames", {"test_latent_visualization.gif", "TensorBoard's z/latent_plot"}),
+        ("class_grid", set()),  # of conditional models alone
+        ("image_grid", {"samples.png", "TensorBoard's samples/prior"}),
+    ],
+)
+def test_a_picture_that_fails_is_one_warning_and_the_others_are_drawn(
+    name, missing, finished, dataset, monkeypatch, capsys
+):
     def fail(*arguments, **options):
         raise ValueError("need at least one array\nto concatenate")
 
@@ -252,11 +263,8 @@ def test_a_picture_that_fails_is_one_warning_and_the_others_are_drawn(name, fini
     write_pictures(run, finished.trainer.inference_vae, test.images, test.labels, dataset.class_names, seed=0)
 
     warnings = capsys.readouterr().err.splitlines()
-    failed = {"manifold_picture": 2, "metric_curves": 2, "latent_frames": 2, "class_grid": 0, "image_grid": 2}[name]
-    assert len(warnings) == failed
-    reason = r"could not be drawn \(ValueError: need at least one array\)"
-    for line in warnings:
-        assert re.fullmatch(rf"warning: (\w+\.(png|gif)|TensorBoard's [\w/]+): {reason}", line)
+    reason = "could not be drawn (ValueError: need at least one array)"
+    assert sorted(warnings) == sorted(f"warning: {picture}: {reason}" for picture in missing)
     assert tuple(path.read_bytes() for path in sorted(run.plots.iterdir())) == kept
 
 

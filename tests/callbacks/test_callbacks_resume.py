@@ -1,17 +1,20 @@
 """Training that is stopped at any step and resumed, compared with an unbroken one."""
 
 import csv
+import dataclasses
+import json
 import os
 import signal
 
 import keras
 import numpy as np
 import pytest
-from noise_images import BATCH, EPOCHS, SHAPE, TRAINING
+from noise_images import BATCH, EPOCHS, MODEL, TRAINING
 
 from keras_vae.callbacks import Checkpoints, StopSignals, fit_run
 from keras_vae.callbacks import standard as standard_callbacks
 from keras_vae.config import RunConfig
+from keras_vae.data import ArraySplit
 from keras_vae.errors import TrainingError, TrainingStoppedError
 from keras_vae.training import RunDirectory, build_trainer
 from keras_vae.training.checkpoint_interval import CheckpointInterval
@@ -20,21 +23,27 @@ from keras_vae.training.checkpoints import Position, list_checkpoints, restore_c
 STEPS = TRAINING // BATCH
 CONFIG = RunConfig().replace(
     epochs=EPOCHS,
-    model__image_shape=SHAPE,
+    **MODEL,
     model__widths=(8,),
-    model__groups=4,
-    model__mapping_width=8,
     discriminator__widths=(8,),
     objective__perceptual_weight=0,
     data__batch_size=BATCH,
 )
 
 
-@pytest.fixture(autouse=True)
-def _without_pictures(monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def _without_pictures():
     """Drawing takes most of the time, and draws what is compared anyway."""
-    monkeypatch.setattr("keras_vae.callbacks.pictures.Pictures.on_train_end", lambda self, logs=None: None)
-    monkeypatch.setattr("keras_vae.callbacks.tensorboard.TensorBoardSummaries._may_draw", lambda self, epoch: False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keras_vae.callbacks.pictures.Pictures.on_train_end", lambda self, logs=None: None)
+        patch.setattr("keras_vae.callbacks.tensorboard.TensorBoardSummaries._may_draw", lambda self, epoch: False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def dataset(dataset):
+    """The first test images alone, as many as a batch has."""
+    return dataclasses.replace(dataset, test=ArraySplit(*dataset.test.first(BATCH)))
 
 
 def build():
@@ -62,11 +71,10 @@ def frames_of(run):
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory, dataset):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("keras_vae.callbacks.pictures.Pictures.on_train_end", lambda self, logs=None: None)
-        run = RunDirectory.create(tmp_path_factory.mktemp("unbroken") / "run")
-        trainer = build()
-        fit_run(run, CONFIG, dataset, trainer)
+    """A run with fewer epochs than its interval between checkpoints, and its trainer."""
+    run = RunDirectory.create(tmp_path_factory.mktemp("unbroken") / "run")
+    trainer = build()
+    fit_run(run, CONFIG, dataset, trainer, interval=CheckpointInterval(7, None))
     return run, trainer
 
 
@@ -175,7 +183,14 @@ def test_other_intervals_are_refused(text):
         CheckpointInterval.parse(text)
 
 
-def test_checkpoints_come_at_the_interval_and_after_the_last_epoch(dataset, tmp_path, monkeypatch):
+def test_checkpoints_come_after_the_last_epoch_of_a_run_shorter_than_the_interval(unbroken):
+    run, _ = unbroken
+    (checkpoint,) = list_checkpoints(run.checkpoints)
+    assert checkpoint.position == Position(EPOCHS)
+    assert isinstance(json.loads((checkpoint.path / "checkpoint.json").read_text())["elbo"], float)
+
+
+def test_checkpoints_come_at_the_interval(dataset, tmp_path, monkeypatch):
     run = RunDirectory.create(tmp_path / "run")
     written = []
     monkeypatch.setattr(
@@ -185,7 +200,3 @@ def test_checkpoints_come_at_the_interval_and_after_the_last_epoch(dataset, tmp_
     fit_run(run, CONFIG, dataset, build(), interval=CheckpointInterval(None, 1e-9))
     every_step = [Position(0, 1), Position(1), Position(1, 1), Position(2)]
     assert written == [(position, position.steps == 0) for position in every_step]
-
-    written.clear()
-    fit_run(RunDirectory.create(tmp_path / "other"), CONFIG, dataset, build(), interval=CheckpointInterval(7, None))
-    assert written == [(Position(EPOCHS), True)]

@@ -3,7 +3,7 @@
 import keras
 import pytest
 import tensorflow as tf
-from noise_images import BATCH, SHAPE, TRAINING
+from noise_images import BATCH, MODEL, TRAINING
 
 from keras_vae.callbacks import fit_run
 from keras_vae.callbacks import standard as standard_callbacks
@@ -13,11 +13,9 @@ from keras_vae.training import RunDirectory, VAETrainer, build_trainer
 
 CONFIG = RunConfig().replace(
     epochs=3,
-    model__image_shape=SHAPE,
-    model__widths=(4, 8),
-    model__groups=2,
-    model__mapping_width=8,
-    discriminator__widths=(4, 4),
+    **MODEL,
+    model__widths=(4,),
+    discriminator__widths=(4,),
     objective__perceptual_weight=0,
     data__batch_size=BATCH,
 )
