@@ -144,8 +144,8 @@ class TorchDecoder(nn.Module):
     def __init__(self, vae: VAE) -> None:
         super().__init__()
         decoder = vae.decoder
-        self.grid = (*decoder.geometry.grid(len(decoder.widths) - 1), decoder.bottleneck_width)
-        self.tokens = (decoder.context_tokens, decoder.widths[-1])
+        self.grid = (*decoder.geometry.grid(len(decoder.widths) - 1), decoder.architecture.bottleneck_width)
+        self.tokens = (decoder.architecture.context_tokens, decoder.widths[-1])
         self.mapping, self.bottleneck = mapping(decoder.mapping), convolution(decoder.bottleneck)
         self.stem, self.latent_tokens = linear(decoder.stem), linear(decoder.latent_tokens)
         self.blocks = nn.ModuleList(map(Block, (decoder.mid_block, *decoder.up_blocks)))

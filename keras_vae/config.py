@@ -28,8 +28,35 @@ def _setting(default: Any, help: str, *, is_common: bool = False, **bounds: Any)
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelConfig(Section):
-    """The arguments of `keras_vae.models.VAE`, which explains them."""
+class Architecture(Section):
+    """What encoder and decoder are made of. `VAE`, `Encoder` and `Decoder` take these fields as arguments.
+
+    Args:
+        image_shape: (H, W, C), any H and W.
+        latent_dim: size of the latent vector.
+        latent_shape: (h, w, c) for a spatial latent with c channels on the coarsest grid, in place of ``latent_dim``,
+            as in latent diffusion (Rombach et al. 2022). Latents are then (N, h, w, c), there are no mapping layers,
+            ``latent_dim`` is h·w·c, and images of other sizes give latents with other grids.
+        widths: channels of each level, finest first; every level but the last halves the resolution.
+        stem_stride: 2 starts at half the resolution (cheap), 1 at full resolution.
+        num_layers: residual blocks in a level.
+        attention_resolution: feature maps with sides up to this have self-attention; 0 for none.
+        num_heads: heads of every attention; must divide the widths that attend.
+        groups: groups of every normalisation; must divide the widths.
+        num_classes: number of labels of a conditional model; every level then attends to the label's token.
+        mapping_layers: dense layers (SiLU) between the features and a latent vector in the encoder, and directly after
+            z in the decoder (the mapping network of Karras et al. 2019). A latent with few dimensions needs them: the
+            image is then a detailed function of few inputs, which convolutions over the grid alone learn slowly.
+        mapping_width: width of those.
+        bottleneck_width: channels of a 1×1 convolution that narrows the coarsest feature map before it becomes a
+            vector; without it, a small model would have most of its weights there.
+        generative_skips: let every level of the decoder attend to tokens of z (Dieng et al. 2019).
+        context_tokens: number of tokens made from a latent vector. Each position of a spatial latent is a token.
+        output_width: channels of the decoder at full resolution before the image, where ``stem_stride`` is 2.
+
+    Raises:
+        InputError: when a value has the wrong type or is out of range.
+    """
 
     image_shape: tuple[int, int, int] = _setting((28, 28, 1), "height, width and channels of the images", minimum=1)
     latent_dim: int = _setting(2, "size of the latent vector", minimum=1, maximum=65536, is_common=True)
@@ -37,7 +64,6 @@ class ModelConfig(Section):
         None, "height, width and channels of a spatial latent, instead of a vector", minimum=1
     )
     widths: tuple[int, ...] = _setting((32, 64), "channels of each level, finest first", minimum=1)
-    variational: bool = _setting(True, "train a VAE; if not, a plain autoencoder without KL and noise")
     stem_stride: int = _setting(
         2, "stride of the first convolution: 2 halves the resolution, 1 keeps it", choices=(1, 2)
     )
@@ -54,14 +80,11 @@ class ModelConfig(Section):
     generative_skips: bool = _setting(True, "let each decoder level attend to tokens made from z")
     context_tokens: int = _setting(4, "number of tokens made from z", minimum=1)
     output_width: int = _setting(16, "channels at full resolution, before the output layer", minimum=1)
-    likelihood: str = _setting("gaussian", "distribution of a pixel given z", choices=LIKELIHOODS)
-    scale: float | None = _setting(
-        None,
-        "standard deviation (Gaussian) or scale (other likelihoods) of a pixel; by default calibrated in training",
-        above=0,
-    )
 
     def __post_init__(self) -> None:
+        if self.latent_shape is not None:
+            # It follows from the shape, and may be larger than a vector's.
+            object.__setattr__(self, "latent_dim", 1)
         super().__post_init__()
         if self.latent_shape is not None:
             object.__setattr__(self, "latent_dim", math.prod(self.latent_shape))
@@ -73,6 +96,19 @@ class ModelConfig(Section):
             return str(self.latent_dim)
         height, width, channels = self.latent_shape
         return f"{channels}x{height}x{width}"
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig(Architecture):
+    """The arguments of `keras_vae.models.VAE`, which explains them."""
+
+    variational: bool = _setting(True, "train a VAE; if not, a plain autoencoder without KL and noise")
+    likelihood: str = _setting("gaussian", "distribution of a pixel given z", choices=LIKELIHOODS)
+    scale: float | None = _setting(
+        None,
+        "standard deviation (Gaussian) or scale (other likelihoods) of a pixel; by default calibrated in training",
+        above=0,
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
+import numbers
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from keras_vae.errors import InputError, nearest
@@ -51,6 +53,17 @@ class Section:
         return dataclasses.replace(self, **changes)
 
     @classmethod
+    def taken_from(cls: type[T], arguments: Mapping[str, Any]) -> tuple[T, dict[str, Any]]:
+        """The section whose fields are among ``arguments``, and the other arguments.
+
+        Raises:
+            InputError: if a value is out of range.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        own = {name: value for name, value in arguments.items() if name in names}
+        return cls(**own), {name: value for name, value in arguments.items() if name not in names}
+
+    @classmethod
     def from_dict(cls: type[T], values: Any) -> T:
         """Build from the output of `as_dict` or from parsed JSON; missing fields take their defaults.
 
@@ -72,6 +85,24 @@ class Section:
                 raise InputError(f"unknown setting {name!r:.60} of {cls.__name__}; {hint}")
 
 
+def shows_fields_of(section: type[Section]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorator of a function whose ``**kwargs`` take a section's fields: ``help()`` and completion then show them."""
+    annotated = dataclasses.fields(section)
+
+    def with_signature(function: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(function)
+        *own, rest = signature.parameters.values()
+        fields = [
+            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
+            for field in annotated
+            if field.name not in signature.parameters
+        ]
+        function.__signature__ = signature.replace(parameters=[*own, *fields, rest])  # type: ignore[attr-defined]
+        return function
+
+    return with_signature
+
+
 def _option(name: str) -> str:
     return name.replace("_", "-")
 
@@ -90,6 +121,8 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
         return tuple(_coerce(name, each, item) for each in value)
     if isinstance(hint, type) and issubclass(hint, Section):
         return value if isinstance(value, hint) else hint.from_dict(value)
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        value = int(value)  # NumPy's integers are none of Python's
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value) if abs(value) < 2**53 else math.inf
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):

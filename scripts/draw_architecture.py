@@ -91,7 +91,7 @@ def draw(vae: VAE) -> str:
     parts.append(_arrow(LEFT + BOX[0] / 2, left_tops[-1] + BOX[1], centre + 60, bottom + 30))
     parts.append(_arrow(centre + BOX[0] - 60, bottom + 30, RIGHT + BOX[0] / 2, right_tops[0] + BOX[1]))
     if tokens is not None:
-        parts += _generative_skips(right, right_tops, bottom, vae.decoder.context_tokens)
+        parts += _generative_skips(right, right_tops, bottom, vae.decoder.architecture.context_tokens)
     return "\n".join([*parts, "</svg>\n"])
 
 

@@ -39,8 +39,8 @@ class Bottleneck(keras.layers.Layer):
     The encoder ends in one head for each name in ``heads``. Each head gives features, float32 (N, *latent_shape), and
     the bottleneck is called with all of them. It computes in float32 under every policy.
 
-    A subclass defines `call` and `posterior`. The latent's shape is known in `build`, where a subclass makes its
-    weights and calls the base's `build`. A call changes nothing but the state of a random generator: what a batch
+    A subclass defines `call`, `posterior` and `sample`. The latent's shape is known in `build`, where a subclass makes
+    its weights and calls the base's `build`. A call changes nothing but the state of a random generator: what a batch
     teaches besides the gradients goes through ``statistics`` and `follow`, so that a batch in parts or on several
     devices teaches the same.
 
@@ -51,6 +51,8 @@ class Bottleneck(keras.layers.Layer):
     heads: ClassVar[tuple[str, ...]] = ("features",)
     is_stochastic: ClassVar[bool] = False
     """Whether a call draws noise, so that the posterior has a variance."""
+    loss_names: tuple[str, ...] = ()
+    """The names of the ``losses`` of a call."""
 
     def __init__(self, prior: Prior | None = None, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
@@ -58,8 +60,13 @@ class Bottleneck(keras.layers.Layer):
         self.prior = prior
 
     def build(self, *args: Any, **kwargs: Any) -> None:
-        """Make what depends on the shape of the features, (N, *latent_shape) of each head."""
-        raise NotImplementedError
+        """Take the shapes of the features, (N, *latent_shape) of each head."""
+        self.latent_shape = tuple(args[0][1:])
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """The shape of z, which a model's summary shows."""
+        return (None, *self.latent_shape)
 
     @property
     def code_shape(self) -> tuple[int, ...] | None:
@@ -76,6 +83,10 @@ class Bottleneck(keras.layers.Layer):
 
     def sample(self, count: int, seed: Any = None) -> Any:
         """``count`` draws of z from the prior, float32 (count, *latent_shape); the same for the same seed."""
+        raise NotImplementedError
+
+    def noise(self, shape: tuple[Any, ...]) -> Any:
+        """What a call of a stochastic bottleneck takes as ``epsilon``, for latents of ``shape``."""
         raise NotImplementedError
 
     def statistics_at_zero(self) -> dict[str, Any]:

@@ -18,8 +18,9 @@ class _Continuous(Bottleneck):
     heads = ("mean", "log_var")
 
     def build(self, mean_shape: Any, log_var_shape: Any) -> None:
+        super().build(mean_shape)
         if self.prior is None:
-            self.prior = StandardNormal(mean_shape[1:], name="prior")
+            self.prior = StandardNormal(self.latent_shape, name="prior")
         if not self.prior.built:
             self.prior.build(mean_shape)
 
@@ -61,6 +62,9 @@ class GaussianBottleneck(_Continuous):
         per_dimension = kl_per_dimension(mean, log_var)
         kl = ops.sum(per_dimension, axis=tuple(range(1, len(per_dimension.shape))))
         return Latents(z=z, kl=kl, kl_per_dimension=per_dimension)
+
+    def noise(self, shape: tuple[Any, ...]) -> Any:
+        return self.sampling.noise(shape)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}

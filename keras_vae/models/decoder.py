@@ -7,10 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_vae.config import Architecture
 from keras_vae.errors import InputError
 from keras_vae.layers import UpBlock
 from keras_vae.layers.image_input import check_is_array, check_shape, described, dtype_of
 from keras_vae.models.pyramid import LATENT_DTYPE, Pyramid
+from keras_vae.sections import shows_fields_of
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
@@ -19,26 +21,16 @@ class Decoder(Pyramid):
 
     Takes ``z`` (N, latent_dim), and for a conditional model integer labels (N,). Returns images (N, H, W, C),
     float32 in [0, 1]. There is no path from the encoder's features. Instead, every level attends by cross-attention to
-    ``context_tokens`` tokens made from z (*generative skips*), and to the token of the label.
+    tokens made from z (*generative skips*), and to the token of the label. A spatial z is (N, h, w, c), or flat,
+    (N, h·w·c); a z with another grid gives images of another size.
 
     Args:
-        image_shape, latent_dim, widths, stem_stride, num_layers: as for `Encoder`, which it mirrors; ``widths`` finest
-            first there and here.
-        attention_resolution, num_heads, groups, num_classes: as for `Encoder`.
-        mapping_layers, mapping_width, bottleneck_width: as for `Encoder`, directly after z (the mapping network of
-            Karras et al. 2019). A latent with few dimensions needs them: the image is then a detailed function of few
-            inputs, which convolutions over the grid alone learn slowly.
-        generative_skips: let every level attend to tokens of z.
-        context_tokens: number of tokens made from z.
-        output_width: channels at full resolution before the image, where ``stem_stride`` is 2.
-        latent_shape: (h, w, c) for a spatial latent, as for `Encoder`: z is then (N, h, w, c), or flat, (N, h·w·c).
-            Each of its positions is a token, whatever ``context_tokens`` is. A z with another grid gives images of
-            another size.
+        *args, **kwargs: fields of `keras_vae.config.Architecture`; image_shape, latent_dim and widths also by position.
 
     Raises:
-        ValueError: when ``groups`` or ``num_heads`` does not divide a width (the message names both numbers), when
-            ``stem_stride`` is neither 1 nor 2, when ``latent_shape`` does not have the images' grid, or when z or
-            labels have the wrong shape or dtype.
+        ValueError: when a field is out of range, when ``groups`` or ``num_heads`` does not divide a width (the message
+            names both numbers), when ``latent_shape`` does not have the images' grid, or when z or labels have the
+            wrong shape or dtype.
 
     To change the levels, set ``up_block_class`` and ``mid_block_class`` in a subclass.
 
@@ -48,48 +40,11 @@ class Decoder(Pyramid):
 
     up_block_class: type[keras.layers.Layer] = UpBlock
 
-    def __init__(
-        self,
-        image_shape: tuple[int, int, int] = (28, 28, 1),
-        latent_dim: int = 2,
-        widths: tuple[int, ...] = (32, 64),
-        *,
-        stem_stride: int = 2,
-        num_layers: int = 1,
-        attention_resolution: int = 7,
-        num_heads: int = 2,
-        groups: int = 8,
-        num_classes: int | None = None,
-        mapping_layers: int = 3,
-        mapping_width: int = 128,
-        bottleneck_width: int = 16,
-        generative_skips: bool = True,
-        context_tokens: int = 4,
-        output_width: int = 16,
-        latent_shape: tuple[int, int, int] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            image_shape,
-            latent_dim,
-            widths,
-            stem_stride=stem_stride,
-            num_layers=num_layers,
-            attention_resolution=attention_resolution,
-            num_heads=num_heads,
-            groups=groups,
-            num_classes=num_classes,
-            mapping_layers=mapping_layers,
-            mapping_width=mapping_width,
-            bottleneck_width=bottleneck_width,
-            latent_shape=latent_shape,
-            **kwargs,
-        )
-        self.generative_skips = generative_skips
-        self.context_tokens = context_tokens
-        self.output_width = output_width
-
-        has_context = generative_skips or num_classes is not None
+    @shows_fields_of(Architecture)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        architecture, widths = self.architecture, self.widths
+        has_context = architecture.generative_skips or self.num_classes is not None
         policy = self.dtype_policy
         last = len(widths) - 1
         grid = self.geometry.grid(last)
@@ -99,11 +54,15 @@ class Decoder(Pyramid):
             self.stem = keras.layers.Conv2D(widths[-1], 3, padding="same", dtype=LATENT_DTYPE, name="stem")
             self.bottleneck = None
         else:
-            self.stem = keras.layers.Dense(grid[0] * grid[1] * bottleneck_width, dtype=LATENT_DTYPE, name="stem")
+            self.stem = keras.layers.Dense(
+                grid[0] * grid[1] * architecture.bottleneck_width, dtype=LATENT_DTYPE, name="stem"
+            )
             self.bottleneck = keras.layers.Conv2D(widths[-1], 1, dtype=policy, name="bottleneck")
-        token_size = widths[-1] * (1 if self.is_spatial else context_tokens)
+        token_size = widths[-1] * (1 if self.is_spatial else architecture.context_tokens)
         self.latent_tokens = (
-            keras.layers.Dense(token_size, dtype=LATENT_DTYPE, name="latent_tokens") if generative_skips else None
+            keras.layers.Dense(token_size, dtype=LATENT_DTYPE, name="latent_tokens")
+            if architecture.generative_skips
+            else None
         )
         self.mid_block = self.make_level(self.mid_block_class, last, has_context=has_context, name="mid")
         self.up_blocks = [
@@ -112,9 +71,15 @@ class Decoder(Pyramid):
         ]
         self.unstem = (
             keras.layers.Conv2DTranspose(
-                output_width, 4, strides=2, padding="same", activation="silu", dtype=policy, name="unstem"
+                architecture.output_width,
+                4,
+                strides=2,
+                padding="same",
+                activation="silu",
+                dtype=policy,
+                name="unstem",
             )
-            if stem_stride == 2
+            if architecture.stem_stride == 2
             else None
         )
         # Images are float32 under every policy: near 1, bfloat16 cannot tell 256 grey levels apart.
@@ -139,13 +104,13 @@ class Decoder(Pyramid):
         tokens = 0
         if self.latent_tokens is not None:
             self.latent_tokens.build(mapped_shape)
-            tokens += grid[0] * grid[1] if self.is_spatial else self.context_tokens
+            tokens += grid[0] * grid[1] if self.is_spatial else self.architecture.context_tokens
         if self.label_token is not None:
             self.label_token.build((None,))
             tokens += 1
         context_shape = (None, tokens, width) if tokens else None
         if self.bottleneck is not None:
-            self.bottleneck.build((None, *grid, self.bottleneck_width))
+            self.bottleneck.build((None, *grid, self.architecture.bottleneck_width))
         shape = (None, *grid, width)
         for block in self.levels:
             block.build(shape, context_shape)
@@ -160,7 +125,7 @@ class Decoder(Pyramid):
         """Tokens (N, T, D) of the mapped z and the label; None if the decoder attends to neither."""
         tokens = []
         if self.latent_tokens is not None:
-            count = mapped.shape[1] * mapped.shape[2] if self.is_spatial else self.context_tokens
+            count = mapped.shape[1] * mapped.shape[2] if self.is_spatial else self.architecture.context_tokens
             tokens.append(ops.reshape(self.latent_tokens(mapped), (-1, count, self.widths[-1])))
         if self.label_token is not None:
             tokens.append(self.label_tokens(labels))
@@ -201,7 +166,7 @@ class Decoder(Pyramid):
         hidden = self.stem(mapped)
         if self.bottleneck is not None:
             grid = self.geometry.grid(len(self.widths) - 1)
-            hidden = self.bottleneck(ops.reshape(hidden, (-1, *grid, self.bottleneck_width)))
+            hidden = self.bottleneck(ops.reshape(hidden, (-1, *grid, self.architecture.bottleneck_width)))
         for block in self.levels:
             hidden = block(hidden, context)
         hidden = self.norm(hidden)
@@ -216,11 +181,3 @@ class Decoder(Pyramid):
             return (z_shape[0], *self.image_shape)
         factor = self.geometry.factor
         return (z_shape[0], z_shape[1] * factor, z_shape[2] * factor, self.image_shape[-1])
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "generative_skips": self.generative_skips,
-            "context_tokens": self.context_tokens,
-            "output_width": self.output_width,
-        }

@@ -2,94 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_vae.config import Architecture
+from keras_vae.latents import GaussianBottleneck
+from keras_vae.latents.bottleneck import LOG_VAR_MAX, LOG_VAR_MIN
 from keras_vae.layers import DownBlock
 from keras_vae.layers.image_input import check_images, unit_range
 from keras_vae.models.pyramid import LATENT_DTYPE, Pyramid
-
-# Bounds of log σ², as in Rombach et al. 2022: beyond them, exp() leaves the range that float32 training can use.
-LOG_VAR_MIN, LOG_VAR_MAX = -30.0, 20.0
+from keras_vae.sections import shows_fields_of
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
 class Encoder(Pyramid):
     """Stem → a `DownBlock` for each width → `MidBlock` → mapping layers → posterior heads.
 
-    Takes images (N, H, W, C), floats in [0, 1] or uint8, and for a conditional model integer labels (N,). Returns
-    ``mean`` and ``log_var``, both float32 (N, latent_dim). If the down-samplings do not divide a side, it is padded
-    with zeros.
+    Takes images (N, H, W, C), floats in [0, 1] or uint8, and for a conditional model integer labels (N,). Returns a
+    tuple, for each head float32 (N, *latent_shape); by default these are the posterior's ``mean`` and ``log_var``. If
+    the down-samplings do not divide a side, it is padded with zeros.
 
     Args:
-        image_shape: (H, W, C).
-        latent_dim: size of the latent vector.
-        widths: channels of each level, finest first; every level but the last halves the resolution.
-        stem_stride: 2 starts at half the resolution (cheap), 1 at full resolution.
-        num_layers: residual blocks in a level.
-        attention_resolution: feature maps with sides up to this have self-attention; 0 for none.
-        num_heads: heads of every attention; must divide the widths that attend.
-        groups: groups of every normalisation; must divide the widths.
-        num_classes: number of labels of a conditional model; every level then attends to the label's token.
-        mapping_layers: dense layers (SiLU) between the features and the posterior's heads.
-        mapping_width: width of those.
-        bottleneck_width: channels of a 1×1 convolution that narrows the coarsest feature map before it becomes a
-            vector; without it, a small model would have most of its weights there.
-        latent_shape: (h, w, c) for a spatial latent with c channels on the coarsest grid, as in latent diffusion
-            (Rombach et al. 2022). ``mean`` and ``log_var`` are then (N, h, w, c), there are no mapping layers,
-            ``latent_dim`` is h·w·c, and images of other sizes give latents with other grids.
+        heads: names of the heads, which `keras_vae.latents.Bottleneck` explains. A head "log_var" is clipped to
+            [-30, 20].
+        *args, **kwargs: fields of `keras_vae.config.Architecture`; image_shape, latent_dim and widths also by position.
 
     Raises:
-        ValueError: when ``groups`` or ``num_heads`` does not divide a width (the message names both numbers), when
-            ``stem_stride`` is neither 1 nor 2, when ``latent_shape`` does not have the images' grid, or when images or
-            labels have the wrong shape or dtype.
+        ValueError: when a field is out of range, when ``groups`` or ``num_heads`` does not divide a width (the message
+            names both numbers), when ``latent_shape`` does not have the images' grid, or when images or labels have
+            the wrong shape or dtype.
 
     To change the levels, set ``down_block_class`` and ``mid_block_class`` in a subclass.
     """
 
     down_block_class: type[keras.layers.Layer] = DownBlock
 
-    def __init__(
-        self,
-        image_shape: tuple[int, int, int] = (28, 28, 1),
-        latent_dim: int = 2,
-        widths: tuple[int, ...] = (32, 64),
-        *,
-        stem_stride: int = 2,
-        num_layers: int = 1,
-        attention_resolution: int = 7,
-        num_heads: int = 2,
-        groups: int = 8,
-        num_classes: int | None = None,
-        mapping_layers: int = 3,
-        mapping_width: int = 128,
-        bottleneck_width: int = 16,
-        latent_shape: tuple[int, int, int] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            image_shape,
-            latent_dim,
-            widths,
-            stem_stride=stem_stride,
-            num_layers=num_layers,
-            attention_resolution=attention_resolution,
-            num_heads=num_heads,
-            groups=groups,
-            num_classes=num_classes,
-            mapping_layers=mapping_layers,
-            mapping_width=mapping_width,
-            bottleneck_width=bottleneck_width,
-            latent_shape=latent_shape,
-            **kwargs,
-        )
-        has_context = num_classes is not None
+    @shows_fields_of(Architecture)
+    def __init__(self, *args: Any, heads: Sequence[str] = GaussianBottleneck.heads, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        architecture, widths = self.architecture, self.widths
+        has_context = self.num_classes is not None
         last = len(widths) - 1
-        stem_kernel = 4 if stem_stride == 2 else 3
+        stem_kernel = 4 if architecture.stem_stride == 2 else 3
         self.stem = keras.layers.Conv2D(
-            widths[0], stem_kernel, strides=stem_stride, padding="same", dtype=self.dtype_policy, name="stem"
+            widths[0],
+            stem_kernel,
+            strides=architecture.stem_stride,
+            padding="same",
+            dtype=self.dtype_policy,
+            name="stem",
         )
         self.down_blocks = [
             self.make_level(
@@ -101,9 +65,12 @@ class Encoder(Pyramid):
         self.bottleneck = (
             None
             if self.is_spatial
-            else keras.layers.Conv2D(bottleneck_width, 1, dtype=self.dtype_policy, name="bottleneck")
+            else keras.layers.Conv2D(architecture.bottleneck_width, 1, dtype=self.dtype_policy, name="bottleneck")
         )
-        self.mean_head, self.log_var_head = self._make_head("mean"), self._make_head("log_var")
+        self.head_names = tuple(heads)
+        # As attributes, because Keras's files name them after those.
+        for name in self.head_names:
+            setattr(self, f"{name}_head", self._make_head(name))
         self.build((None, *self.image_shape))
 
     def _make_head(self, name: str) -> keras.layers.Layer:
@@ -111,6 +78,11 @@ class Encoder(Pyramid):
         if self.is_spatial:
             return keras.layers.Conv2D(size, 3, padding="same", dtype=LATENT_DTYPE, name=name)
         return keras.layers.Dense(size, dtype=LATENT_DTYPE, name=name)
+
+    @property
+    def heads(self) -> list[keras.layers.Layer]:
+        """The last layers, one for each of ``head_names``."""
+        return [getattr(self, f"{name}_head") for name in self.head_names]
 
     @property
     def levels(self) -> list[keras.layers.Layer]:
@@ -133,9 +105,9 @@ class Encoder(Pyramid):
         self.norm.build(shape)
         if self.bottleneck is not None:
             self.bottleneck.build(shape)
-            shape = (None, self.build_mapping(shape[1] * shape[2] * self.bottleneck_width))
-        self.mean_head.build(shape)
-        self.log_var_head.build(shape)
+            shape = (None, self.build_mapping(shape[1] * shape[2] * self.architecture.bottleneck_width))
+        for head in self.heads:
+            head.build(shape)
 
     @property
     def input_signature(self) -> list[Any]:
@@ -157,7 +129,7 @@ class Encoder(Pyramid):
         images, labels = self.checked(images, labels)
         return super().__call__(images, labels, *args, **kwargs)
 
-    def call(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
+    def call(self, images: Any, labels: Any = None) -> tuple[Any, ...]:
         images = unit_range(images)  # on JAX, Keras's predict() calls this method directly
         context = None if self.label_token is None else self.label_tokens(labels)
         hidden = self.stem(self.geometry_of(*images.shape[1:3]).pad(images))
@@ -167,8 +139,13 @@ class Encoder(Pyramid):
         if self.bottleneck is not None:
             hidden = self.bottleneck(hidden)
             hidden = self.map(ops.reshape(hidden, (-1, hidden.shape[1] * hidden.shape[2] * hidden.shape[3])))
-        return self.mean_head(hidden), ops.clip(self.log_var_head(hidden), LOG_VAR_MIN, LOG_VAR_MAX)
+        features = {name: head(hidden) for name, head in zip(self.head_names, self.heads, strict=True)}
+        if "log_var" in features:
+            features["log_var"] = ops.clip(features["log_var"], LOG_VAR_MIN, LOG_VAR_MAX)
+        return tuple(features.values())
 
     def compute_output_shape(self, images_shape: Any, labels_shape: Any = None) -> Any:
-        shape = (images_shape[0], *self.latent_shape)
-        return shape, shape
+        return ((images_shape[0], *self.latent_shape),) * len(self.heads)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "heads": self.head_names}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_vae.config import Architecture
 from keras_vae.errors import InputError
 from keras_vae.layers import MidBlock
 from keras_vae.layers.image_input import check_is_array, check_shape, dtype_of
@@ -21,74 +21,75 @@ LATENT_DTYPE = "float32"
 
 
 class Pyramid(ReadyModel):
-    """Base of `Encoder` and `Decoder`, which explain the arguments."""
+    """Base of `Encoder` and `Decoder`. Both take every field of `keras_vae.config.Architecture`."""
 
     mid_block_class: type[keras.layers.Layer] = MidBlock
 
     def __init__(
         self,
-        image_shape: tuple[int, int, int],
-        latent_dim: int,
-        widths: tuple[int, ...],
-        *,
-        stem_stride: int,
-        num_layers: int,
-        attention_resolution: int,
-        num_heads: int,
-        groups: int,
-        num_classes: int | None,
-        mapping_layers: int,
-        mapping_width: int,
-        bottleneck_width: int,
-        latent_shape: tuple[int, int, int] | None,
+        image_shape: tuple[int, int, int] = (28, 28, 1),
+        latent_dim: int = 2,
+        widths: tuple[int, ...] = (32, 64),
         **kwargs: Any,
     ) -> None:
+        architecture, kwargs = Architecture.taken_from(
+            {"image_shape": image_shape, "latent_dim": latent_dim, "widths": widths, **kwargs}
+        )
         # No autocast, so that z is not rounded. Every layer casts its own input.
         super().__init__(autocast=False, **kwargs)
-        height, width, channels = image_shape
-        self.image_shape = (height, width, channels)
-        self.latent_dim = latent_dim
-        self.spatial_shape = None if latent_shape is None else tuple(latent_shape)
-        self.widths = tuple(widths)
-        self.stem_stride = stem_stride
-        self.num_layers = num_layers
-        self.attention_resolution = attention_resolution
-        self.num_heads = num_heads
-        self.groups = groups
-        self.num_classes = num_classes
-        self.mapping_layers = mapping_layers
-        self.mapping_width = mapping_width
-        self.bottleneck_width = bottleneck_width
-        self.geometry = Geometry(height, width, levels=len(widths), stem_stride=stem_stride)
-        if self.spatial_shape is not None:
-            self._check_grid(self.spatial_shape[:2])
-            self.latent_dim = math.prod(self.spatial_shape)
-        self.norm = GroupNorm(groups, activation="silu", dtype=self.dtype_policy, name="norm")
+        self.architecture = architecture
+        height, width, _ = architecture.image_shape
+        self.geometry = Geometry(height, width, levels=len(self.widths), stem_stride=architecture.stem_stride)
+        if architecture.latent_shape is not None:
+            self._check_grid(architecture.latent_shape[:2])
+        self.norm = GroupNorm(architecture.groups, activation="silu", dtype=self.dtype_policy, name="norm")
         self.mapping = [
-            keras.layers.Dense(mapping_width, activation="silu", dtype=LATENT_DTYPE, name=f"mapping_{index}")
-            for index in range(0 if self.is_spatial else mapping_layers)
+            keras.layers.Dense(
+                architecture.mapping_width, activation="silu", dtype=LATENT_DTYPE, name=f"mapping_{index}"
+            )
+            for index in range(0 if self.is_spatial else architecture.mapping_layers)
         ]
         # As large as the tokens of z. With Keras's usual deviation, 0.03, attention would ignore the labels.
         self.label_token = (
             None
-            if num_classes is None
+            if self.num_classes is None
             else keras.layers.Embedding(
-                num_classes,
-                widths[-1],
+                self.num_classes,
+                self.widths[-1],
                 embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0),
                 dtype=self.dtype_policy,
             )
         )
 
     @property
-    def is_spatial(self) -> bool:
-        """Whether the latent is a feature map."""
-        return self.spatial_shape is not None
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        return self.architecture.image_shape
+
+    @property
+    def latent_dim(self) -> int:
+        """Size of the latent vector; for a spatial latent the product of its sides."""
+        return self.architecture.latent_dim
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
         """(latent_dim,), or (h, w, c) of a spatial latent."""
-        return self.spatial_shape or (self.latent_dim,)
+        return self.architecture.latent_shape or (self.architecture.latent_dim,)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of each level, finest first."""
+        return self.architecture.widths
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of labels of a conditional model, else None."""
+        return self.architecture.num_classes
+
+    @property
+    def is_spatial(self) -> bool:
+        """Whether the latent is a feature map."""
+        return self.architecture.latent_shape is not None
 
     def _check_grid(self, found: tuple[int, ...]) -> None:
         grid = self.geometry.grid(len(self.widths) - 1)
@@ -96,14 +97,14 @@ class Pyramid(ReadyModel):
             sides = [f"{height}×{width}" for height, width in (found, self.geometry.padded, grid)]
             raise ValueError(
                 f"the latent is {sides[0]}, but images of {sides[1]} through {len(self.widths)} levels and a stem of "
-                f"stride {self.stem_stride} give {sides[2]}; change the latent, widths or stem_stride"
+                f"stride {self.architecture.stem_stride} give {sides[2]}; change the latent, widths or stem_stride"
             )
 
     def geometry_of(self, height: int, width: int) -> Geometry:
         """The geometry of images of that size; with a spatial latent it may differ from the trained one."""
         if (height, width) == (self.geometry.height, self.geometry.width) or not self.is_spatial:
             return self.geometry
-        return Geometry(height, width, levels=len(self.widths), stem_stride=self.stem_stride)
+        return Geometry(height, width, levels=len(self.widths), stem_stride=self.architecture.stem_stride)
 
     def make_level(
         self, block_class: type[keras.layers.Layer], level: int, *, has_context: bool, **kwargs: Any
@@ -111,11 +112,11 @@ class Pyramid(ReadyModel):
         """A block with the width of ``level`` (0 is the finest), with self-attention if its map is small enough."""
         return block_class(
             self.widths[level],
-            self.num_layers,
-            self_attention=max(self.geometry.grid(level)) <= self.attention_resolution,
+            self.architecture.num_layers,
+            self_attention=max(self.geometry.grid(level)) <= self.architecture.attention_resolution,
             cross_attention=has_context,
-            num_heads=self.num_heads,
-            groups=self.groups,
+            num_heads=self.architecture.num_heads,
+            groups=self.architecture.groups,
             dtype=self.dtype_policy,
             **kwargs,
         )
@@ -124,7 +125,7 @@ class Pyramid(ReadyModel):
         """Build the layers between features and latent for vectors of ``size``, and return their output size."""
         for layer in self.mapping:
             layer.build((None, size))
-            size = self.mapping_width
+            size = self.architecture.mapping_width
         return size
 
     def map(self, vectors: Any) -> Any:
@@ -169,19 +170,4 @@ class Pyramid(ReadyModel):
         return self.label_token(labels)[:, None, :]
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "image_shape": self.image_shape,
-            "latent_dim": self.latent_dim,
-            "widths": self.widths,
-            "stem_stride": self.stem_stride,
-            "num_layers": self.num_layers,
-            "attention_resolution": self.attention_resolution,
-            "num_heads": self.num_heads,
-            "groups": self.groups,
-            "num_classes": self.num_classes,
-            "mapping_layers": self.mapping_layers,
-            "mapping_width": self.mapping_width,
-            "bottleneck_width": self.bottleneck_width,
-            "latent_shape": self.spatial_shape,
-        }
+        return {**super().get_config(), **self.architecture.as_dict()}

@@ -4,36 +4,20 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
-from keras_vae.config import LIKELIHOODS, PUBLISHED, ModelConfig, preset
+from keras_vae.config import LIKELIHOODS, PUBLISHED, Architecture, ModelConfig, preset
 from keras_vae.errors import InputError
-from keras_vae.layers import GaussianSampling, Prior, StandardNormal
+from keras_vae.latents import Bottleneck, GaussianBottleneck, PointBottleneck
+from keras_vae.layers import Prior
 from keras_vae.models.decoder import Decoder
 from keras_vae.models.encoder import Encoder
 from keras_vae.models.ready import ReadyModel
+from keras_vae.sections import shows_fields_of
 
 PUBLISHED_WEIGHTS = Path(__file__).with_name("published")
-# The arguments that the decoder keeps.
-ARCHITECTURE = (
-    "image_shape",
-    "latent_dim",
-    "widths",
-    "stem_stride",
-    "num_layers",
-    "attention_resolution",
-    "num_heads",
-    "groups",
-    "num_classes",
-    "mapping_layers",
-    "mapping_width",
-    "bottleneck_width",
-    "generative_skips",
-    "context_tokens",
-    "output_width",
-)
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
@@ -51,21 +35,21 @@ class VAE(ReadyModel):
     Args:
         image_shape: (H, W, C), any H and W.
         latent_dim: size of the latent vector.
-        variational: False for a deterministic autoencoder, whose posterior is its mean.
-        num_classes: number of labels of a conditional model, None for an unconditional one.
-        seed: seed of the posterior's noise; None draws one from Keras's global seed.
-        widths, stem_stride, num_layers, attention_resolution, num_heads, groups, mapping_layers, mapping_width,
-            bottleneck_width: as for `Encoder`.
-        generative_skips, context_tokens, output_width: as for `Decoder`.
-        latent_shape: (h, w, c) for a spatial latent, as for `Encoder` and `Decoder`, in place of ``latent_dim``.
+        widths: channels of each level of encoder and decoder, finest first.
+        variational: False for a plain autoencoder: ``bottleneck`` is then `PointBottleneck`.
+        bottleneck: what makes latents of the encoder's features, `GaussianBottleneck` by default.
         likelihood: distribution of a pixel given z: "gaussian", "laplace", "bernoulli" or "discretized_logistic".
         scale: its standard deviation (Gaussian) or scale (Laplace, logistic). None leaves it to training, which
             calibrates it. It is the weight ``likelihood_scale``, and thus part of a saved model.
+        seed: seed of the default bottleneck's noise; None draws one from Keras's global seed.
+        **kwargs: the other fields of `keras_vae.config.Architecture`, such as ``num_classes`` and ``latent_shape``; and
+            ``name`` and ``dtype``.
 
     Raises:
-        ValueError: when ``groups`` or ``num_heads`` does not divide a width (the message names both numbers), when
-            ``stem_stride`` is neither 1 nor 2, when ``latent_shape`` does not have the images' grid, when
-            ``likelihood`` is unknown, or when images, latents or labels have the wrong shape or dtype.
+        ValueError: when a field is out of range, when ``groups`` or ``num_heads`` does not divide a width (the message
+            names both numbers), when ``latent_shape`` does not have the images' grid, when ``variational`` is False
+            beside a bottleneck, when ``likelihood`` is unknown, or when images, latents or labels have the wrong shape
+            or dtype.
 
     A model with a spatial latent has a weight ``scaling_factor``: one over the standard deviation of the training
     images' latents, which training measures. Multiplied by it, latents have variance 1, as a diffusion model expects
@@ -78,14 +62,18 @@ class VAE(ReadyModel):
         samples = vae.sample(16, seed=0)
         ```
 
+    The attribute ``bottleneck`` is the one given or the default one, and ``prior`` is its prior.
+
     To change the parts, set ``encoder_class`` and ``decoder_class`` in a subclass, or override `make_prior`.
 
     Reference: Kingma & Welling 2014, "Auto-Encoding Variational Bayes".
     """
 
+    bottleneck: Bottleneck
     encoder_class: type[Encoder] = Encoder
     decoder_class: type[Decoder] = Decoder
 
+    @shows_fields_of(Architecture)
     def __init__(
         self,
         image_shape: tuple[int, int, int] = (28, 28, 1),
@@ -93,55 +81,38 @@ class VAE(ReadyModel):
         widths: tuple[int, ...] = (32, 64),
         *,
         variational: bool = True,
-        stem_stride: int = 2,
-        num_layers: int = 1,
-        attention_resolution: int = 7,
-        num_heads: int = 2,
-        groups: int = 8,
-        num_classes: int | None = None,
-        mapping_layers: int = 3,
-        mapping_width: int = 128,
-        bottleneck_width: int = 16,
-        generative_skips: bool = True,
-        context_tokens: int = 4,
-        output_width: int = 16,
-        latent_shape: tuple[int, int, int] | None = None,
+        bottleneck: Bottleneck | None = None,
         likelihood: str = "gaussian",
         scale: float | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
+        architecture, kwargs = Architecture.taken_from(
+            {"image_shape": image_shape, "latent_dim": latent_dim, "widths": widths, **kwargs}
+        )
         super().__init__(**kwargs)
         if likelihood not in LIKELIHOODS:
             raise ValueError(f"likelihood must be one of {', '.join(LIKELIHOODS)}, got {likelihood!r}")
-        self.variational = variational
+        if bottleneck is not None and not variational:
+            raise ValueError("variational=False is a bottleneck of its own: leave out one of the two")
         self.seed = seed
-        mirrored = {
-            "image_shape": image_shape,
-            "latent_dim": latent_dim,
-            "widths": widths,
-            "stem_stride": stem_stride,
-            "num_layers": num_layers,
-            "attention_resolution": attention_resolution,
-            "num_heads": num_heads,
-            "groups": groups,
-            "num_classes": num_classes,
-            "mapping_layers": mapping_layers,
-            "mapping_width": mapping_width,
-            "bottleneck_width": bottleneck_width,
-            "latent_shape": latent_shape,
-            "dtype": self.dtype_policy,
-        }
-        self.encoder = self.encoder_class(**mirrored, name="encoder")
-        self.decoder = self.decoder_class(
-            **mirrored,
-            generative_skips=generative_skips,
-            context_tokens=context_tokens,
-            output_width=output_width,
-            name="decoder",
-        )
-        self.sampling = GaussianSampling(seed, name="sampling")
-        self.prior = self.make_prior()
+        self._has_own_bottleneck = bottleneck is not None
+        heads = GaussianBottleneck.heads if bottleneck is None else bottleneck.heads
+        parts = {**architecture.as_dict(), "dtype": self.dtype_policy}
+        self.encoder = self.encoder_class(**parts, heads=heads, name="encoder")
+        self.decoder = self.decoder_class(**parts, name="decoder")
+        if bottleneck is None:
+            bottleneck = (
+                GaussianBottleneck(seed=seed, name="bottleneck") if variational else PointBottleneck(name="bottleneck")
+            )
+        if bottleneck.prior is None:
+            bottleneck.prior = self.make_prior()
+        if not bottleneck.built:
+            bottleneck.build(*[(None, *self.latent_shape)] * len(bottleneck.heads))
+        # Before the bottleneck: Keras's files hold weights where Keras first comes upon them, and before there were
+        # bottlenecks, a prior's were directly under the model.
+        self.prior: Any = bottleneck.prior
+        self._bottleneck = bottleneck
         self.likelihood = likelihood
         self.scale = scale
         self.likelihood_scale = self.add_weight(
@@ -162,22 +133,38 @@ class VAE(ReadyModel):
                 autocast=False,
                 name="scaling_factor",
             )
-            if latent_shape is not None
+            if architecture.latent_shape is not None
             else None
         )
         self.build((None, *self.image_shape))
 
     def build(self, images_shape: Any, labels_shape: Any = None) -> None:
-        if self.built:
-            return
-        latents_shape = (None, *self.latent_shape)
-        self.sampling.build(latents_shape, latents_shape)
-        if not self.prior.built:
-            self.prior.build(latents_shape)
+        """Do nothing: all is built."""
 
-    def make_prior(self) -> Prior:
-        """The prior of new latents and of the KL. Encoder and decoder exist when this is called."""
-        return StandardNormal(self.latent_shape, name="prior")
+    def make_prior(self) -> Prior | None:
+        """The prior of a bottleneck that was given none; None is the bottleneck's default.
+
+        Encoder and decoder exist when this is called.
+        """
+        return None
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # Keras would come upon a property or a public attribute before it does the prior.
+            if name == "bottleneck":
+                return self._bottleneck
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @property
+    def sampling(self) -> Any:
+        """The layer that draws z from a Gaussian posterior; None for other bottlenecks."""
+        return getattr(self.bottleneck, "sampling", None)
+
+    @property
+    def variational(self) -> bool:
+        """Whether the posterior has a variance."""
+        return self.bottleneck.is_stochastic
 
     @classmethod
     def from_model_config(cls, config: ModelConfig, **kwargs: Any) -> VAE:
@@ -246,7 +233,8 @@ class VAE(ReadyModel):
 
     def encode(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
         """The posterior's ``(mean, log_var)``, each float32 (N, *latent_shape)."""
-        return self.encoder(images, labels)
+        mean, log_var = self.bottleneck.posterior(*self.encoder(images, labels))
+        return mean, log_var
 
     def encode_flat(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
         """`encode` as vectors (N, latent_dim), also for a spatial latent; `decode` takes them too."""
@@ -271,7 +259,7 @@ class VAE(ReadyModel):
 
     def sample(self, count: int, seed: int | None = None, labels: Any = None) -> Any:
         """Decode ``count`` draws from the prior: images (count, H, W, C), the same for the same seed."""
-        return self.decode(self.prior.sample(count, seed), labels)
+        return self.decode(self.bottleneck.sample(count, seed), labels)
 
     @property
     def input_signature(self) -> list[Any]:
@@ -284,8 +272,8 @@ class VAE(ReadyModel):
 
     def call(self, images: Any, labels: Any = None, training: bool = False) -> Any:
         images, labels = _unpacked(images, labels)
-        mean, log_var = self.encode(images, labels)
-        z = self.sampling(mean, log_var) if training and self.variational else mean
+        features = self.encoder(images, labels)
+        z = self.bottleneck(*features)["z"] if training else self.bottleneck.posterior(*features)[0]
         return self._decoded_as(images, z, labels)
 
     def compute_output_shape(self, images_shape: Any, labels_shape: Any = None) -> Any:
@@ -313,13 +301,20 @@ class VAE(ReadyModel):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            **{name: getattr(self.decoder, name) for name in ARCHITECTURE},
-            "latent_shape": self.decoder.spatial_shape,
-            "variational": self.variational,
+            **self.decoder.architecture.as_dict(),
+            "variational": self._has_own_bottleneck or self.variational,
+            # The default one is made anew, with the prior of `make_prior`.
+            "bottleneck": keras.saving.serialize_keras_object(self.bottleneck) if self._has_own_bottleneck else None,
             "likelihood": self.likelihood,
             "scale": self.scale,
             "seed": self.seed,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> VAE:
+        # Configs from before bottlenecks have none.
+        bottleneck = keras.saving.deserialize_keras_object(config.get("bottleneck"), custom_objects)
+        return cls(**{**config, "bottleneck": bottleneck})
 
 
 def _unpacked(images: Any, labels: Any) -> tuple[Any, Any]:

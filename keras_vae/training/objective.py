@@ -55,13 +55,11 @@ class Objective:
         """``-log p(x | z)`` in nats per image; ``scale`` as for `likelihood_nll`."""
         return ops.mean(likelihood_nll(self.likelihood, images, reconstructions, scale))
 
-    def punished_kl(self, kl: Any, dimension_kl: Any) -> Any:
-        """The KL that β multiplies. With free bits, each dimension counts for at least that many nats.
+    def free_bits_kl(self, dimension_kl: Any) -> Any:
+        """The KL that β multiplies, where each dimension counts for at least ``config.free_bits`` nats.
 
-        ``dimension_kl`` (latent_dim,) is the batch's mean KL of each dimension; see `free_bits_kl`.
+        ``dimension_kl`` (*latent_shape) is the batch's mean KL of each dimension; see `losses.free_bits_kl`.
         """
-        if self.config.free_bits == 0:
-            return kl
         return ops.sum(ops.maximum(dimension_kl, self.config.free_bits))
 
     def perceptual(self, images: Any, reconstructions: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from keras import ops
 
-from keras_vae.losses import kl_per_dimension
+from keras_vae.latents import Latents
 from keras_vae.models import VAE, FeatureDiscriminator, PatchDiscriminator
 from keras_vae.training.objective import Objective
 
@@ -19,7 +19,7 @@ BatchMean = Callable[[str, Any], Any]
 
 
 class Batch(NamedTuple):
-    """Images (N, H, W, C) float32, labels (N,) int32 or None, and noise for z (N, *latent_shape) or None."""
+    """Images (N, H, W, C) float32, labels (N,) int32 or None, and the bottleneck's noise (N, *latent_shape) or None."""
 
     images: Any
     labels: Any
@@ -52,27 +52,32 @@ class StepLosses:
 
     def batch_means(self, batch: Batch) -> Parts:
         """The means over a batch that its loss depends on nonlinearly, so that losses of parts do not just average."""
-        mean, log_var, z = self._latent(batch)
+        latents = self._latents(batch)
         found = {}
         if self.vae.scale is None:
-            found["error"] = self.objective.error(batch.images, self.vae.decode(z, batch.labels))
+            found["error"] = self.objective.error(batch.images, self.vae.decode(latents["z"], batch.labels))
         if self.objective.config.free_bits:
-            found["dimension_kl"] = _dimension_kl(mean, log_var)
+            found["dimension_kl"] = ops.mean(latents["kl_per_dimension"], axis=0)
         return found
 
     def autoencoder(self, batch: Batch, batch_mean: BatchMean) -> tuple[Parts, AutoencoderPass]:
-        """The parts of the generator's loss that need no discriminator; ``scale`` is the likelihood's."""
+        """The parts of the generator's loss that need no discriminator.
+
+        ``scale`` is the likelihood's, and ``statistics`` are the bottleneck's.
+        """
         images, vae, objective = batch.images, self.vae, self.objective
-        mean, log_var, z = self._latent(batch)
-        reconstructions = vae.decode(z, batch.labels)
+        latents = self._latents(batch)
+        reconstructions = vae.decode(latents["z"], batch.labels)
         if vae.scale is None:
             # The loss has zero slope at the most likely scale.
             error = ops.stop_gradient(batch_mean("error", objective.error(images, reconstructions)))
             scale = objective.calibrated(error)
         else:
             scale = vae.likelihood_scale
-        kl, punished_kl = self.kl(vae, mean, log_var, z, batch_mean) if vae.variational else (0.0, 0.0)
+        kl, punished_kl = self.kl(latents, batch_mean)
         parts = {
+            **latents.get("losses", {}),
+            "statistics": latents.get("statistics", {}),
             "nll": objective.nll(images, reconstructions, scale),
             "kl": kl,
             "punished_kl": punished_kl,
@@ -87,13 +92,17 @@ class StepLosses:
             parts["lpips"] = objective.perceptual(images, reconstructions)
         return parts, AutoencoderPass(reconstructions, features)
 
-    def kl(self, vae: VAE, mean: Any, log_var: Any, z: Any, batch_mean: BatchMean) -> tuple[Any, Any]:
-        """The batch's mean KL of ``vae`` in nats per image, and the KL that β multiplies."""
-        kl = ops.mean(vae.prior.kl(mean, log_var, z))
-        # Only the prior N(0, I) has a KL per dimension.
-        has_free_bits = bool(self.objective.config.free_bits)
-        dimension_kl = batch_mean("dimension_kl", _dimension_kl(mean, log_var)) if has_free_bits else None
-        return kl, self.objective.punished_kl(kl, dimension_kl)
+    def kl(self, latents: Latents, batch_mean: BatchMean) -> tuple[Any, Any]:
+        """The batch's mean KL in nats per image, and the KL that β multiplies."""
+        kl = ops.mean(latents["kl"])
+        if not self.objective.config.free_bits:
+            return kl, kl
+        dimension_kl = batch_mean("dimension_kl", ops.mean(latents["kl_per_dimension"], axis=0))
+        return kl, self.objective.free_bits_kl(dimension_kl)
+
+    def bottleneck_loss(self, parts: Parts) -> Any:
+        """The sum of the bottleneck's own losses among ``parts``."""
+        return sum(parts[name] for name in self.vae.bottleneck.loss_names)
 
     def adversarial(self, images: Any, reconstructions: Any, *, training: bool) -> Parts:
         """Both players' adversarial losses from one discriminator pass over images and one over reconstructions."""
@@ -132,10 +141,7 @@ class StepLosses:
         players = (self.discriminator, self.feature_discriminator)
         return [variable for player in players if player is not None for variable in player.non_trainable_variables]
 
-    def _latent(self, batch: Batch) -> tuple[Any, Any, Any]:
-        mean, log_var = self.vae.encode(batch.images, batch.labels)
-        return mean, log_var, self.vae.sampling(mean, log_var, batch.epsilon) if self.vae.variational else mean
-
-
-def _dimension_kl(mean: Any, log_var: Any) -> Any:
-    return ops.mean(kl_per_dimension(mean, log_var), axis=0)
+    def _latents(self, batch: Batch) -> Latents:
+        noise = {} if batch.epsilon is None else {"epsilon": batch.epsilon}
+        latents: Latents = self.vae.bottleneck(*self.vae.encoder(batch.images, batch.labels), **noise)
+        return latents

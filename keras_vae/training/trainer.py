@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_vae import metrics
 from keras_vae.config import ObjectiveConfig
+from keras_vae.errors import InputError
 from keras_vae.layers import StandardNormal
 from keras_vae.models import VAE, FeatureDiscriminator, PatchDiscriminator
 from keras_vae.training.accumulation import mean_of_passes, pass_of
@@ -111,8 +112,8 @@ class VAETrainer(TrainerModel):
         self.vae = vae
         if feature_discriminator is not None and (discriminator is None or not hasattr(perceptual_loss, "features")):
             raise ValueError("a feature discriminator needs a discriminator and a perceptual loss that has features")
-        if self.config.free_bits and not isinstance(vae.prior, StandardNormal):
-            raise ValueError("free bits are of each latent dimension's KL, which a prior of your own does not have")
+        if self.config.free_bits and not (vae.variational and isinstance(vae.prior, StandardNormal)):
+            raise InputError("free bits need a KL of each latent dimension: a Gaussian posterior and the prior N(0, I)")
         self.discriminator = discriminator
         self.feature_discriminator = feature_discriminator
         self.objective = self.objective_class(self.config, vae.likelihood, perceptual_loss)
@@ -122,7 +123,7 @@ class VAETrainer(TrainerModel):
         self.accumulate = accumulate
         self.ema_vae = self._copy_of(vae) if ema else None
         self.step = self.add_weight(shape=(), dtype="int64", initializer="zeros", trainable=False, name="step")
-        names = [*PARTS]
+        names = [*PARTS, *vae.bottleneck.loss_names]
         names += ("lpips",) if perceptual_loss is not None else ()
         names += ADVERSARIAL_PARTS if discriminator is not None else ()
         names += FEATURE_PARTS if feature_discriminator is not None else ()
@@ -208,6 +209,7 @@ class VAETrainer(TrainerModel):
         gradients, parts = self._gradients(batch) if self.accumulate == 1 else self._accumulated(batch)
         gradients, parts = mean_over_replicas((gradients, parts))
         self._follow(parts.pop("scale"))
+        self.vae.bottleneck.follow(parts.pop("statistics"))
         if self.feature_discriminator is not None:
             self.feature_discriminator.follow(parts.pop("mean_squares"))
         norms, is_finite = self._update(gradients)
@@ -229,20 +231,20 @@ class VAETrainer(TrainerModel):
         images, labels, is_counted = unpack(data, self.vae)
         images = as_floats(images)
         vae = self.inference_vae
-        mean, log_var = vae.encode(images, labels)
+        features = vae.encoder(images, labels)
+        mean, _ = vae.bottleneck.posterior(*features)
         reconstructions = vae.decode(mean, labels)
-        if vae.variational:
-            z = vae.sampling(mean, log_var)
-            sampled = vae.decode(z, labels)
-            kl, punished_kl = self.step_losses.kl(vae, mean, log_var, z, lambda name, own: own)
-        else:
-            sampled, kl, punished_kl = reconstructions, 0.0, 0.0
+        latents = vae.bottleneck(*features)
+        sampled = vae.decode(latents["z"], labels) if vae.variational else reconstructions
+        kl, punished_kl = self.step_losses.kl(latents, lambda name, own: own)
         nll = self.objective.nll(images, sampled, vae.likelihood_scale)
         parts = {"nll": nll, "kl": kl, "elbo": -(nll + kl), "mse": ops.mean(ops.square(images - reconstructions))}
+        parts |= latents.get("losses", {})
         if self.objective.perceptual_loss is not None:
             parts["lpips"] = self.objective.perceptual(images, reconstructions)
         # β at its final value, so that epochs can be compared.
         parts["loss"] = self.objective.reconstruction(parts) + self.config.beta * punished_kl
+        parts["loss"] += self.step_losses.bottleneck_loss(parts)
         if self.discriminator is not None:
             parts |= self.step_losses.adversarial(images, sampled, training=False)
         # Each of several replicas has batches of its own, and copies that do not count.
@@ -256,7 +258,7 @@ class VAETrainer(TrainerModel):
 
     def _noise(self, images: Any) -> Any:
         """ε of this replica's images: its part of the draws for the whole batch."""
-        return rows_of_replica(self.vae.sampling.noise((ops.shape(images)[0] * replicas(), *self.vae.latent_shape)))
+        return rows_of_replica(self.vae.bottleneck.noise((ops.shape(images)[0] * replicas(), *self.vae.latent_shape)))
 
     def _gradients(self, batch: Batch, batch_mean: BatchMean | None = None) -> tuple[list[list[Any]], Parts]:
         """Each player's gradients, of losses that are scaled as its optimizer wants them, and the losses' parts."""
@@ -266,7 +268,7 @@ class VAETrainer(TrainerModel):
             parts, made = losses.autoencoder(batch, batch_mean or _mean_of_replicas)
             reconstruction_loss = self.objective.reconstruction(parts)
             parts["beta"] = beta_at(self.step, self.config, self.total_steps)
-            loss = reconstruction_loss + parts["beta"] * parts.pop("punished_kl")
+            loss = reconstruction_loss + parts["beta"] * parts.pop("punished_kl") + losses.bottleneck_loss(parts)
             if self.discriminator is not None:
                 parts |= losses.adversarial(batch.images, made.reconstructions, training=True)
                 adversarial_loss, discriminator_loss = parts["adversarial"], parts["discriminator"]
@@ -310,6 +312,7 @@ class VAETrainer(TrainerModel):
 
         names = [name for name in self.means if not name.endswith("gradient_norm")]
         parts = dict.fromkeys([*names, "scale"], tf.zeros(()))
+        parts["statistics"] = self.vae.bottleneck.statistics_at_zero()
         if self.feature_discriminator is not None:
             parts["mean_squares"] = tf.zeros(len(self.feature_discriminator.mean_squares))
         gradients = [[tf.zeros(variable.shape) for variable in variables] for _, variables in self._players]

@@ -48,7 +48,14 @@ def test_the_dtype_of_a_model_is_that_of_its_layers_whatever_the_global_policy(s
         keras.mixed_precision.set_dtype_policy(before)
 
     # the ends stay in float32: what is next to the posterior and to z, and the image
-    ends = {vae.sampling, vae.prior, vae.encoder.mean_head, vae.encoder.log_var_head, vae.decoder.to_image}
+    ends = {
+        vae.bottleneck,
+        vae.sampling,
+        vae.prior,
+        vae.encoder.mean_head,
+        vae.encoder.log_var_head,
+        vae.decoder.to_image,
+    }
     ends |= {vae.decoder.stem, vae.decoder.latent_tokens, *vae.encoder.mapping, *vae.decoder.mapping}
     layers = set(vae._flatten_layers())
     assert {layer.dtype_policy.name for layer in layers - ends} == {policy}

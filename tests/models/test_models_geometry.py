@@ -47,5 +47,5 @@ def test_the_padded_sides_are_the_next_multiples_and_each_level_halves_them(geom
 
 
 def test_a_stem_stride_that_the_decoder_cannot_undo_is_refused(small):
-    with pytest.raises(ValueError, match="stem_stride must be 1 or 2, got 4"):
+    with pytest.raises(ValueError, match="stem-stride must be one of 1, 2, got 4"):
         Encoder(**{key: small[key] for key in ("image_shape", "widths", "groups")}, stem_stride=4)

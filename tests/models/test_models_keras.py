@@ -99,10 +99,10 @@ def test_a_summary_knows_every_shape_and_count_of_a_model_that_was_never_called(
     assert "unbuilt" not in summary
 
 
-def test_a_summary_shows_the_latents_of_sampling_and_prior():
+def test_a_summary_shows_the_latents_of_bottleneck_and_prior():
     rows = {line.split()[1]: line for line in summary_of(VAE(**SPATIAL)).splitlines() if line.startswith("│")}
 
-    assert "(None, 3, 2, 2)" in rows["sampling"]
+    assert "(None, 3, 2, 2)" in rows["bottleneck"]
     assert "(None, 3, 2, 2)" in rows["prior"]
     assert "(None, 12, 8, 1)" in rows["decoder"]
 

@@ -21,7 +21,7 @@ SAMPLERS = pytest.mark.parametrize("sampler", [PRIOR, MIXTURE], ids=lambda sampl
 
 
 def test_draws_of_the_prior_are_those_that_the_model_decodes():
-    undecoded = SimpleNamespace(prior=PRIOR.prior, decode=lambda z, labels: z)
+    undecoded = SimpleNamespace(bottleneck=PRIOR.prior, decode=lambda z, labels: z)
 
     draws = PRIOR.sample(3, seed=5)
 
