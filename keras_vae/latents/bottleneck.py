@@ -6,6 +6,7 @@ from typing import Any, ClassVar, NotRequired, TypedDict
 
 import keras
 
+from keras_vae.latents.code_prior import CodePrior
 from keras_vae.layers import Prior
 
 # Bounds of log σ², as in Rombach et al. 2022: beyond them, exp() leaves the range that float32 training can use. A z
@@ -45,7 +46,7 @@ class Bottleneck(keras.layers.Layer):
     devices teaches the same.
 
     Args:
-        prior: p(z), for draws of new latents and for the KL; None is N(0, I).
+        prior: for draws of new latents and for the KL: a `Prior` p(z), by default N(0, I), or a `CodePrior`.
     """
 
     heads: ClassVar[tuple[str, ...]] = ("features",)
@@ -54,10 +55,10 @@ class Bottleneck(keras.layers.Layer):
     loss_names: tuple[str, ...] = ()
     """The names of the ``losses`` of a call."""
 
-    def __init__(self, prior: Prior | None = None, **kwargs: Any) -> None:
+    def __init__(self, prior: Prior | CodePrior | None = None, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
-        self.prior = prior
+        self.prior: Any = prior
 
     def build(self, *args: Any, **kwargs: Any) -> None:
         """Take the shapes of the features, (N, *latent_shape) of each head."""

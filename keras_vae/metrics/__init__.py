@@ -1,5 +1,6 @@
-"""Metrics of images, as functions and as Keras metrics; distances between sets of images; use of the latent space."""
+"""Metrics of images, as functions and as Keras metrics; distances between sets of images; use of latents and codes."""
 
+from keras_vae.metrics.codes import code_usage, perplexity
 from keras_vae.metrics.frechet import frechet_distance, frechet_features
 from keras_vae.metrics.latent import active_units, knn_accuracy
 from keras_vae.metrics.perceptual import LPIPS
@@ -12,10 +13,12 @@ __all__ = [
     "PSNR",
     "SSIM",
     "active_units",
+    "code_usage",
     "frechet_distance",
     "frechet_features",
     "knn_accuracy",
     "mse",
+    "perplexity",
     "psnr",
     "ssim",
 ]
