@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_vae.errors import InputError
@@ -55,29 +54,32 @@ class FiniteScalarQuantizer(Quantizer):
 
     @property
     def _half_width(self) -> Any:
-        return np.asarray(self.levels, "int32") // 2
+        return _constant([number // 2 for number in self.levels], "int32")
 
     @property
     def _place_values(self) -> Any:
-        return np.cumprod([1, *self.levels[:-1]]).astype("int32")
+        return _constant([math.prod(self.levels[:index]) for index in range(len(self.levels))], "int32")
 
     def _project(self, rows: Any) -> Any:
-        levels = np.asarray(self.levels, "float64")
-        reach = (levels - 1) * (1 + _MARGIN) / 2
-        offset = np.where(levels % 2, 0.0, 0.5)
-        shift = np.arctanh(offset / reach)
-        bounded = ops.tanh(rows + shift.astype("float32")) * reach.astype("float32") - offset.astype("float32")
-        return bounded / self._half_width.astype("float32")
+        reach = [(number - 1) * (1 + _MARGIN) / 2 for number in self.levels]
+        offset = [0.0 if number % 2 else 0.5 for number in self.levels]
+        shift = [math.atanh(half / most) for half, most in zip(offset, reach, strict=True)]
+        bounded = ops.tanh(rows + _constant(shift)) * _constant(reach) - _constant(offset)
+        return bounded / ops.cast(self._half_width, "float32")
 
     def _nearest(self, vectors: Any) -> Any:
-        levels = ops.round(vectors * self._half_width.astype("float32"))
+        levels = ops.cast(ops.round(vectors * ops.cast(self._half_width, "float32")), "int32")
         # Clipped as integers, since NaN becomes any integer.
-        digits = ops.clip(ops.cast(levels, "int32") + self._half_width, 0, np.asarray(self.levels, "int32") - 1)
+        digits = ops.clip(levels + self._half_width, 0, _constant(self.levels, "int32") - 1)
         return ops.sum(digits * self._place_values, axis=-1)
 
     def _lookup(self, numbers: Any) -> Any:
-        digits = ops.expand_dims(numbers, -1) // self._place_values % np.asarray(self.levels, "int32")
-        return ops.cast(digits - self._half_width, "float32") / self._half_width.astype("float32")
+        digits = ops.expand_dims(numbers, -1) // self._place_values % _constant(self.levels, "int32")
+        return ops.cast(digits - self._half_width, "float32") / ops.cast(self._half_width, "float32")
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "levels": self.levels}
+
+
+def _constant(values: Sequence[float], dtype: str = "float32") -> Any:
+    return ops.convert_to_tensor(values, dtype)

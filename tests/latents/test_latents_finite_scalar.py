@@ -81,7 +81,7 @@ def test_large_features_take_the_outermost_levels(values):
 def test_the_gradient_goes_straight_through_the_rounding(make_features, gradients):
     levels, weights = (8, 5, 4), make_features((3,), seed=9)
     layer, features = built(levels), keras.Variable(make_features((3,)))
-    (found,) = gradients(lambda: keras.ops.sum(layer(features.value)["z"] * weights), [features])
+    (found,) = gradients(lambda: keras.ops.sum(keras.ops.multiply(layer(features.value)["z"], weights)), [features])
     half, _, shift, half_width = parameters(levels)
     slope = (1 - np.tanh(make_features((3,)) + shift) ** 2) * half / half_width
     np.testing.assert_allclose(found, weights * slope, rtol=1e-4, atol=1e-6)

@@ -79,14 +79,14 @@ def test_quantising_what_codes_embed_to_gives_it_back(seed, scale, cosine):
 def test_the_gradient_goes_straight_through(make_features, gradients):
     layer, features = built(16), keras.Variable(make_features(SHAPE))
     weights = make_features(SHAPE, seed=9)
-    (found,) = gradients(lambda: keras.ops.sum(layer(features.value)["z"] * weights), [features])
+    (found,) = gradients(lambda: keras.ops.sum(keras.ops.multiply(layer(features.value)["z"], weights)), [features])
     np.testing.assert_allclose(found, weights, rtol=1e-6)
 
 
 def test_by_cosine_the_gradient_is_that_of_the_normalised_features(make_features, gradients):
     layer, features = built(16, 3, cosine=True), keras.Variable(make_features(SHAPE))
     weights = make_features(SHAPE, seed=9)
-    (found,) = gradients(lambda: keras.ops.sum(layer(features.value)["z"] * weights), [features])
+    (found,) = gradients(lambda: keras.ops.sum(keras.ops.multiply(layer(features.value)["z"], weights)), [features])
     rows, upstream = make_features(SHAPE).reshape(-1, 3), weights.reshape(-1, 3)
     along = (unit(rows) * upstream).sum(axis=-1, keepdims=True) * unit(rows)
     expected = (upstream - along) / np.linalg.norm(rows, axis=-1, keepdims=True)
