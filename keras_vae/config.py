@@ -16,6 +16,7 @@ from keras_vae.sections import Section
 
 FITS = ("crop", "pad", "stretch")
 LIKELIHOODS = ("gaussian", "laplace", "bernoulli", "discretized_logistic")
+BOTTLENECKS = ("gaussian", "vq", "fsq")
 OPTIMIZERS = ("muon", "adamw")
 
 
@@ -100,8 +101,21 @@ class Architecture(Section):
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig(Architecture):
-    """The arguments of `keras_vae.models.VAE`, which explains them."""
+    """The arguments of `keras_vae.models.VAE` and of its bottleneck, which explain them."""
 
+    bottleneck: str = _setting(
+        "gaussian",
+        "what the latent is: a Gaussian posterior, codes from a learned codebook (vq), or codes by rounding (fsq)",
+        choices=BOTTLENECKS,
+        is_common=True,
+    )
+    codebook_size: int = _setting(512, "number of different codes of a vq bottleneck", minimum=2, maximum=65536)
+    code_dim: int | None = _setting(
+        None, "latent channels that make one code of a vq bottleneck; by default all of them", minimum=1
+    )
+    fsq_levels: tuple[int, ...] = _setting(
+        (8, 5, 5, 5), "levels of each latent channel that makes a code of an fsq bottleneck", minimum=2
+    )
     variational: bool = _setting(True, "train a VAE; if not, a plain autoencoder without KL and noise")
     likelihood: str = _setting("gaussian", "distribution of a pixel given z", choices=LIKELIHOODS)
     scale: float | None = _setting(
@@ -109,6 +123,21 @@ class ModelConfig(Architecture):
         "standard deviation (Gaussian) or scale (other likelihoods) of a pixel; by default calibrated in training",
         above=0,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bottleneck == "gaussian":
+            return
+        if not self.variational:
+            raise InputError(f"a {self.bottleneck} bottleneck has no variational form: leave --no-variational out")
+        channels = self.latent_shape[-1] if self.latent_shape is not None else self.latent_dim
+        size = len(self.fsq_levels) if self.bottleneck == "fsq" else self.code_dim or channels
+        if channels % size:
+            option = "fsq-levels" if self.bottleneck == "fsq" else "code-dim"
+            raise InputError(
+                f"{option} makes codes of {size} latent channels, which do not divide the {channels} of latent "
+                f"{self.latent}; choose another latent or {option}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

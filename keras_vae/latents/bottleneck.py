@@ -6,6 +6,7 @@ from typing import Any, ClassVar, NotRequired, TypedDict
 
 import keras
 
+from keras_vae.errors import InputError
 from keras_vae.latents.code_prior import CodePrior
 from keras_vae.layers import Prior
 
@@ -52,8 +53,8 @@ class Bottleneck(keras.layers.Layer):
     heads: ClassVar[tuple[str, ...]] = ("features",)
     is_stochastic: ClassVar[bool] = False
     """Whether a call draws noise, so that the posterior has a variance."""
-    loss_names: tuple[str, ...] = ()
-    """The names of the ``losses`` of a call."""
+    figure_names: ClassVar[tuple[str, ...]] = ()
+    """The names of the `figures`."""
 
     def __init__(self, prior: Prior | CodePrior | None = None, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
@@ -70,9 +71,30 @@ class Bottleneck(keras.layers.Layer):
         return (None, *self.latent_shape)
 
     @property
+    def loss_names(self) -> tuple[str, ...]:
+        """The names of the ``losses`` of a call."""
+        return ()
+
+    @property
     def code_shape(self) -> tuple[int, ...] | None:
         """The shape of an image's codes; None if the bottleneck has none."""
         return None
+
+    def codes_of(self, *args: Any) -> Any:
+        """The codes, int32 (N, *code_shape), of the features.
+
+        Raises:
+            InputError: if the bottleneck has none.
+        """
+        raise InputError(f"{type(self).__name__} has no codes")
+
+    def embed(self, codes: Any) -> Any:
+        """The z, float32 (N, *latent_shape), of codes, integers (N, *code_shape).
+
+        Raises:
+            InputError: if the bottleneck has none, or for codes that are not such.
+        """
+        raise InputError(f"{type(self).__name__} has no codes")
 
     def call(self, *args: Any, **kwargs: Any) -> Latents:
         """Latents of the features. A stochastic bottleneck also takes its noise, ``epsilon`` (N, *latent_shape)."""
@@ -96,6 +118,10 @@ class Bottleneck(keras.layers.Layer):
 
     def follow(self, statistics: dict[str, Any]) -> None:
         """Learn from a whole batch's ``statistics``; training calls this once a step."""
+
+    def figures(self) -> dict[str, Any]:
+        """Float32 scalars about what `follow` has learnt, by name, which training reports."""
+        return {}
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "prior": keras.saving.serialize_keras_object(self.prior)}

@@ -41,6 +41,7 @@ class Quantizer(Bottleneck):
         usage_decay: the part of the running usage that each batch keeps, in [0, 1).
     """
 
+    figure_names = ("perplexity", "used_codes")
     prior: CodePrior | None
 
     def __init__(
@@ -142,6 +143,9 @@ class Quantizer(Bottleneck):
         A code is in use if its running usage is above 1% of an equal share.
         """
         return ops.mean(ops.cast(self._shares > IN_USE / self.codebook_size, "float32"))
+
+    def figures(self) -> dict[str, Any]:
+        return {"perplexity": self.perplexity(), "used_codes": self.used_codes()}
 
     def statistics_at_zero(self) -> dict[str, Any]:
         return {"usage": ops.zeros((self.codebook_size,), "float32")}

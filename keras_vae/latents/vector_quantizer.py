@@ -107,6 +107,10 @@ class VectorQuantizer(Quantizer):
         """The vector of each code, float32 (codebook_size, code_dim); of length 1 if ``cosine``."""
         return self._project(ops.convert_to_tensor(self.codebook))
 
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        return ("commitment",) if self.decay else ("commitment", "codebook")
+
     def statistics_at_zero(self) -> dict[str, Any]:
         return {
             **super().statistics_at_zero(),

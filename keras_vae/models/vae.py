@@ -11,6 +11,7 @@ import keras
 from keras_vae.config import LIKELIHOODS, PUBLISHED, Architecture, ModelConfig, preset
 from keras_vae.errors import InputError
 from keras_vae.latents import Bottleneck, GaussianBottleneck, PointBottleneck
+from keras_vae.latents.choice import make_bottleneck
 from keras_vae.layers import Prior
 from keras_vae.models.decoder import Decoder
 from keras_vae.models.encoder import Encoder
@@ -169,7 +170,9 @@ class VAE(ReadyModel):
     @classmethod
     def from_model_config(cls, config: ModelConfig, **kwargs: Any) -> VAE:
         """Build from a run's description of its model."""
-        return cls(**config.as_dict(), **kwargs)
+        architecture, others = Architecture.taken_from(config.as_dict())
+        chosen = {name: others[name] for name in ("variational", "likelihood", "scale")}
+        return cls(**architecture.as_dict(), **chosen, bottleneck=make_bottleneck(config), **kwargs)
 
     @classmethod
     def from_preset(cls, name: str, *, load_weights: bool = True, **overrides: Any) -> VAE:
@@ -241,6 +244,22 @@ class VAE(ReadyModel):
         mean, log_var = (keras.ops.reshape(part, (-1, self.latent_dim)) for part in self.encode(images, labels))
         return mean, log_var
 
+    def encode_codes(self, images: Any, labels: Any = None) -> Any:
+        """The codes of images, int32 (N, *code_shape), where ``code_shape`` is the bottleneck's.
+
+        Raises:
+            InputError: if the bottleneck has no codes.
+        """
+        return self.bottleneck.codes_of(*self.encoder(images, labels))
+
+    def decode_codes(self, codes: Any, labels: Any = None) -> Any:
+        """Codes, integers (N, *code_shape), to images (N, H, W, C), float32 in [0, 1].
+
+        Raises:
+            InputError: if the bottleneck has no codes, or for codes that are not such.
+        """
+        return self.decode(self.bottleneck.embed(codes), labels)
+
     def decode(self, z: Any, labels: Any = None) -> Any:
         """Latents (N, *latent_shape) or (N, latent_dim) to images (N, H, W, C), float32 in [0, 1]."""
         return self.decoder(z, labels)
@@ -291,10 +310,10 @@ class VAE(ReadyModel):
         Raises:
             ValueError: in a training step of a variational model that adds no loss of its own.
         """
-        if training and self.variational and not self.losses:
+        if training and (self.variational or self.bottleneck.loss_names) and not self.losses:
             raise ValueError(
-                f"{type(self).__name__}: fit() would train a plain autoencoder, since compile(loss=…) knows no KL; "
-                "train with keras_vae.VAETrainer(vae), or make a plain autoencoder with variational=False"
+                f"{type(self).__name__}: fit() would train a plain autoencoder, since compile(loss=…) knows no KL and "
+                "no codebook; train with keras_vae.VAETrainer(vae), or make a plain autoencoder with variational=False"
             )
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 

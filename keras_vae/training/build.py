@@ -19,8 +19,9 @@ from keras_vae.training.optimizers import FusedAdamW
 from keras_vae.training.schedules import warmup_cosine
 from keras_vae.training.trainer import VAETrainer
 
-# Layers where images and latents enter and leave the networks. Muon is for the layers between (Jordan et al. 2024).
-ENDS = ("encoder/stem", "mean", "log_var", "decoder/mapping_0", "to_image", "embedding")
+# Layers where images and latents enter and leave the networks, and tables of vectors. Muon is for the layers between
+# (Jordan et al. 2024).
+ENDS = ("encoder/stem", "mean", "log_var", "decoder/mapping_0", "to_image", "embedding", "codebook")
 
 
 def build_trainer(config: RunConfig, steps_per_epoch: int, execution: Execution = ONE_DEVICE) -> VAETrainer:

@@ -83,7 +83,7 @@ class VAETrainer(TrainerModel):
     Training reports means over the epoch, likelihoods in nats an image: ``loss elbo nll kl beta mse gradient_norm
     skipped_steps``; with a perceptual loss ``lpips``; with a discriminator ``adversarial discriminator real_accuracy
     fake_accuracy adversarial_weight discriminator_gradient_norm``; with a feature discriminator ``feature_adversarial
-    feature_discriminator``.
+    feature_discriminator``; and the losses and figures of the bottleneck.
 
     Testing reports ``loss elbo nll kl mse psnr ssim`` of the averaged weights, with a perceptual loss ``lpips``, and
     with a discriminator ``adversarial discriminator real_accuracy fake_accuracy``. The ``loss`` is the objective
@@ -123,7 +123,7 @@ class VAETrainer(TrainerModel):
         self.accumulate = accumulate
         self.ema_vae = self._copy_of(vae) if ema else None
         self.step = self.add_weight(shape=(), dtype="int64", initializer="zeros", trainable=False, name="step")
-        names = [*PARTS, *vae.bottleneck.loss_names]
+        names = [*PARTS, *vae.bottleneck.loss_names, *vae.bottleneck.figure_names]
         names += ("lpips",) if perceptual_loss is not None else ()
         names += ADVERSARIAL_PARTS if discriminator is not None else ()
         names += FEATURE_PARTS if feature_discriminator is not None else ()
@@ -209,10 +209,13 @@ class VAETrainer(TrainerModel):
         gradients, parts = self._gradients(batch) if self.accumulate == 1 else self._accumulated(batch)
         gradients, parts = mean_over_replicas((gradients, parts))
         self._follow(parts.pop("scale"))
-        self.vae.bottleneck.follow(parts.pop("statistics"))
         if self.feature_discriminator is not None:
             self.feature_discriminator.follow(parts.pop("mean_squares"))
         norms, is_finite = self._update(gradients)
+        # A step that is skipped teaches the bottleneck nothing either.
+        poison = ops.where(is_finite, 0.0, float("nan"))
+        self.vae.bottleneck.follow({name: value + poison for name, value in parts.pop("statistics").items()})
+        parts |= self.vae.bottleneck.figures()
         parts |= zip(("gradient_norm", "discriminator_gradient_norm"), norms, strict=False)
         self._average_weights()
         # After the batch: at the end of a data set of unknown length there is none, and no step either.
@@ -310,7 +313,8 @@ class VAETrainer(TrainerModel):
                 pass_of(batch, number, count), lambda name, own: own + ops.stop_gradient(known[name] - own)
             )
 
-        names = [name for name in self.means if not name.endswith("gradient_norm")]
+        later = self.vae.bottleneck.figure_names
+        names = [name for name in self.means if not (name.endswith("gradient_norm") or name in later)]
         parts = dict.fromkeys([*names, "scale"], tf.zeros(()))
         parts["statistics"] = self.vae.bottleneck.statistics_at_zero()
         if self.feature_discriminator is not None:
