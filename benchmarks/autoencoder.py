@@ -73,7 +73,7 @@ def pictures(vae: VAE, dataset: ImageDataset) -> list[Picture]:
     limits = axis_limits([means], minimum=((-PRIOR_RADIUS, PRIOR_RADIUS), (-PRIOR_RADIUS, PRIOR_RADIUS)))
     latents = latent_plot(means, labels, title="Latents of the test images", limits=limits, prior_centre=(0, 0))
     samplers: dict[str, Sampler] = {
-        "Draws of N(0, I)": PriorSampler(vae.prior),
+        "Draws of N(0, I)": PriorSampler(vae.bottleneck),
         "Draws of a Gaussian fitted to the latents": GaussianMixtureSampler.fit(draws, components=1),
     }
     grids = [

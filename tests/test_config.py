@@ -114,7 +114,8 @@ def test_each_bound_itself_is_allowed_and_what_is_beyond_is_refused(section, fie
     step = 1 if hint in (int, int | None) or sides else 1e-3
 
     def build(value):
-        return section.from_dict({field.name: [value] * sides if sides else value})
+        others = {"latent_dim": 4} if field.name == "bottleneck" else {}  # codes of four channels need as many
+        return section.from_dict({field.name: [value] * sides if sides else value, **others})
 
     if "minimum" in bounds:
         build(bounds["minimum"])

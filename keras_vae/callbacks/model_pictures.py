@@ -43,7 +43,7 @@ def samples_picture(
     the same z down each column; together about ``count`` images. The title of a picture that can only show noise says
     so (`is_noise_expected`).
     """
-    sampler = sampler or PriorSampler(vae.prior)
+    sampler = sampler or PriorSampler(vae.bottleneck)
     title = f"Samples of {_name_of(sampler)} · latent {_latent_size(vae)}"
     title += _note_on(vae, sampler)
     if vae.num_classes is None or label is not None:

@@ -12,6 +12,7 @@ from keras_vae.errors import InputError
 from keras_vae.export.manifest import Manifest, check_manifest
 from keras_vae.export.operations import check_operations
 from keras_vae.export.saved_model import load_saved_model
+from keras_vae.latents import PointBottleneck
 from keras_vae.layers import StandardNormal
 from keras_vae.training.saving import first_line
 
@@ -43,6 +44,7 @@ class ExportedVAE:
         self.likelihood_scale = manifest.likelihood_scale
         self.scaling_factor = manifest.scaling_factor
         self.prior = StandardNormal(self.latent_shape)  # models with another prior are not exported
+        self.bottleneck = PointBottleneck(self.prior)  # for draws of z
 
     def encode(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
         """The posterior's ``(mean, log_var)`` for float32 images in [0, 1], each float32 (N, *latent_shape)."""

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_vae.errors import InputError
+from keras_vae.latents import Bottleneck
 from keras_vae.layers import Prior
 
 Array = npt.NDArray[np.float32]
@@ -49,11 +50,11 @@ class PriorSampler:
     """``z ~ p(z)``: the same draws as `VAE.sample` decodes for that seed, as vectors.
 
     Args:
-        prior: the prior of the model.
+        prior: the bottleneck of the model, or its prior.
     """
 
     name: ClassVar[str] = "prior"
-    prior: Prior
+    prior: Bottleneck | Prior
 
     def sample(self, count: int, seed: int | None) -> Array:
         return keras.ops.convert_to_numpy(self.prior.sample(count, seed)).reshape(count, -1)

@@ -151,7 +151,7 @@ def _measure(vae: VAE, dataset: ImageDataset, settings: _Settings, say: Callable
         metrics["knn_accuracy"] = knn_accuracy(means, labels, figures.means, figures.labels, settings.neighbours)
 
     features_of = _compiled_features_of(vae, network, is_conditional=figures.labels is not None)
-    samplers = (PriorSampler(vae.prior), GaussianMixtureSampler.fit(draws, settings.components, seed))
+    samplers = (PriorSampler(vae.bottleneck), GaussianMixtureSampler.fit(draws, settings.components, seed))
     for sampler in samplers:
         say(f"decoding {settings.frechet_images:,} draws ({sampler.name})")
         features = _features_of_draws(features_of, sampler, figures.labels, settings)
