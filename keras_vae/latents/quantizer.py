@@ -58,7 +58,8 @@ class Quantizer(Bottleneck):
         Raises:
             InputError: if the last axis is not a multiple of ``code_dim``, or the prior is for other codes.
         """
-        *positions, channels = self.latent_shape = tuple(features_shape[1:])
+        super().build(features_shape)
+        *positions, channels = self.latent_shape
         self.code_dim = self.code_dim or channels
         if channels % self.code_dim:
             raise InputError(f"{channels} latent channels cannot be cut into codes of {self.code_dim} channels")
@@ -160,7 +161,7 @@ class Quantizer(Bottleneck):
         is_finite = all_finite(statistics)
         known = {name: ops.where(is_finite, value, 0.0) for name, value in statistics.items()}
         for variable, value in self._learned(known):
-            variable.assign(ops.where(is_finite, value, variable))
+            variable.assign(ops.where(is_finite, value, ops.convert_to_tensor(variable)))
 
     def _learned(self, statistics: dict[str, Any]) -> list[tuple[Any, Any]]:
         """Weights, each with the value that finite statistics give it."""

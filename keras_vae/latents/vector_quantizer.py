@@ -38,8 +38,9 @@ class VectorQuantizer(Quantizer):
 
     A code is dead if the batch did not use it and its running usage is below ``restart`` of an equal share. It starts
     again at a draw from the running density of the features: another code, drawn by its running usage, plus Gaussian
-    noise of that code's running variance. (Dhariwal et al. 2020, "Jukebox", section 3.1, take a random vector of the
-    batch. A draw from averaged statistics is the same on every replica, and however many passes share a batch.)
+    noise of that code's running variance, pooled with the mean over codes. (Dhariwal et al. 2020, "Jukebox", section
+    3.1, take a random vector of the batch. A draw from averaged statistics is the same on every replica, and however
+    many passes share a batch.)
 
     Args:
         codebook_size: the number K of codes, at least 2.
@@ -161,7 +162,7 @@ class VectorQuantizer(Quantizer):
         state = self.seed_generator.state
         before = state * 1  # a copy
         super().follow(statistics)
-        state.assign(ops.where(all_finite(statistics), state, before))
+        state.assign(ops.where(all_finite(statistics), ops.convert_to_tensor(state), before))
 
     def _learned(self, statistics: dict[str, Any]) -> list[tuple[Any, Any]]:
         ((_, usage),) = learned = super()._learned(statistics)
@@ -187,9 +188,11 @@ class VectorQuantizer(Quantizer):
         seed = self.seed_generator
         log_usage = ops.log(usage + 1e-30)  # finite for unused codes, which are never drawn
         number = keras.random.categorical(log_usage[None], self.codebook_size, dtype="int32", seed=seed)[0]
-        deviation = ops.sqrt(spread / (usage + _SMOOTHING) / self.code_dim)
+        # The mean variance counts as much as an average code's features. Otherwise a code that was used once would have
+        # none, and copies of it would compete by rounding errors.
+        variance = (spread + ops.mean(spread)) / (usage + ops.mean(usage) + _SMOOTHING) / self.code_dim
         noise = keras.random.normal(codebook.shape, dtype="float32", seed=seed)
-        return ops.take(codebook, number, axis=0) + ops.take(deviation, number)[:, None] * noise
+        return ops.take(codebook, number, axis=0) + ops.sqrt(ops.take(variance, number))[:, None] * noise
 
     def get_config(self) -> dict[str, Any]:
         names = ("codebook_size", "code_dim", "commitment", "decay", "cosine", "restart", "seed")

@@ -48,12 +48,11 @@ def test_channels_are_rounded_to_their_levels(levels, seed, scale):
     np.testing.assert_allclose(latents["z"], z, rtol=1e-6)
 
 
-@given(levels=LEVELS)
-def test_every_code_has_a_vector_of_its_own_whose_code_it_is(levels):
+@given(levels=LEVELS, seed=st.integers(0, 2**16))
+def test_every_code_has_a_vector_of_its_own_whose_code_it_is(levels, seed):
     layer = built(levels)
-    codes = np.arange(layer.codebook_size)[:, None]
+    codes = np.random.default_rng(seed).integers(0, layer.codebook_size, (50, 1))
     z = keras.ops.convert_to_numpy(layer.embed(codes))
-    assert len(np.unique(z, axis=0)) == layer.codebook_size
     assert np.abs(z).max() <= 1
     found = keras.ops.convert_to_numpy(layer.codes_of(features_of(z, levels).astype("float32")))
     np.testing.assert_array_equal(found, codes)

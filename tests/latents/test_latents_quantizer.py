@@ -170,6 +170,10 @@ def test_usage_is_the_mean_share_of_each_code(quantiser, make_features, values):
     np.testing.assert_allclose(latents["statistics"]["usage"], counts / counts.sum(), rtol=1e-6)
 
 
+def test_the_losses_have_the_names_that_training_expects(quantiser, make_features):
+    assert tuple(quantiser(make_features(SHAPE))["losses"]) == quantiser.loss_names
+
+
 def test_statistics_at_zero_look_like_those_of_a_batch(quantiser, make_features, values):
     made, zeros = values(quantiser(make_features(SHAPE))["statistics"]), values(quantiser.statistics_at_zero())
     assert made.keys() == zeros.keys()

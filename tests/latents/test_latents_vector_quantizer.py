@@ -151,6 +151,7 @@ def test_the_first_batch_moves_each_used_vector_to_the_mean_of_its_features(make
 def test_the_codebook_is_the_ratio_of_two_moving_averages(cosine, values):
     layer = built(8, decay=0.9, cosine=cosine, restart=0)
     rng = np.random.default_rng(0)
+    layer.codebook.assign(0.1 * rng.normal(size=(8, 6)))  # near the middle, so that all codes are used
     counts, sums = 0.0, 0.0
     for _ in range(6):
         features = rng.normal(size=(40, *SHAPE)).astype("float32")
