@@ -4,6 +4,7 @@ from keras_vae.latents.bottleneck import Bottleneck, Latents
 from keras_vae.latents.code_prior import CodePrior, UniformCodes
 from keras_vae.latents.finite_scalar import FiniteScalarQuantizer
 from keras_vae.latents.gaussian import GaussianBottleneck, PointBottleneck
+from keras_vae.latents.latent_flow import LatentFlow
 from keras_vae.latents.quantizer import Quantizer
 from keras_vae.latents.vector_quantizer import VectorQuantizer
 
@@ -12,6 +13,7 @@ __all__ = [
     "CodePrior",
     "FiniteScalarQuantizer",
     "GaussianBottleneck",
+    "LatentFlow",
     "Latents",
     "PointBottleneck",
     "Quantizer",
