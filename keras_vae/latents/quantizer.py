@@ -65,7 +65,8 @@ class Quantizer(Bottleneck):
             raise InputError(f"{channels} latent channels cannot be cut into codes of {self.code_dim} channels")
         groups = channels // self.code_dim
         self._code_shape = (*positions, groups) if groups > 1 or not positions else tuple(positions)
-        self.usage = self.add_weight((self.codebook_size,), "zeros", trainable=False, name="usage")
+        # Weights stay float32 where a model of mixed precision calls more than `call`.
+        self.usage = self.add_weight((self.codebook_size,), "zeros", trainable=False, autocast=False, name="usage")
         if self.prior is None:
             self.prior = UniformCodes(self.codebook_size, self._code_shape, name="prior")
         expected, found = (self.codebook_size, self._code_shape), (self.prior.codebook_size, self.prior.code_shape)

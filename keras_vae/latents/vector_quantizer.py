@@ -94,10 +94,11 @@ class VectorQuantizer(Quantizer):
             (self.codebook_size, self.code_dim),
             keras.initializers.RandomNormal(stddev=1.0, seed=self.seed),
             trainable=not self.decay,
+            autocast=False,
             name="codebook",
         )
         # The part of the mean squared residual that falls to each code, as a running mean.
-        self.spread = self.add_weight((self.codebook_size,), "zeros", trainable=False, name="spread")
+        self.spread = self.add_weight((self.codebook_size,), "zeros", trainable=False, autocast=False, name="spread")
 
     @property
     def codebook_size(self) -> int:
@@ -186,8 +187,10 @@ class VectorQuantizer(Quantizer):
     def _draws(self, codebook: Any, usage: Any, spread: Any) -> Any:
         """K draws, (K, code_dim), from a mixture of Gaussians around the codes."""
         seed = self.seed_generator
-        log_usage = ops.log(usage + 1e-30)  # finite for unused codes, which are never drawn
-        number = keras.random.categorical(log_usage[None], self.codebook_size, dtype="int32", seed=seed)[0]
+        # By the cumulative distribution, since `keras.random.categorical` takes K² draws to make K.
+        cumulative = ops.cumsum(usage)
+        uniform = cumulative[-1] * keras.random.uniform(usage.shape, dtype="float32", seed=seed)
+        number = ops.minimum(ops.searchsorted(cumulative, uniform, side="right"), self.codebook_size - 1)
         # The mean variance counts as much as an average code's features. Otherwise a code that was used once would have
         # none, and copies of it would compete by rounding errors.
         variance = (spread + ops.mean(spread)) / (usage + ops.mean(usage) + _SMOOTHING) / self.code_dim

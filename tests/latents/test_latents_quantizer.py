@@ -272,14 +272,30 @@ def test_features_of_half_precision_are_quantised_in_float32(quantiser, make_fea
     assert {array.dtype for array in keras.tree.flatten(latents)} == {np.dtype("float32"), np.dtype("int32")}
 
 
-def test_a_mixed_policy_keeps_the_weights_in_float32(make_features):
+class Mean(keras.layers.Layer):
+    """Calls a bottleneck's posterior, as a model does."""
+
+    def __init__(self, bottleneck):
+        super().__init__()
+        self.bottleneck = bottleneck
+        self.scale = self.add_weight((), "ones")
+
+    def call(self, features):
+        return self.bottleneck.posterior(features)[0]
+
+
+def test_a_model_of_mixed_precision_gets_z_in_float32(quantiser, make_features, values):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        layer = VectorQuantizer(16)
-        assert layer(make_features(SHAPE))["z"].dtype == keras.ops.zeros((), "float32").dtype
-        assert {variable.dtype for variable in layer.weights} == {"float32"}
+        model, copy = Mean(quantiser), type(quantiser).from_config(quantiser.get_config())
+        copy.build((None, *SHAPE))
+        assert {variable.dtype for variable in copy.weights} == {"float32"}
+        features = keras.ops.cast(make_features(SHAPE), "bfloat16")
+        found, expected = values([model(features), quantiser.posterior(features)[0]])
     finally:
         keras.config.set_dtype_policy("float32")
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_a_quantiser_survives_its_config(quantiser):
