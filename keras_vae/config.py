@@ -165,6 +165,9 @@ class ObjectiveConfig(Section):
     )
     beta_cycles: int = _setting(1, "number of cycles of the KL weight in the run", minimum=1)
     free_bits: float = _setting(0.0, "nats per latent dimension that the KL term does not penalise", minimum=0)
+    importance_samples_train: int = _setting(
+        1, "draws of z per image in a training step; with more than one, training raises the IWAE bound", minimum=1
+    )
     perceptual_weight: float = _setting(500.0, "weight of the VGG16 perceptual loss", minimum=0, is_common=True)
     perceptual_weights: str = _setting("bundled", "VGG16 weights: bundled, imagenet or the path of an .npz file")
     perceptual_taps: int = _setting(3, "number of VGG16 blocks whose features are compared", minimum=1, maximum=5)

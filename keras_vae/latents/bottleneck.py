@@ -108,6 +108,14 @@ class Bottleneck(keras.layers.Layer):
         """``count`` draws of z from the prior, float32 (count, *latent_shape); the same for the same seed."""
         raise NotImplementedError
 
+    def log_ratio(self, *args: Any) -> Any:
+        """``log q(z|x) - log p(z)`` of the features and z, for which N rows are given: (N,) nats, float32.
+
+        Raises:
+            InputError: if the posterior has no density.
+        """
+        raise InputError(f"{type(self).__name__} has no posterior density, so importance sampling is not possible")
+
     def noise(self, shape: tuple[Any, ...]) -> Any:
         """What a call of a stochastic bottleneck takes as ``epsilon``, for latents of ``shape``."""
         raise NotImplementedError

@@ -63,6 +63,10 @@ class GaussianBottleneck(_Continuous):
         kl = ops.sum(per_dimension, axis=tuple(range(1, len(per_dimension.shape))))
         return Latents(z=z, kl=kl, kl_per_dimension=per_dimension)
 
+    def log_ratio(self, mean: Any, log_var: Any, z: Any) -> Any:
+        # The estimate of any prior's KL, also where the KL has a closed form.
+        return Prior.kl(self.prior, mean, log_var, z)
+
     def noise(self, shape: tuple[Any, ...]) -> Any:
         return self.sampling.noise(shape)
 

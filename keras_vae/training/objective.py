@@ -6,6 +6,7 @@ Every loss is a float32 scalar, the mean over the batch. A trainer for another b
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -53,7 +54,11 @@ class Objective:
 
     def nll(self, images: Any, reconstructions: Any, scale: Any) -> Any:
         """``-log p(x | z)`` in nats per image; ``scale`` as for `likelihood_nll`."""
-        return ops.mean(likelihood_nll(self.likelihood, images, reconstructions, scale))
+        return ops.mean(self.nll_of_images(images, reconstructions, scale))
+
+    def nll_of_images(self, images: Any, reconstructions: Any, scale: Any) -> Any:
+        """``-log p(x | z)`` of each image, (N,) nats; ``scale`` as for `likelihood_nll`."""
+        return likelihood_nll(self.likelihood, images, reconstructions, scale)
 
     def free_bits_kl(self, dimension_kl: Any) -> Any:
         """The KL that β multiplies, where each dimension counts for at least ``config.free_bits`` nats.
@@ -101,6 +106,19 @@ class Objective:
         if "lpips" not in parts:
             return parts["nll"]
         return parts["nll"] + self.config.perceptual_weight * parts["lpips"]
+
+
+def iwae_loss(negative_log_weights: Any, draws: int) -> Any:
+    """``-log 1/K Σ_k w_k``, the mean over images, of ``-log w_k = -log p(x|z_k) + log q(z_k|x) - log p(z_k)``.
+
+    Args:
+        negative_log_weights: (N · K,) nats, the K draws of an image one after another.
+        draws: K. At 1 this is the negative ELBO; its bound of log p(x) gets tighter as K grows.
+
+    Reference: Burda et al. 2016, "Importance Weighted Autoencoders", eq. 8.
+    """
+    log_weights = -ops.reshape(negative_log_weights, (-1, draws))
+    return ops.mean(math.log(draws) - ops.logsumexp(log_weights, axis=1))
 
 
 def adaptive_weight(reconstruction_gradient: Any, adversarial_gradient: Any) -> Any:

@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_vae.latents import Latents
 from keras_vae.models import VAE, FeatureDiscriminator, PatchDiscriminator
-from keras_vae.training.objective import Objective
+from keras_vae.training.objective import Objective, iwae_loss
 
 Parts = dict[str, Any]
 # Takes a name and the mean over a part of the batch; gives the mean over the whole batch, with the part's gradient.
@@ -19,7 +19,10 @@ BatchMean = Callable[[str, Any], Any]
 
 
 class Batch(NamedTuple):
-    """Images (N, H, W, C) float32, labels (N,) int32 or None, and the bottleneck's noise (N, *latent_shape) or None."""
+    """Images (N, H, W, C) float32, labels (N,) int32 or None, and the bottleneck's noise.
+
+    The noise is (N, *latent_shape), with K draws per image (N, K, *latent_shape), or None.
+    """
 
     images: Any
     labels: Any
@@ -52,7 +55,7 @@ class StepLosses:
 
     def batch_means(self, batch: Batch) -> Parts:
         """The means over a batch that its loss depends on nonlinearly, so that losses of parts do not just average."""
-        latents = self._latents(batch)
+        batch, _, latents = self._drawn(batch)
         found = {}
         if self.vae.scale is None:
             found["error"] = self.objective.error(batch.images, self.vae.decode(latents["z"], batch.labels))
@@ -60,13 +63,16 @@ class StepLosses:
             found["dimension_kl"] = ops.mean(latents["kl_per_dimension"], axis=0)
         return found
 
-    def autoencoder(self, batch: Batch, batch_mean: BatchMean) -> tuple[Parts, AutoencoderPass]:
+    def autoencoder(self, batch: Batch, batch_mean: BatchMean, beta: Any) -> tuple[Parts, AutoencoderPass]:
         """The parts of the generator's loss that need no discriminator.
 
-        ``scale`` is the likelihood's, and ``statistics`` are the bottleneck's.
+        ``prior_loss`` is what the bound adds to the NLL: ``β·KL``, or with several draws of z per image what makes it
+        the IWAE bound. ``scale`` is the likelihood's, and ``statistics`` are the bottleneck's. What is not a likelihood
+        judges the first draw.
         """
-        images, vae, objective = batch.images, self.vae, self.objective
-        latents = self._latents(batch)
+        vae, objective = self.vae, self.objective
+        batch, heads, latents = self._drawn(batch)
+        images = batch.images
         reconstructions = vae.decode(latents["z"], batch.labels)
         if vae.scale is None:
             # The loss has zero slope at the most likely scale.
@@ -75,12 +81,20 @@ class StepLosses:
         else:
             scale = vae.likelihood_scale
         kl, punished_kl = self.kl(latents, batch_mean)
+        if self.draws == 1:
+            nll, prior_loss = objective.nll(images, reconstructions, scale), beta * punished_kl
+        else:
+            nll_of_draws = objective.nll_of_images(images, reconstructions, scale)
+            nll = ops.mean(nll_of_draws)
+            log_ratio = vae.bottleneck.log_ratio(*heads, latents["z"])
+            prior_loss = iwae_loss(nll_of_draws + beta * log_ratio, self.draws) - nll
+            images, reconstructions = images[:: self.draws], reconstructions[:: self.draws]
         parts = {
             **latents.get("losses", {}),
             "statistics": latents.get("statistics", {}),
-            "nll": objective.nll(images, reconstructions, scale),
+            "nll": nll,
             "kl": kl,
-            "punished_kl": punished_kl,
+            "prior_loss": prior_loss,
             "mse": ops.mean(ops.square(images - reconstructions)),
             "scale": scale,
         }
@@ -141,7 +155,17 @@ class StepLosses:
         players = (self.discriminator, self.feature_discriminator)
         return [variable for player in players if player is not None for variable in player.non_trainable_variables]
 
-    def _latents(self, batch: Batch) -> Latents:
+    @property
+    def draws(self) -> int:
+        """Draws of z per image."""
+        return self.objective.config.importance_samples_train
+
+    def _drawn(self, batch: Batch) -> tuple[Batch, tuple[Any, ...], Latents]:
+        """The batch with every image as often as z is drawn for it, what the encoder's heads give, and the latents."""
+        heads = tuple(self.vae.encoder(batch.images, batch.labels))
+        if self.draws > 1:
+            heads = tuple(ops.repeat(part, self.draws, axis=0) for part in heads)
+            images, labels = (None if part is None else ops.repeat(part, self.draws, axis=0) for part in batch[:2])
+            batch = Batch(images, labels, ops.reshape(batch.epsilon, (-1, *self.vae.latent_shape)))
         noise = {} if batch.epsilon is None else {"epsilon": batch.epsilon}
-        latents: Latents = self.vae.bottleneck(*self.vae.encoder(batch.images, batch.labels), **noise)
-        return latents
+        return batch, heads, self.vae.bottleneck(*heads, **noise)

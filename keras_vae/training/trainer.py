@@ -114,6 +114,8 @@ class VAETrainer(TrainerModel):
             raise ValueError("a feature discriminator needs a discriminator and a perceptual loss that has features")
         if self.config.free_bits and not (vae.variational and isinstance(vae.prior, StandardNormal)):
             raise InputError("free bits need a KL of each latent dimension: a Gaussian posterior and the prior N(0, I)")
+        if self.config.importance_samples_train > 1 and (self.config.free_bits or not vae.variational):
+            raise InputError("the IWAE bound needs a Gaussian posterior, and has no free bits")
         self.discriminator = discriminator
         self.feature_discriminator = feature_discriminator
         self.objective = self.objective_class(self.config, vae.likelihood, perceptual_loss)
@@ -261,17 +263,20 @@ class VAETrainer(TrainerModel):
 
     def _noise(self, images: Any) -> Any:
         """ε of this replica's images: its part of the draws for the whole batch."""
-        return rows_of_replica(self.vae.bottleneck.noise((ops.shape(images)[0] * replicas(), *self.vae.latent_shape)))
+        draws = self.step_losses.draws
+        shape = self.vae.latent_shape if draws == 1 else (draws, *self.vae.latent_shape)
+        return rows_of_replica(self.vae.bottleneck.noise((ops.shape(images)[0] * replicas(), *shape)))
 
     def _gradients(self, batch: Batch, batch_mean: BatchMean | None = None) -> tuple[list[list[Any]], Parts]:
         """Each player's gradients, of losses that are scaled as its optimizer wants them, and the losses' parts."""
         losses = self.step_losses
         # Persistent: one forward of decoder and discriminator serves the gradients of both players.
         with tf.GradientTape(persistent=True) as tape:
-            parts, made = losses.autoencoder(batch, batch_mean or _mean_of_replicas)
+            beta = beta_at(self.step, self.config, self.total_steps)
+            parts, made = losses.autoencoder(batch, batch_mean or _mean_of_replicas, beta)
+            parts["beta"] = beta
             reconstruction_loss = self.objective.reconstruction(parts)
-            parts["beta"] = beta_at(self.step, self.config, self.total_steps)
-            loss = reconstruction_loss + parts["beta"] * parts.pop("punished_kl") + losses.bottleneck_loss(parts)
+            loss = reconstruction_loss + parts.pop("prior_loss") + losses.bottleneck_loss(parts)
             if self.discriminator is not None:
                 parts |= losses.adversarial(batch.images, made.reconstructions, training=True)
                 adversarial_loss, discriminator_loss = parts["adversarial"], parts["discriminator"]
