@@ -1,8 +1,4 @@
-"""How the documents' shell blocks are executed: what is left out, shared or reduced."""
-
-import shlex
-import sys
-from pathlib import Path
+"""How the documents' shell blocks are executed: what is left out, and what is shared."""
 
 from documents import DOCUMENTS, commands
 
@@ -31,21 +27,12 @@ NOT_EXECUTED = {
 # Commands that several documents start from. They run once, in this order; each document gets a copy of the folder.
 SHARED = (
     "keras-vae train --latent 2",
+    "keras-vae evaluate runs/mnist-latent2",
+    "keras-vae interpolate runs/mnist-latent2",
     "keras-vae export runs/mnist-latent2",
     "keras-vae experiment --latents 2,4,16",
     "keras-vae train --dataset folder:photos --preset faces64 --latent 128",
 )
-# Options appended to a command so that it takes seconds. The last value of an option counts.
-_SMALL_MODEL = (
-    *("--epochs", "1", "--batch-size", "60", "--widths", "8,8", "--groups", "4", "--mapping-layers", "0"),
-    *("--attention-resolution", "0", "--no-generative-skips", "--adversarial-weight", "0", "--perceptual-weight", "0"),
-    *("--optimizer", "adamw"),
-)
-REDUCED = {
-    "train": _SMALL_MODEL,
-    "experiment": (*_SMALL_MODEL, "--latents", "2,16", "--no-export"),  # exporting is a command of its own
-    "evaluate": ("--importance-samples", "2"),
-}
 
 
 def documents_to_execute():
@@ -58,21 +45,3 @@ def commands_to_execute(path):
     return [
         command for command in commands(path) if command not in SHARED and not command.startswith(tuple(NOT_EXECUTED))
     ]
-
-
-def write_reduced_command(folder):
-    """A ``keras-vae`` that adds `REDUCED` to the installed command, except to resumed runs and batch jobs."""
-    cases = "\n".join(f'  {name}) set -- "$@" {shlex.join(options)} ;;' for name, options in REDUCED.items())
-    command = folder / "keras-vae"
-    installed = Path(sys.executable).with_name("keras-vae")
-    command.write_text(
-        f"""#!/bin/sh
-case "$* " in *" --resume "* | *" --beam "*) exec {installed} "$@" ;; esac
-case "$1" in
-{cases}
-esac
-exec {installed} "$@"
-""",
-        encoding="utf-8",
-    )
-    command.chmod(0o755)

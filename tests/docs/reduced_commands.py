@@ -1,0 +1,50 @@
+"""Run commands of keras-vae at a size that takes seconds.
+
+``python reduced_commands.py train --latent 2`` runs one. Without arguments it reads a command a line, and one process
+runs them all: starting TensorFlow takes more time than most of them.
+"""
+
+import os
+import shlex
+import sys
+
+# Options appended to a command. The last value of an option counts.
+_SMALL_MODEL = (
+    *("--epochs", "1", "--batch-size", "60", "--widths", "8,8", "--groups", "4", "--mapping-layers", "0"),
+    *("--attention-resolution", "0", "--no-generative-skips", "--adversarial-weight", "0", "--perceptual-weight", "0"),
+    *("--optimizer", "adamw"),
+)
+REDUCED = {
+    "train": _SMALL_MODEL,
+    "experiment": (*_SMALL_MODEL, "--latents", "2,16", "--no-export"),  # exporting is a command of its own
+    "evaluate": ("--importance-samples", "2", "--dataset", "mnist"),
+}
+
+
+def reduced(words):
+    """A command's words with options that make it smaller; batch jobs stay as they are."""
+    if "--beam" in words:
+        return words
+    if "--resume" in words:
+        return [*words, "--epochs", "2"] if "--epochs" in words else words
+    return [*words, *REDUCED.get(words[0], ())]
+
+
+def main():
+    """Run one command, or those of stdin until one fails."""
+    # Otherwise training would start this process again, with its first command.
+    os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
+    from keras_vae_cli.main import main as keras_vae
+
+    for words in [sys.argv[1:]] if sys.argv[1:] else [shlex.split(line)[1:] for line in sys.stdin]:
+        sys.argv = ["keras-vae", *reduced(words)]
+        print("+", shlex.join(sys.argv), file=sys.stderr, flush=True)
+        try:
+            keras_vae()
+        except SystemExit as end:
+            if end.code:
+                raise
+
+
+if __name__ == "__main__":
+    main()
