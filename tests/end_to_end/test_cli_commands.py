@@ -67,12 +67,12 @@ def test_train_off_a_terminal_prints_plain_lines_and_says_what_it_chose(trained)
 
 
 @pytest.mark.slow
-def test_resume_gives_the_same_weights_as_an_unbroken_run(trained, workplace):
+def test_resume_gives_the_same_weights_as_an_unbroken_run(trained, workplace, run_here):
     _, run = trained
     again = workplace / "runs" / "resumed"
     shutil.copytree(run, again, ignore=shutil.ignore_patterns("epoch_0002*", "model.keras", "summary.json"))
 
-    done = run_command("train", "--resume", "--run-dir", again, cwd=workplace)
+    done = run_here("train", "--resume", "--run-dir", again, cwd=workplace)
 
     assert done.returncode == 0, done.stderr
 
@@ -105,11 +105,9 @@ def test_evaluate_prints_figures_as_json_and_keeps_them_with_the_run(trained, wo
 
 
 @pytest.mark.slow
-def test_a_keras_file_serves_as_well_as_its_run(trained, workplace):
+def test_a_keras_file_serves_as_well_as_its_run(trained, workplace, run_here):
     _, run = trained
-    done = run_command(
-        "evaluate", run / "model.keras", "--dataset", "idx:mnist", "--importance-samples", 0, cwd=workplace
-    )
+    done = run_here("evaluate", run / "model.keras", "--dataset", "idx:mnist", "--importance-samples", 0, cwd=workplace)
     assert done.returncode == 0, done.stderr
     assert f"{TEST} test images" in done.stdout
     assert "psnr" in done.stdout

@@ -56,9 +56,9 @@ def test_the_report_compares_them_in_one_file(experiment):
     assert "data:image/gif;base64," in report
 
 
-def test_a_second_run_at_one_size_gives_the_same_weights_as_in_the_experiment(experiment):
+def test_a_second_run_at_one_size_gives_the_same_weights_as_in_the_experiment(experiment, run_here):
     """One process trains all sizes, and no run leaves state for the next."""
-    done = run_command("train", "--config", "sizes/latent3/config.json", "--run-dir", "alone", cwd=experiment.parent)
+    done = run_here("train", "--config", "sizes/latent3/config.json", "--run-dir", "alone", cwd=experiment.parent)
     assert done.returncode == 0, done.stderr
     rows = [
         (folder / "metrics.csv").read_text().splitlines()
