@@ -261,6 +261,12 @@ class DataConfig(Section):
     augment: tuple[str, ...] = _setting(
         (), "Keras layer that changes training images at random, such as RandomTranslation or 'RandomRotation(0.05)'"
     )
+    binarize: str = _setting(
+        "none",
+        "draw pixels black or white, with the grey value as the probability of white: test images once, training "
+        "images anew in every epoch (dynamic)",
+        choices=("none", "dynamic"),
+    )
     batch_size: int = _setting(128, "images per training step", minimum=1, is_common=True)
     memory_limit: int = _setting(2 << 30, "largest data set to keep in memory, in bytes of pixels", minimum=0)
 

@@ -166,7 +166,9 @@ def _fit(
     distribution: Distribution,
 ) -> None:
     batch_size, part = config.data.batch_size, distribution.part
-    augment = build_augmentation(config.data.augment, dataset.image_shape, config.seed)
+    augment = build_augmentation(
+        config.data.augment, dataset.image_shape, config.seed, binarize=dataset.grey_train is not None
+    )
     steps = steps_per_epoch(dataset.train, batch_size)
     # The rest of an interrupted epoch has fewer steps, so it takes a fit of its own.
     parts = [(start.epochs, start.steps, start.epochs + 1)] if start.steps else []
@@ -183,7 +185,7 @@ def _fit(
                 stack.callback(callback.clear)  # so that an error message does not follow the bar
         for epoch, step, end in parts:
             batches = training_batches(
-                dataset.train,
+                dataset.grey_train or dataset.train,
                 batch_size,
                 seed=config.seed,
                 first_epoch=epoch,

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import keras
 import tensorflow as tf
 
+from keras_vae.data.binarize import draw
 from keras_vae.errors import InputError, nearest
 
 # Maps images float32 (B, H, W, C) in [0, 1] and the number of their batch, int64 (), to images of the same kind.
@@ -23,8 +24,10 @@ _FACTOR = 0.1
 _DRAWS = 1 << 16
 
 
-def build_augmentation(layers: Sequence[str], image_shape: tuple[int, int, int], seed: int) -> Augment | None:
-    """A function that applies the layers one after another; None without layers.
+def build_augmentation(
+    layers: Sequence[str], image_shape: tuple[int, int, int], seed: int, *, binarize: bool = False
+) -> Augment | None:
+    """A function that applies the layers one after another and binarises; None if there is nothing to do.
 
     Args:
         layers: names of layers in `keras.layers`, or in ``keras_cv.layers`` with the module as a prefix, each with
@@ -33,11 +36,12 @@ def build_augmentation(layers: Sequence[str], image_shape: tuple[int, int, int],
         image_shape: (H, W, C). The layers must keep it.
         seed: seeds Keras's layers, together with the number of the batch, so that a resumed run draws the same as an
             unbroken one. KerasCV's layers draw from TensorFlow's generators, which a resumed run starts anew.
+        binarize: draw every pixel black or white at the end, with its value as the probability of white.
 
     Raises:
         InputError: when a layer does not exist, refuses its arguments, or changes the shape of the images.
     """
-    if not layers:
+    if not layers and not binarize:
         return None
     made = [_make_layer(layer) for layer in layers]
     for layer, text in zip(made, layers, strict=True):
@@ -50,7 +54,8 @@ def build_augmentation(layers: Sequence[str], image_shape: tuple[int, int, int],
         for layer in made:
             images = layer(images, training=True)
         # Interpolation and contrast may leave [0, 1].
-        return tf.clip_by_value(tf.ensure_shape(images, (None, *image_shape)), 0.0, 1.0)
+        images = tf.clip_by_value(tf.ensure_shape(images, (None, *image_shape)), 0.0, 1.0)
+        return draw(images, tf.stack([tf.constant(seed, tf.int64), number])) if binarize else images
 
     return augment
 

@@ -214,6 +214,7 @@ class ImageDataset:
         class_names: the name of each label, or None without labels.
         version: the version given by the source, if any.
         unlabelled: the reason why there are no labels, if it is known.
+        grey_train: if the images are draws of `binarized`, the training images that they were drawn from.
     """
 
     name: str
@@ -223,6 +224,7 @@ class ImageDataset:
     class_names: tuple[str, ...] | None = None
     version: str | None = None
     unlabelled: str | None = None
+    grey_train: Split | None = None
 
     def __post_init__(self) -> None:
         if self.train.image_shape != self.test.image_shape:

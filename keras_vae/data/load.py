@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.config import DataConfig
+from keras_vae.data.binarize import binarized
 from keras_vae.data.dataset import ArraySplit, ImageDataset, Split, StreamSplit
 from keras_vae.data.file_list import Splitting
 from keras_vae.data.folder import load_folder
@@ -61,6 +62,11 @@ def load_dataset(
     else:
         folder = None if data_dir is None else os.fspath(data_dir)
         config = DataConfig(dataset=dataset, data_dir=folder, memory_limit=int(memory_limit))
+    found = _load(config, say)
+    return found if config.binarize == "none" else binarized(found)
+
+
+def _load(config: DataConfig, say: Callable[[str], None]) -> ImageDataset:
     if config.dataset == "auto":
         return _load_auto(config, say)
     if config.dataset == "sample":

@@ -45,6 +45,7 @@ def numbered_as_recorded(dataset: ImageDataset, recorded: Mapping[str, Any]) -> 
         dataset,
         train=_renumbered(dataset.train, numbers),
         test=_renumbered(dataset.test, numbers),
+        grey_train=None if dataset.grey_train is None else _renumbered(dataset.grey_train, numbers),
         class_names=names,
     )
 

@@ -18,6 +18,7 @@ from keras_vae.data import (
     steps_per_epoch,
     training_batches,
 )
+from keras_vae.data.binarize import binarized
 from keras_vae.errors import InputError
 from keras_vae.tfx.settings import run_config
 from keras_vae.training import RunDirectory, VAETrainer, build_trainer
@@ -55,6 +56,8 @@ def run_fn(fn_args: FnArgs) -> None:
     run_path = _local(fn_args.model_run_dir, "model_run_dir")
     model_path = _local(fn_args.serving_model_dir, "serving_model_dir")
     dataset = load_tfrecords(fn_args.train_files, fn_args.eval_files, memory_limit=config.data.memory_limit)
+    if config.data.binarize != "none":
+        dataset = binarized(dataset)
     config = config.replace(model__image_shape=dataset.image_shape, data__dataset=dataset.name)
     if config.data.conditional:
         config = config.replace(model__num_classes=config.model.num_classes or dataset.num_classes)
@@ -122,10 +125,12 @@ def _fit(
     eval_steps: int | None,
 ) -> None:
     batch_size = config.data.batch_size
-    augment = build_augmentation(config.data.augment, dataset.image_shape, config.seed)
+    augment = build_augmentation(
+        config.data.augment, dataset.image_shape, config.seed, binarize=dataset.grey_train is not None
+    )
     evaluated = evaluation_batches(dataset.test, batch_size)
     trainer.fit(
-        training_batches(dataset.train, batch_size, seed=config.seed, augment=augment),
+        training_batches(dataset.grey_train or dataset.train, batch_size, seed=config.seed, augment=augment),
         epochs=config.epochs,
         steps_per_epoch=steps_per_epoch(dataset.train, batch_size),
         validation_data=evaluated if eval_steps is None else evaluated.take(eval_steps),
