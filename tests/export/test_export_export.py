@@ -17,7 +17,8 @@ SHAPE = (12, 12, 3)
 
 @pytest.fixture(scope="module")
 def vae():
-    return VAE(SHAPE, 2, (8,), groups=4, num_heads=1, generative_skips=False, num_classes=3)
+    few_layers = {"attention_resolution": 0, "mapping_layers": 0, "generative_skips": False}
+    return VAE(SHAPE, 2, (8,), groups=4, num_heads=1, num_classes=3, **few_layers)
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from keras_vae.training.likelihood import importance_sampled_nll
 from keras_vae_cli import encode, export, interpolate, reconstruct, runtime, sample
 
 SHAPE = (28, 28, 1)
+# Files of models with more layers take longer to write and to read.
+FEW_LAYERS = {"widths": (8,), "groups": 4, "num_heads": 1, "mapping_layers": 1, "attention_resolution": 0}
 SAMPLE = {"name": "mnist-sample", "source": "sample"}
 
 
@@ -27,7 +29,7 @@ def write_version(folder, vae, **changes):
 
 @pytest.fixture(scope="module")
 def vae():
-    model = VAE(SHAPE, 3, (8, 16), groups=4, num_heads=1, context_tokens=2)
+    model = VAE(SHAPE, 3, **FEW_LAYERS, context_tokens=2)
     model.likelihood_scale.assign(0.187)
     return model
 
@@ -76,7 +78,7 @@ def test_it_is_measured_as_the_model_is(vae, exported, images):
 
 
 def test_a_conditional_model_needs_labels(tmp_path):
-    model = VAE(SHAPE, 2, (8, 16), groups=4, num_heads=1, num_classes=4)
+    model = VAE(SHAPE, 2, **FEW_LAYERS, num_classes=4)
     write_version(tmp_path, model)
     exported = load_exported(tmp_path)
     z, labels = np.zeros((4, 2), "float32"), np.arange(4)
