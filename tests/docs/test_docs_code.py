@@ -3,11 +3,13 @@
 import importlib
 import inspect
 import shlex
+import shutil
 import sys
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from documents import DOCUMENTS, blocks, commands
 
 from keras_vae.models import VAE
@@ -18,26 +20,55 @@ PYTHON = blocks("python")
 COMMANDS = sorted({command for path in DOCUMENTS for command in commands(path) if command.startswith("keras-vae ")})
 
 
+FEW = 4
+
+
+def few(data):
+    """The first images of each batch of a data set, or of arrays."""
+
+    def leading(*parts):
+        return keras.tree.map_structure(lambda part: part[:FEW], parts if len(parts) > 1 else parts[0])
+
+    return data.map(leading) if isinstance(data, tf.data.Dataset) else leading(data)
+
+
 class AcceptedError(BaseException):
     """The options are valid, and TensorFlow would be started now."""
 
 
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    VAE((28, 28, 1), 2, (8, 16), groups=4).save(path)
+    return path
+
+
 @pytest.fixture
-def workplace(tmp_path, monkeypatch):
-    """A folder with a run's model in it, where `fit` makes two steps."""
+def workplace(model_file, tmp_path, monkeypatch):
+    """A folder with a run's model in it, where `fit` makes two steps, and few images are used."""
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "runs" / "mnist-latent2"
     run.mkdir(parents=True)
-    VAE((28, 28, 1), 2, (8, 16), groups=4).save(run / "model.keras")
-    original = keras.Model.fit
+    shutil.copy(model_file, run)
+    originals = {name: getattr(keras.Model, name) for name in ("fit", "evaluate", "predict")}
 
     def fit(self, *arguments, **named):
-        call = inspect.signature(original).bind(self, *arguments, **named)
+        call = inspect.signature(originals["fit"]).bind(self, *arguments, **named)
         call.arguments |= {"epochs": 1, "steps_per_epoch": 2, "verbose": 0}
+        if "batch_size" in call.arguments:
+            call.arguments["batch_size"] = FEW
+        else:
+            call.arguments["x"] = few(call.arguments["x"])
+        if "validation_data" in call.arguments:
+            call.arguments["validation_data"] = few(call.arguments["validation_data"])
         self.run_eagerly = True  # two steps take less time than tracing one
-        return original(*call.args, **call.kwargs)
+        return originals["fit"](*call.args, **call.kwargs)
 
     monkeypatch.setattr(keras.Model, "fit", fit)
+    for name in ("evaluate", "predict"):
+        monkeypatch.setattr(
+            keras.Model, name, lambda self, x, *rest, call=originals[name], **named: call(self, few(x), *rest, **named)
+        )
     return tmp_path
 
 
