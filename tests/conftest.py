@@ -1,6 +1,7 @@
 """Fixtures and options that several folders of tests share."""
 
 import ctypes
+import gc
 import os
 import sys
 from pathlib import Path
@@ -42,10 +43,20 @@ def pytest_xdist_make_scheduler(config, log):
     return ByFixture(config, log)
 
 
+def pytest_collection_finish():
+    """Settings for the whole process, made once the tests are imported and with them, if they need it, TensorFlow."""
+    if tensorflow := sys.modules.get("tensorflow"):
+        # As the commands do on CPU: rewriting a graph takes longer than running it a few times.
+        tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    # What was imported stays, so the collector need not look at it again each time.
+    gc.freeze()
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _free_memory_is_given_back():
-    """Give the system what a module freed: glibc keeps it for blocks like those that were freed."""
+    """Free what a module leaves, such as graphs, and give it to the system: glibc keeps it for blocks like those."""
     yield
+    gc.collect()
     if sys.platform == "linux":
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
