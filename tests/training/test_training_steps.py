@@ -348,6 +348,7 @@ def test_calling_the_trainer_calls_the_model():
     assert are_equal([numpy_of(trainer(images))], [numpy_of(trainer.vae.reconstruct(images))])
 
 
+@pytest.mark.slow  # XLA alone takes 20 s and a gigabyte
 def test_the_whole_step_compiles_with_xla_in_mixed_precision():
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     trainer = make_trainer(total_steps=10, ema=0.9, **EACH_LAYER)
