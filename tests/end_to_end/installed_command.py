@@ -7,7 +7,10 @@ from pathlib import Path
 
 COMMAND = Path(sys.executable).with_name("keras-vae")
 # A model that is quick to trace. All other settings are the default preset's, with every loss on.
-SMALL = ("--widths", "8,16", "--groups", "4", "--discriminator-widths", "8,16", "--batch-size", "50")
+SMALL = (
+    *("--widths", "8", "--groups", "4", "--attention-resolution", "14"),
+    *("--discriminator-widths", "8", "--batch-size", "50"),
+)
 
 
 def bare_environment() -> dict[str, str]:

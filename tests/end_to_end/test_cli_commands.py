@@ -1,4 +1,4 @@
-"""Each command on a real run, through the installed program."""
+"""Each command on a real run: those that compute most through the installed program, the others in this process."""
 
 import csv
 import json
@@ -114,12 +114,12 @@ def test_a_keras_file_serves_as_well_as_its_run(trained, workplace, run_here):
     assert "importance nll" not in done.stdout
 
 
-def test_reconstruct_draws_files_under_their_originals(trained, workplace):
+def test_reconstruct_draws_files_under_their_originals(trained, workplace, run_here):
     _, run = trained
     digit = np.zeros((40, 40), np.uint8)
     digit[8:32, 18:22] = 255
     Image.fromarray(digit).save(workplace / "one.png")
-    done = run_command("reconstruct", run, "one.png", "one.png", "--out", "pairs.png", cwd=workplace)
+    done = run_here("reconstruct", run, "one.png", "one.png", "--out", "pairs.png", cwd=workplace)
     assert done.returncode == 0, done.stderr
     with Image.open(workplace / "pairs.png") as picture:
         assert picture.mode == "RGB"
@@ -141,17 +141,17 @@ def test_sample_draws_from_a_mixture_fitted_to_the_training_images(trained, work
         assert min(picture.size) > 100
 
 
-def test_interpolate_draws_walks(trained, workplace):
+def test_interpolate_draws_walks(trained, workplace, run_here):
     _, run = trained
-    done = run_command("interpolate", run, "--pairs", 3, "--steps", 5, "--out", "walks.png", cwd=workplace)
+    done = run_here("interpolate", run, "--pairs", 3, "--steps", 5, "--out", "walks.png", cwd=workplace)
     assert done.returncode == 0, done.stderr
     with Image.open(workplace / "walks.png") as picture:
         assert picture.width > picture.height
 
 
-def test_encode_writes_a_posterior_for_every_image(trained, workplace):
+def test_encode_writes_a_posterior_for_every_image(trained, workplace, run_here):
     _, run = trained
-    done = run_command("encode", run, "--out", "latents.npz", cwd=workplace)
+    done = run_here("encode", run, "--out", "latents.npz", cwd=workplace)
     assert done.returncode == 0, done.stderr
     with np.load(workplace / "latents.npz", allow_pickle=False) as arrays:
         assert arrays["mean"].shape == arrays["log_var"].shape == (TEST, 3)
@@ -159,10 +159,10 @@ def test_encode_writes_a_posterior_for_every_image(trained, workplace):
         assert np.bincount(arrays["labels"]).tolist() == [TEST // 10] * 10
 
 
-def test_presets_and_doctor_report_as_json(workplace):
-    presets = json.loads(run_command("presets", "mnist", "--json", cwd=workplace).stdout)
+def test_presets_and_doctor_report_as_json(workplace, run_here):
+    presets = json.loads(run_here("presets", "mnist", "--json", cwd=workplace).stdout)
     assert presets["mnist"]["config"]["model"]["latent_dim"] == 2
-    doctor = json.loads(run_command("doctor", "--json", cwd=workplace).stdout)
+    doctor = json.loads(run_here("doctor", "--json", cwd=workplace).stdout)
     assert doctor.keys() >= {"versions", "gpu", "precision", "xla", "data", "disk"}
     assert "bundled sample" in doctor["data"]
     assert any("MNIST" in line for line in doctor["advice"])

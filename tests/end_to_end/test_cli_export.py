@@ -63,10 +63,10 @@ def test_verify_names_the_version_that_was_changed(exported, tmp_path):
     assert "saved_model.pb was changed" in str(done.exception)
 
 
-def test_a_model_that_was_changed_is_refused_with_one_line(exported, tmp_path, workplace):
+def test_a_model_that_was_changed_is_refused_with_one_line(exported, tmp_path, workplace, run_here):
     root = shutil.copytree(exported[1].parent, tmp_path / "digits")
     (root / "7" / "notes").write_text("mine")
-    done = run_command("verify", root, cwd=workplace)
+    done = run_here("verify", root, cwd=workplace)
     assert done.returncode == 2
     assert done.stderr == f"keras-vae: {root}/7: notes was added after the export\n"
 

@@ -18,7 +18,7 @@ from installed_command import COMMAND, bare_environment
 EPOCHS, TRAIN_IMAGES, TEST_IMAGES = 2, 90, 20
 TRAIN = (
     *("train", "--dataset", "idx:noise", "--latent", "2", "--epochs", str(EPOCHS), "--batch-size", "10"),
-    *("--widths", "8", "--groups", "4", "--mapping-width", "16", "--attention-resolution", "0"),
+    *("--widths", "8", "--groups", "4", "--mapping-layers", "0", "--attention-resolution", "0"),
     *("--no-generative-skips", "--adversarial-weight", "0", "--perceptual-weight", "0", "--precision", "float32"),
     *("--run-dir", "run"),
 )
