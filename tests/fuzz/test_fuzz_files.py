@@ -164,9 +164,11 @@ few = settings(
 )
 TINY = RunConfig().replace(
     model__image_shape=(8, 8, 1),
-    model__widths=(4, 4),
+    model__widths=(4,),
     model__groups=2,
+    model__attention_resolution=0,
     model__mapping_layers=0,
+    model__generative_skips=False,
     discriminator__widths=(4,),
     objective__perceptual_weight=0,
 )
