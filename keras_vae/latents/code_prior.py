@@ -30,7 +30,10 @@ class CodePrior(keras.layers.Layer):
         """Add nothing."""
 
     def log_prob(self, codes: Any) -> Any:
-        """``log p(codes)`` of int32 codes (N, *code_shape): (N,) nats, float32."""
+        """``log p(codes)`` of int32 codes (N, *code_shape): (N,) nats, float32.
+
+        A prior that cannot compute it gives a lower bound, so that the KL is an upper one.
+        """
         raise NotImplementedError
 
     def sample(self, count: int, seed: Any = None) -> Any:
