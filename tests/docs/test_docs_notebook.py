@@ -9,6 +9,7 @@ import nbformat
 import pytest
 from documents import ROOT
 from PIL import Image
+from reduced_commands import REDUCED
 
 spec = importlib.util.spec_from_file_location("run_notebook", ROOT / "scripts" / "run_notebook.py")
 run_notebook = importlib.util.module_from_spec(spec)
@@ -27,7 +28,7 @@ def outputs(notebook):
 @pytest.mark.slow
 def test_every_cell_runs(notebook, tmp_path):
     training = next(cell for cell in notebook.cells if cell.cell_type == "code" and "keras-vae train" in cell.source)
-    training.source, replaced = re.subn(r"--epochs \d+", "--epochs 1", training.source)
+    training.source, replaced = re.subn(r"--epochs \d+", " ".join(REDUCED["train"]), training.source)
     assert replaced == 1
 
     run_notebook.execute(notebook, tmp_path)
