@@ -20,12 +20,18 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # Tests that share a slow run or export: whole folders, and single files where only part of a folder shares.
 SHARING = {"callbacks", "examples", "export"}
 SHARING_ITS_RUN = {"test_cli_commands.py", "test_cli_export.py"}
-# Each test starts slow processes of its own, so little is lost if two pytest processes build the same fixture.
-APART = {"test_distributed_steps.py", "test_benchmarks_run.py"}
+# Each test starts slow processes of its own, and shares nothing with the others.
+APART = {"test_benchmarks_run.py"}
 
 
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=5, help="number of times the kill test kills a process  [5]")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Tests that go to any process come last: they fill what is left when one process is through with its files."""
+    items.sort(key=lambda item: item.path.name in APART)
 
 
 @pytest.hookimpl(optionalhook=True)
