@@ -73,6 +73,10 @@ class ArraySplit:
 
     def sha256(self) -> str:
         """The pixels' `Fingerprint`."""
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
         fingerprint = Fingerprint()
         fingerprint.add(self.images)
         return fingerprint.hexdigest()
@@ -121,6 +125,7 @@ class StreamSplit:
         columns = (tf.constant(values, dtype) for values, dtype in zip(fields, types, strict=True))
         return tf.data.Dataset.from_tensor_slices(tuple(tf.gather(column, order) for column in columns))
 
+    @tf.autograph.experimental.do_not_convert  # it would only take time
     def records_of(self, file: Any, skip: Any = 0, take: Any = -1) -> tf.data.Dataset:
         """The serialised records, string (), of one shard."""
         return tf.data.TFRecordDataset(file, compression_type=self.compression).skip(skip).take(take)
@@ -146,7 +151,8 @@ class StreamSplit:
         labels = np.empty(count, np.int32) if self.has_labels else None
         filled, place = 0, self.shards[0].file
         # Parsing and decoding single records takes twice as long as whole batches.
-        batches = records.batch(1024).map(self.decode, num_parallel_calls=tf.data.AUTOTUNE)
+        decode = tf.autograph.experimental.do_not_convert(self.decode)
+        batches = records.batch(1024).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
         for batch in batches.prefetch(2).as_numpy_iterator():
             batch_images = batch[0] if self.has_labels else batch
             end = filled + len(batch_images)

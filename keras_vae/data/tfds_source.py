@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from keras_vae.data.dataset import ArraySplit, ImageDataset, Shard, StreamSplit
 from keras_vae.data.framing import Framing
+from keras_vae.data.map_batch import map_batch
 from keras_vae.data.tf_example import parse_examples
 from keras_vae.data.tfds_prepare import one_line, prepare
 from keras_vae.errors import InputError, nearest
@@ -170,10 +171,10 @@ def _stream(builder: Any, split_name: str, image_key: str, label_key: str | None
     def decode(records: tf.Tensor) -> Any:
         examples = parse_examples(records, stored)
         # decode_png reads JPEG and GIF too.
-        images = tf.map_fn(
+        images = map_batch(
             lambda encoded: framing.apply(tf.ensure_shape(tf.io.decode_png(encoded, stored_shape[2]), stored_shape)),
             examples[image_key],
-            fn_output_signature=tf.TensorSpec(framing.shape, tf.uint8),
+            tf.TensorSpec(framing.shape, tf.uint8),
         )
         return images if label_key is None else (images, tf.cast(examples[label_key], tf.int32))
 

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.data.dataset import ArraySplit, ImageDataset, Int32Array, Shard, Split, StreamSplit, UInt8Array
+from keras_vae.data.map_batch import map_batch
 from keras_vae.data.tf_example import parse_examples
 from keras_vae.data.tfrecord import DESCRIPTION, IMAGE_KEY, LABEL_KEY, read_description
 from keras_vae.errors import InputError
@@ -186,9 +187,11 @@ def _decoder(shape: tuple[int, int, int], has_labels: bool) -> Callable[[tf.Tens
     def decode(records: tf.Tensor) -> Any:
         examples = parse_examples(records, stored)
         # decode_png reads JPEG too.
-        to_pixels = functools.partial(tf.io.decode_png, channels=shape[2])
-        images = tf.map_fn(to_pixels, examples[IMAGE_KEY], fn_output_signature=tf.uint8)
-        images = tf.ensure_shape(images, (None, *shape))
+        images = map_batch(
+            lambda encoded: tf.ensure_shape(tf.io.decode_png(encoded, shape[2]), shape),
+            examples[IMAGE_KEY],
+            tf.TensorSpec(shape, tf.uint8),
+        )
         if not has_labels:
             return images
         # Labels that are out of range stay out of range.
