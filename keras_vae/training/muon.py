@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_vae.training.optimizers import FusedAdamW
@@ -59,38 +61,48 @@ class Muon(FusedAdamW):
             for variable in variables
         ]
 
-    def _update(self, gradient: Any, variable: Any, learning_rate: Any, powers: tuple[Any, Any]) -> None:
-        index = self._get_variable_index(variable)
-        if self._velocities[index] is not None:
-            super()._update(gradient, variable, learning_rate, powers)
-            return
-        columns = variable.shape[-1]
-        rows = math.prod(variable.shape[:-1])
-        gradient = tf.cast(gradient, variable.dtype)
-        momentum = self._momentums[index].value.assign(self.momentum * self._momentums[index].value + gradient)
-        ahead = tf.reshape(gradient + self.momentum * momentum, (rows, columns))
-        update = tf.reshape(orthogonalized(ahead), variable.shape) * (UPDATE_RMS * math.sqrt(max(rows, columns)))
-        if self._use_weight_decay(variable):
-            update += self.weight_decay * variable
-        variable.assign_sub(tf.cast(learning_rate, variable.dtype) * update)
+    def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
+        others = []
+        # Kernels of one shape together: their number, not the kernels', decides how large the step's graph is.
+        groups: dict[Any, list[tuple[Any, Any, Any]]] = defaultdict(list)
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            index, value = self._get_variable_index(variable), variable.value
+            if self._velocities[index] is not None:
+                others.append((gradient, variable))
+                continue
+            kind = (tuple(value.shape), value.dtype, self._use_weight_decay(variable))
+            groups[kind].append((gradient, value, self._momentums[index].value))
+        super()._backend_update_step(*map(list, zip(*others, strict=True)) if others else ([], []), learning_rate)
+        for (shape, dtype, decays), group in groups.items():
+            gradients, kernels, momentums = zip(*group, strict=True)
+            gradient = tf.cast(tf.stack(gradients), dtype)
+            momentum = self.momentum * tf.stack(momentums) + gradient
+            matrices = tf.reshape(gradient + self.momentum * momentum, (len(group), -1, shape[-1]))
+            scale = UPDATE_RMS * math.sqrt(max(matrices.shape[1:]))
+            update = tf.reshape(orthogonalized(matrices), momentum.shape) * scale
+            if decays:
+                update += self.weight_decay * tf.stack(kernels)
+            updates = tf.unstack(tf.cast(learning_rate, dtype) * update)
+            for kernel, mean, new_mean, step in zip(kernels, momentums, tf.unstack(momentum), updates, strict=True):
+                mean.assign(new_mean)
+                kernel.assign_sub(step)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "momentum": self.momentum, "exclude_layers": list(self.exclude_layers)}
 
 
-@tf.function(autograph=False)
-def orthogonalized(matrix: tf.Tensor) -> tf.Tensor:
-    """Approximate ``U Vᵀ`` of ``matrix = U S Vᵀ`` (rows, columns); its singular values lie between 0.7 and 1.2."""
-    # Traced once per shape; the kernels have few shapes.
-    rows, columns = matrix.shape
+def orthogonalized(matrices: tf.Tensor) -> tf.Tensor:
+    """Approximate ``U Vᵀ`` of each ``U S Vᵀ`` (…, rows, columns); its singular values lie between 0.7 and 1.2."""
+    rows, columns = matrices.shape[-2:]
     is_tall = rows > columns
-    matrix /= tf.norm(matrix) + 1e-7
+    matrices /= tf.sqrt(tf.reduce_sum(tf.square(matrices), axis=(-2, -1), keepdims=True)) + 1e-7
     a, b, c = COEFFICIENTS
-    identity = tf.eye(min(rows, columns), dtype=matrix.dtype)
+    identity = np.eye(min(rows, columns))
+    a_identity, b_identity, c = (tf.constant(value, matrices.dtype) for value in (a * identity, b * identity, c))
     for _ in range(ITERATIONS):
-        gram = tf.matmul(matrix, matrix, transpose_a=is_tall, transpose_b=not is_tall)
+        gram = tf.matmul(matrices, matrices, transpose_a=is_tall, transpose_b=not is_tall)
         # a·X + (b·G + c·G²)·X, summed over the small matrices first and without transposing X: this took three
         # quarters of the time.
-        factor = tf.matmul(gram, c * gram + b * identity) + a * identity
-        matrix = tf.matmul(matrix, factor) if is_tall else tf.matmul(factor, matrix)
-    return matrix
+        factor = tf.matmul(gram, c * gram + b_identity) + a_identity
+        matrices = tf.matmul(matrices, factor) if is_tall else tf.matmul(factor, matrices)
+    return matrices
