@@ -6,7 +6,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter1d
-from sklearn.decomposition import PCA
 
 from keras_vae.errors import InputError
 from keras_vae.visualize.style import latent_name
@@ -109,6 +108,8 @@ def fit_projection(means: ArrayLike) -> Projection:
         # Nothing varies (a diverged or a collapsed encoder): any plane shows it; take the first two dimensions.
         centre = finite[0] if len(finite) else np.zeros(latent_dim)
         return PrincipalProjection(centre, np.eye(2, latent_dim), (0.0, 0.0))
+    from sklearn.decomposition import PCA  # deferred: its import takes a second, and two dimensions do without it
+
     pca = PCA(n_components=2, svd_solver="full").fit(finite)
     components = np.asarray(pca.components_, np.float64)
     largest = np.take_along_axis(components, np.abs(components).argmax(axis=1)[:, None], axis=1)

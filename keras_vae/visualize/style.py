@@ -1,14 +1,18 @@
 """The shared look of every picture: colours, sizes, text that fits, figures without pyplot's global state."""
 
+from __future__ import annotations
+
 import threading
 from bisect import bisect_right
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Picture = NDArray[np.uint8]
 """What every drawing function returns: uint8 RGB, (H, W, 3)."""
@@ -50,6 +54,10 @@ _drawing = threading.RLock()
 
 def new_figure(width: int, height: int) -> Figure:
     """An empty white figure of ``width`` × ``height`` pixels with its own Agg canvas."""
+    # Deferred, here and below: training imports this module, and begins without Matplotlib.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=PAPER)
     FigureCanvasAgg(figure)
     return figure
@@ -57,6 +65,8 @@ def new_figure(width: int, height: int) -> Figure:
 
 def render(figure: Figure) -> Picture:
     """Draw the figure: uint8 RGB, (H, W, 3)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     with _drawing:
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
