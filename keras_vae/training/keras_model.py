@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -209,6 +210,38 @@ class TrainerModel(keras.Model):
     def quantize(self, *args: Any, **kwargs: Any) -> Any:
         """Refused, as `VAE.quantize` says."""
         return self.inference_vae.quantize(*args, **kwargs)
+
+    def make_train_function(self, force: bool = False) -> None:
+        if self.train_function is None or force:
+            super().make_train_function(force)
+            self.train_function = self._traced_once(self.train_step, self.train_function)
+
+    def make_test_function(self, force: bool = False) -> None:
+        if self.test_function is None or force:
+            super().make_test_function(force)
+            self.test_function = self._traced_once(self.test_step, self.test_function)
+
+    def _traced_once(self, step: Callable[[Any], Any], of_keras: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Keras's function of an iterator; for one step on one device it is one TensorFlow function, not two.
+
+        Keras traces the step into a function of its own, which it calls from the one that takes the next batch. All
+        that TensorFlow does with a graph before its first run, it would do twice.
+        """
+        is_plain = not (self.run_eagerly or self.jit_compile or self.steps_per_execution > 1)
+        if not is_plain or tf.distribute.has_strategy() or self.distribute_strategy.num_replicas_in_sync > 1:
+            return of_keras
+
+        @tf.function(autograph=False, reduce_retracing=True)
+        def next_step(iterator: Any) -> Any:
+            # As Keras has it: what is None in the data comes as an Optional.
+            batch = keras.tree.map_structure(
+                lambda part: None if isinstance(part, tf.experimental.Optional) else part, iterator.get_next()
+            )
+            # At the end of the data there is no step, not even of what depends on no batch.
+            with tf.control_dependencies([part for part in keras.tree.flatten(batch) if part is not None]):
+                return step(batch)
+
+        return lambda iterator: (next_step if isinstance(iterator, tf.data.Iterator) else of_keras)(iterator)
 
     def _callbacks(self, callbacks: Any, verbose: Any) -> Any:
         """Those of a user, told which way their numbers go, and the bar."""

@@ -61,22 +61,23 @@ class Muon(FusedAdamW):
             for variable in variables
         ]
 
-    def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
+    def _update(self, gradients: list[Any], variables: list[Any], learning_rate: Any, is_wanted: Any) -> None:
         others = []
         # Kernels of one shape together: their number, not the kernels', decides how large the step's graph is.
         groups: dict[Any, list[tuple[Any, Any, Any]]] = defaultdict(list)
-        for gradient, variable in zip(grads, trainable_variables, strict=True):
+        for gradient, variable in zip(gradients, variables, strict=True):
             index, value = self._get_variable_index(variable), variable.value
             if self._velocities[index] is not None:
                 others.append((gradient, variable))
                 continue
             kind = (tuple(value.shape), value.dtype, self._use_weight_decay(variable))
             groups[kind].append((gradient, value, self._momentums[index].value))
-        super()._backend_update_step(*map(list, zip(*others, strict=True)) if others else ([], []), learning_rate)
+        super()._update([each for each, _ in others], [each for _, each in others], learning_rate, is_wanted)
+        learning_rate = tf.where(is_wanted, learning_rate, 0.0)
         for (shape, dtype, decays), group in groups.items():
-            gradients, kernels, momentums = zip(*group, strict=True)
-            gradient = tf.cast(tf.stack(gradients), dtype)
-            momentum = self.momentum * tf.stack(momentums) + gradient
+            of_group, kernels, momentums = zip(*group, strict=True)
+            gradient, before = tf.cast(tf.stack(of_group), dtype), tf.stack(momentums)
+            momentum = tf.where(is_wanted, self.momentum * before + gradient, before)
             matrices = tf.reshape(gradient + self.momentum * momentum, (len(group), -1, shape[-1]))
             scale = UPDATE_RMS * math.sqrt(max(matrices.shape[1:]))
             update = tf.reshape(orthogonalized(matrices), momentum.shape) * scale

@@ -37,25 +37,54 @@ class FusedAdamW(keras.optimizers.AdamW):
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "without_decay": list(self.without_decay)}
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether `apply_where` does all that `apply` does."""
+        return not (self.clipnorm or self.clipvalue or self.use_ema or self.gradient_accumulation_steps) and all(
+            variable.constraint is None for variable in self._trainable_variables
+        )
+
+    def apply_where(self, is_wanted: Any, gradients: list[Any], variables: list[Any], norm: Any) -> None:
+        """`apply` gradients of that global norm if the scalar ``is_wanted`` is true, else nothing.
+
+        It is no branch of the graph. TensorFlow would trace all variables and gradients into each side of one, which
+        took as long as the updates.
+        """
+        scale = tf.where(is_wanted, self._clipping(norm) if self.global_clipnorm else 1.0, 0.0)
+        with tf.name_scope(self.name):
+            # Here zero times a number that is not finite is zero.
+            gradients = [tf.math.multiply_no_nan(each, tf.cast(scale, each.dtype)) for each in gradients]
+            self._update(gradients, variables, self.learning_rate, is_wanted)
+        self.iterations.assign_add(tf.cast(is_wanted, self.iterations.dtype))
+
     def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
+        self._update(grads, trainable_variables, learning_rate, True)
+
+    def _update(self, gradients: list[Any], variables: list[Any], learning_rate: Any, is_wanted: Any) -> None:
+        """Update all variables; unless ``is_wanted``, gradients are zeros and nothing may change."""
+
+        def or_else(value: Any, neutral: float) -> Any:
+            return value if is_wanted is True else tf.where(is_wanted, value, neutral)
+
         step = tf.cast(self.iterations + 1, "float32")
+        # With a rate of 0 and both betas of 1, the kernel leaves weights and moments as they are.
         shared = {
             "beta1_power": tf.pow(self.beta_1, step),
             "beta2_power": tf.pow(self.beta_2, step),
-            "lr": learning_rate,
-            "beta1": self.beta_1,
-            "beta2": self.beta_2,
+            "lr": or_else(learning_rate, 0.0),
+            "beta1": or_else(self.beta_1, 1.0),
+            "beta2": or_else(self.beta_2, 1.0),
             "epsilon": self.epsilon,
         }
-        dtypes = {variable.value.dtype for variable in trainable_variables}
+        dtypes = {variable.value.dtype for variable in variables}
         scalars = {
             dtype: {name: tf.cast(scalar, dtype) for name, scalar in shared.items()}
             for dtype in sorted(dtypes, key=lambda dtype: dtype.name)
         }
-        decay = None if self.weight_decay is None else learning_rate * self.weight_decay
+        decay = or_else(learning_rate * self.weight_decay, 0.0) if self.weight_decay else None
         # Keras would sum gradients over the replicas here. They are the whole batch's already, and every replica
         # updates its own copies.
-        for gradient, variable in zip(grads, trainable_variables, strict=True):
+        for gradient, variable in zip(gradients, variables, strict=True):
             value = variable.value
             if self._use_weight_decay(variable):
                 value.assign_sub(value * tf.cast(decay, value.dtype))
@@ -72,10 +101,12 @@ class FusedAdamW(keras.optimizers.AdamW):
         """As Keras's; the global norm is taken with one operation for each gradient."""
         if not self.global_clipnorm or self.clipnorm:
             return super()._clip_gradients(grads)
-        norm = tf.linalg.global_norm(grads)
-        scale = self.global_clipnorm * tf.minimum(1.0 / norm, 1.0 / self.global_clipnorm)
-        scale += norm - norm  # NaN where the norm is not finite
+        scale = self._clipping(tf.linalg.global_norm(grads))
         return [gradient * scale for gradient in grads]
+
+    def _clipping(self, norm: Any) -> Any:
+        """What gradients of that global norm are multiplied by; NaN if it is not finite."""
+        return self.global_clipnorm * tf.minimum(1.0 / norm, 1.0 / self.global_clipnorm) + (norm - norm)
 
     def _apply_weight_decay(self, variables: Any) -> None:
         """Nothing: the update decays, where the learning rate is at hand."""
@@ -109,6 +140,18 @@ class SkippingOptimizer(keras.optimizers.LossScaleOptimizer):
 
     def _stateful_handle_non_finite_grads(self) -> None:
         """Nothing: a scale that halves at every bad batch, and never grows, would end in zero."""
+
+
+def apply_where(optimizer: Any, is_finite: Any, gradients: list[Any], variables: list[Any], norm: Any) -> None:
+    """Let a `guarded` optimizer make a step, or skip it unless ``is_finite``, which may be about more gradients."""
+    inner = optimizer.inner_optimizer
+    if isinstance(optimizer, SkippingOptimizer) and isinstance(inner, FusedAdamW) and inner.is_plain:
+        inner.apply_where(is_finite, gradients, variables, norm)
+        return
+    # It skips the step, and lowers its scale, when any of its gradients has a NaN.
+    first, *others = gradients
+    poison = tf.where(is_finite, 0.0, float("nan"))
+    optimizer.apply([first + tf.cast(poison, first.dtype), *others], variables)
 
 
 def guarded(optimizer: Any, compute_dtype: str, variables: list[Any]) -> keras.optimizers.LossScaleOptimizer:

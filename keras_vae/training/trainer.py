@@ -26,6 +26,7 @@ from keras_vae.training.distribution import (
 from keras_vae.training.inputs import as_floats, unpack
 from keras_vae.training.keras_model import TrainerModel
 from keras_vae.training.objective import Objective, adaptive_weight
+from keras_vae.training.optimizers import apply_where
 from keras_vae.training.schedules import beta_at, is_adversarial_at
 from keras_vae.training.step_losses import Batch, BatchMean, Parts, StepLosses
 
@@ -370,11 +371,9 @@ class VAETrainer(TrainerModel):
             for own, (optimizer, _) in zip(gradients, players, strict=True)
         ]
         is_finite = ops.isfinite(sum(norms))
-        # The wrapped optimizers skip a step and lower their scale when any gradient has a NaN: one player's overflow
-        # is shown to both, so that they stay in step.
-        poison = ops.where(is_finite, 0.0, float("nan"))
-        for (first, *others), (optimizer, variables) in zip(gradients, players, strict=True):
-            optimizer.apply([first + ops.cast(poison, first.dtype), *others], variables)
+        # One player's overflow is shown to both, so that they stay in step.
+        for own, norm, (optimizer, variables) in zip(gradients, norms, players, strict=True):
+            apply_where(optimizer, is_finite, own, variables, norm)
         self.skipped_steps.update_state(ops.where(is_finite, 0.0, 1.0))
         return norms, is_finite
 

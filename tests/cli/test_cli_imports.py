@@ -9,7 +9,7 @@ from keras_vae_cli.runtime import NOT_NEEDED, start_tensorflow
 start_tensorflow()
 print(*(name for name in NOT_NEEDED if name in sys.modules))
 import sklearn.mixture, matplotlib.figure
-from keras_vae import visualize
+from keras_vae.visualize import fit_projection, latent_plot, manifold_picture
 from keras_vae.models import GaussianMixtureSampler
 """
 

@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from keras_vae.training.optimizers import FusedAdamW, SkippingOptimizer
+from keras_vae.training.muon import Muon
+from keras_vae.training.optimizers import FusedAdamW, SkippingOptimizer, apply_where
 from keras_vae.training.schedules import warmup_cosine
 
 NAMES = {"kernel": (3, 4), "bias": (4,), "gamma": (4,), "beta": (4,)}
@@ -103,3 +105,38 @@ def test_skipping_leaves_everything_alone_and_keeps_its_scale():
     after = [variable.numpy() for variable in variables + optimizer.inner_optimizer.variables]
     assert all(np.array_equal(one, other) for one, other in zip(state, after, strict=True))
     assert float(optimizer.dynamic_scale) == 1.0
+
+
+@pytest.mark.parametrize("kind", [FusedAdamW, Muon])
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_applying_where_all_is_finite_makes_the_same_steps_and_skips_the_others(kind, options):
+    options = {name: value for name, value in options.items() if kind is FusedAdamW or not name.startswith("beta")}
+    ours, plain = (kind(warmup_cosine(0.05, 0.2, 15), **options) for _ in range(2))
+    guarded = SkippingOptimizer(ours)
+    variables, expected = make_variables(), make_variables()
+    guarded.build(variables)
+    plain.build(expected)
+    for step in range(6):
+        gradients = [keras.ops.convert_to_tensor(gradient) for gradient in make_gradients(step)]
+        is_finite = step not in (0, 3)
+        if is_finite:
+            plain.apply(gradients, expected)
+        else:
+            gradients[step % 2] *= np.inf if step else np.nan
+        norm = tf.linalg.global_norm(gradients)
+        apply_where(guarded, tf.math.is_finite(norm), gradients, variables, norm)
+
+        state, wanted = ([each.numpy() for each in both] for both in
+                         (variables + ours.variables, expected + plain.variables))  # fmt: skip
+        for one, other in zip(state, wanted, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_steps_of_kerass_own_optimizers_are_skipped_too():
+    optimizer = SkippingOptimizer(keras.optimizers.SGD(0.5))
+    variable = keras.Variable(np.ones(3, "float32"))
+    optimizer.build([variable])
+
+    for is_finite, left in ((False, 1.0), (True, 0.5)):
+        apply_where(optimizer, tf.constant(is_finite), [tf.ones(3)], [variable], tf.constant(1.0))
+        np.testing.assert_array_equal(variable.numpy(), np.full(3, left, "float32"))
