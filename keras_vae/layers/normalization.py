@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_vae.layers.graph_memory import free_gradients_with_their_graphs
@@ -51,7 +52,7 @@ class GroupNorm(keras.layers.GroupNormalization):
 
     def _normalize(self, inputs: Any, gamma: Any, beta: Any) -> tuple[Any, Callable[..., Any]]:
         """The result, and the function from its gradient to the gradients of the arguments."""
-        _, height, width, channels = ops.shape(inputs)
+        channels = inputs.shape[-1]
         each = channels // self.groups
         x = ops.cast(inputs, gamma.dtype)
         gamma = ops.reshape(gamma, (self.groups, each))
@@ -69,9 +70,10 @@ class GroupNorm(keras.layers.GroupNormalization):
         variance = mean_of_group(mean_of_positions(ops.square(x))) - ops.square(mean)
         # With a constant input, rounding can make E[x²] - E[x]² negative.
         inverse = ops.rsqrt(ops.maximum(variance, 0.0) + self.epsilon)
-        scale = inverse * gamma
-        shift = ops.reshape(beta, (self.groups, each)) - mean * scale
-        y = x * to_positions(scale) + to_positions(shift)
+        group_scale = inverse * gamma
+        shift = ops.reshape(beta, (self.groups, each)) - mean * group_scale
+        scale = to_positions(group_scale)
+        y = x * scale + to_positions(shift)
         if self.activation is not None:
             sigmoid = ops.sigmoid(y)
             y = y * sigmoid
@@ -80,19 +82,22 @@ class GroupNorm(keras.layers.GroupNormalization):
             dy = ops.cast(arguments[0] if upstream is None else upstream, x.dtype)
             if self.activation is not None:
                 dy = dy * (sigmoid + y * (1.0 - sigmoid))
-            # The means of the gradient, and of its product with the normalised input, over positions and groups.
+            # The means of the gradient, and of its product with the normalised input, over positions and groups. What
+            # is done to both is done once: a step's graph holds hundreds of these, and takes seconds to prepare.
             dy_mean = mean_of_positions(dy)
             product_mean = (mean_of_positions(dy * x) - mean * dy_mean) * inverse
-            slope = -ops.square(inverse) * mean_of_group(gamma * product_mean)
+            means = ops.stack([product_mean, dy_mean])
+            product_group_mean, dy_group_mean = ops.unstack(mean_of_group(gamma * means))
+            slope = -ops.square(inverse) * product_group_mean
             slope = ops.where(variance < 0.0, 0.0, slope)
-            offset = -mean * slope - inverse * mean_of_group(gamma * dy_mean)
+            offset = -mean * slope - inverse * dy_group_mean
             # Repeats a group's number for each of its channels; `ops.repeat` would be thirty operations in a graph.
-            each_channel = ops.ones(each, x.dtype)
-            dx = dy * to_positions(scale) + x * to_positions(slope * each_channel) + to_positions(offset * each_channel)
+            repeated = ops.stack([slope, offset]) * ops.convert_to_tensor(np.ones(each, "float32"), x.dtype)
+            slope, offset = ops.unstack(ops.reshape(repeated, (2, -1, 1, 1, channels)))
+            dx = dy * scale + x * slope + offset
+            height, width = ops.shape(inputs)[1:3]
             positions = ops.cast(height * width, x.dtype)
-            dgamma, dbeta = (
-                ops.reshape(ops.sum(value, axis=0) * positions, (channels,)) for value in (product_mean, dy_mean)
-            )
+            dgamma, dbeta = ops.unstack(ops.reshape(ops.sum(means, axis=1) * positions, (2, channels)))
             return ops.cast(dx, inputs.dtype), dgamma, dbeta
 
         return ops.cast(y, self.compute_dtype), gradients
