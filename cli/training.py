@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,18 +66,26 @@ def start_run(
     from keras_vae.training.environment import describe_environment
 
     replicas = distribution.strategy.num_replicas_in_sync
+    early: list[tuple[ImageDataset, RunConfig, VAETrainer]] = []
+
+    def fitted(found: ImageDataset) -> RunConfig:
+        return _fitted(config, found, None if batch_size_is_given else replicas * execution.accumulate)
+
+    def build_early(found: ImageDataset) -> None:
+        described = fitted(found)
+        early.append((found, described, _build(described, found, execution, distribution)))
+
     with distribution.together():
         if cluster.is_chief:
             run.check_free(overwrite=overwrite)
-        dataset = _load_dataset(config)
-        config = config.replace(
-            model__image_shape=dataset.image_shape,
-            model__num_classes=_classes_of(config, dataset),
-            data__dataset=_name_of(config, dataset),
-        )
-        if not batch_size_is_given:
-            config = _with_fitting_batch(config, dataset.train.count, parts=replicas * execution.accumulate)
-    trainer = _build(config, dataset, execution, distribution)
+        # Several workers first agree on the data that they have read.
+        dataset = _load_dataset(config, build_early if cluster.size == 1 else None)
+        trainer = None
+        if early and early[0][0].num_classes == dataset.num_classes:
+            _, config, trainer = early[0]
+        else:
+            config = fitted(dataset)
+    trainer = trainer or _build(config, dataset, execution, distribution)
     if cluster.is_chief:
         recorded = {"data": dataset.describe(), "environment": describe_environment(config, replicas)}
         # Only now, so that a run that cannot start does not replace another.
@@ -185,10 +194,20 @@ def _restore(trainer: VAETrainer, run: RunDirectory, distribution: Distribution)
     return start
 
 
-def _load_dataset(config: RunConfig) -> ImageDataset:
+def _load_dataset(config: RunConfig, meanwhile: Callable[[ImageDataset], None] | None = None) -> ImageDataset:
     from keras_vae.data import load_dataset
 
-    return load_dataset(framed_as(config.data, config.model.image_shape), say=say)
+    return load_dataset(framed_as(config.data, config.model.image_shape), say=say, meanwhile=meanwhile)
+
+
+def _fitted(config: RunConfig, dataset: ImageDataset, parts: int | None) -> RunConfig:
+    """The run of this data set; unless ``parts`` is None, with a batch of at most its training images."""
+    config = config.replace(
+        model__image_shape=dataset.image_shape,
+        model__num_classes=_classes_of(config, dataset),
+        data__dataset=_name_of(config, dataset),
+    )
+    return config if parts is None else _with_fitting_batch(config, dataset.train.count, parts)
 
 
 def _load_recorded(config: RunConfig, run: RunDirectory) -> ImageDataset:

@@ -1,6 +1,8 @@
 """A data set of images: two splits, in memory or on disk, and the description that a run records."""
 
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -14,6 +16,9 @@ from keras_vae.errors import InputError
 
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 Int32Array: TypeAlias = npt.NDArray[np.int32]
+
+# Records that are decoded together, and how much of decoded images may wait to be collected.
+_BATCH, _BYTES_AHEAD = 1024, 128 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +137,7 @@ class StreamSplit:
 
     def first(self, n: int) -> tuple[UInt8Array, Int32Array | None]:
         """The first ``n`` images (or all, if there are fewer), uint8, and their labels, int32, or None."""
-        return self._collect(self.records().take(n), min(n, self.count))
+        return self._collect(self._batches(self.records().take(n), ahead=2), min(n, self.count))
 
     def sha256(self) -> None:
         """None: computing it would mean reading every record."""
@@ -144,16 +149,30 @@ class StreamSplit:
             InputError: when the files hold more or fewer images than ``count``.
             tf.errors.OpError: when a file is missing or corrupt.
         """
-        return ArraySplit(*self._collect(self.records(), self.count))
+        return self.reading()()
 
-    def _collect(self, records: tf.data.Dataset, count: int) -> tuple[UInt8Array, Int32Array | None]:
+    def reading(self) -> Callable[[], ArraySplit]:
+        """Begin to read the split into memory, which goes on in the background; the result waits for it.
+
+        Both raise what `in_memory` does.
+        """
+        ahead = max(2, _BYTES_AHEAD // (_BATCH * math.prod(self.image_shape)))
+        batches = self._batches(self.records(), ahead)
+        begun = [*itertools.islice(batches, 1)]  # from the first batch on, TensorFlow reads ahead by itself
+        return lambda: ArraySplit(*self._collect(itertools.chain(begun, batches), self.count))
+
+    def _batches(self, records: tf.data.Dataset, ahead: int) -> Iterator[Any]:
+        """Decoded batches; up to ``ahead`` of them are read before they are asked for."""
+        # Parsing and decoding single records takes twice as long as whole batches.
+        decode = tf.autograph.experimental.do_not_convert(self.decode)
+        batches = records.batch(_BATCH).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+        return iter(batches.prefetch(ahead).as_numpy_iterator())
+
+    def _collect(self, batches: Iterator[Any], count: int) -> tuple[UInt8Array, Int32Array | None]:
         images = np.empty((count, *self.image_shape), np.uint8)
         labels = np.empty(count, np.int32) if self.has_labels else None
         filled, place = 0, self.shards[0].file
-        # Parsing and decoding single records takes twice as long as whole batches.
-        decode = tf.autograph.experimental.do_not_convert(self.decode)
-        batches = records.batch(1024).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-        for batch in batches.prefetch(2).as_numpy_iterator():
+        for batch in batches:
             batch_images = batch[0] if self.has_labels else batch
             end = filled + len(batch_images)
             if end > count:

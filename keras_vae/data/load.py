@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -28,6 +28,8 @@ _FOLDER, _IDX, _TFRECORD = "folder:", "idx:", "tfrecord:"
 # Images resized at a time.
 _CHUNK = 1024
 
+Meanwhile: TypeAlias = Callable[[ImageDataset], None] | None
+
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr)
@@ -39,6 +41,7 @@ def load_dataset(
     *,
     memory_limit: int = 2 << 30,
     say: Callable[[str], None] = _say,
+    meanwhile: Meanwhile = None,
 ) -> ImageDataset:
     """Find and read a data set.
 
@@ -53,6 +56,8 @@ def load_dataset(
             ``memory_limit``, it is ignored if ``dataset`` is a `DataConfig`.
         memory_limit: data with more bytes of pixels are streamed from disk; IDX files with more are refused.
         say: receives lines about downloads, the fallback of ``auto``, and files that are left out.
+        meanwhile: called while a TFDS data set is read into memory, with the same data set on disk, so that a model can
+            be built of its shapes; not called for other data. Labels may still turn out to be withheld.
 
     Raises:
         InputError: when the data set is unknown, unavailable or corrupt, or its images vary in size and none is set.
@@ -62,13 +67,13 @@ def load_dataset(
     else:
         folder = None if data_dir is None else os.fspath(data_dir)
         config = DataConfig(dataset=dataset, data_dir=folder, memory_limit=int(memory_limit))
-    found = _load(config, say)
+    found = _load(config, say, meanwhile)
     return found if config.binarize == "none" else binarized(found)
 
 
-def _load(config: DataConfig, say: Callable[[str], None]) -> ImageDataset:
+def _load(config: DataConfig, say: Callable[[str], None], meanwhile: Meanwhile) -> ImageDataset:
     if config.dataset == "auto":
-        return _load_auto(config, say)
+        return _load_auto(config, say, meanwhile)
     if config.dataset == "sample":
         return _framed(load_sample(), config)
     if config.dataset.startswith(_IDX):
@@ -85,12 +90,12 @@ def _load(config: DataConfig, say: Callable[[str], None]) -> ImageDataset:
         )
     if config.dataset.startswith(_TFRECORD):
         return _framed(_load_tfrecord_folder(config), config)
-    return _load_tfds(config, config.dataset, say)
+    return _load_tfds(config, config.dataset, say, meanwhile)
 
 
-def _load_auto(config: DataConfig, say: Callable[[str], None]) -> ImageDataset:
+def _load_auto(config: DataConfig, say: Callable[[str], None], meanwhile: Meanwhile) -> ImageDataset:
     try:
-        return _load_tfds(config, "mnist", say)
+        return _load_tfds(config, "mnist", say, meanwhile)
     except SourceUnavailableError as error:
         say(
             f"{error.reason}: using the 5,000 MNIST digits of --dataset sample instead. For all 70,000, give "
@@ -99,7 +104,7 @@ def _load_auto(config: DataConfig, say: Callable[[str], None]) -> ImageDataset:
         return _framed(load_sample(), config)
 
 
-def _load_tfds(config: DataConfig, name: str, say: Callable[[str], None]) -> ImageDataset:
+def _load_tfds(config: DataConfig, name: str, say: Callable[[str], None], meanwhile: Meanwhile) -> ImageDataset:
     return load_tfds(
         name,
         config.data_dir,
@@ -108,6 +113,7 @@ def _load_tfds(config: DataConfig, name: str, say: Callable[[str], None]) -> Ima
         framing_of=lambda shape: _framing(config, shape),
         train_split=config.train_split,
         test_split=config.test_split,
+        meanwhile=meanwhile,
     )
 
 

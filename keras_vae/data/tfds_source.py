@@ -1,6 +1,7 @@
 """Any TFDS data set with images, as an ``ImageDataset``."""
 
 import contextlib
+import dataclasses
 import difflib
 import logging
 import math
@@ -38,10 +39,12 @@ def load_tfds(
     framing_of: FramingOf,
     train_split: str | None = None,
     test_split: str | None = None,
+    meanwhile: Callable[[ImageDataset], None] | None = None,
 ) -> ImageDataset:
     """Read a TFDS data set, which is downloaded and prepared if necessary.
 
-    The splits are ``train`` and ``test`` (or ``validation``), unless TFDS split expressions are given.
+    The splits are ``train`` and ``test`` (or ``validation``), unless TFDS split expressions are given. ``meanwhile`` is
+    as for `load_dataset`.
 
     Raises:
         InputError: when the name or a split is unknown, the files are corrupt, or the images are not uint8 with 1 or
@@ -56,16 +59,23 @@ def load_tfds(
         framing = framing_of(builder.info.features[image_key].shape)
         names = _find_splits(name, builder.info, train_split, test_split)
         splits = [_stream(builder, split, image_key, label_key, framing) for split in names]
-    pixels = sum(split.count for split in splits) * math.prod(splits[0].image_shape)
-    train, test = splits if pixels > memory_limit else map(_in_memory, splits)
-    return ImageDataset(
+    train, test = splits
+    streamed = ImageDataset(
         name=f"{builder.name}/{builder.builder_config.name}" if builder.builder_config else builder.name,
         source="tfds",
         train=train,
         test=test,
-        class_names=tuple(builder.info.features[label_key].names) if train.has_labels else None,
+        class_names=tuple(builder.info.features[label_key].names) if label_key else None,
         version=str(builder.version),
     )
+    if sum(split.count for split in splits) * math.prod(streamed.image_shape) > memory_limit:
+        return streamed
+    finish = [_begin_reading(split) for split in splits]
+    if meanwhile is not None:
+        meanwhile(streamed)
+    in_memory = [finished() for finished in finish]
+    class_names = streamed.class_names if in_memory[0].has_labels else None
+    return dataclasses.replace(streamed, train=in_memory[0], test=in_memory[1], class_names=class_names)
 
 
 def find_prepared(name: str, data_dir: str | os.PathLike[str] | None) -> tuple[bool, Path]:
@@ -197,16 +207,29 @@ def _shard(part: Any) -> Shard:
     return Shard(str(part.filename), part.skip, -1 if is_whole else part.take)
 
 
-def _in_memory(split: StreamSplit) -> ArraySplit:
+def _begin_reading(split: StreamSplit) -> Callable[[], ArraySplit]:
+    """As `StreamSplit.reading`."""
+    with _readable(split):
+        finish = split.reading()
+
+    def finished() -> ArraySplit:
+        with _readable(split):
+            loaded = finish()
+        if loaded.labels is not None and loaded.labels.min() < 0:
+            return ArraySplit(loaded.images)  # TFDS writes -1 if the labels of a split are withheld
+        return loaded
+
+    return finished
+
+
+@contextlib.contextmanager
+def _readable(split: StreamSplit) -> Iterator[None]:
     try:
-        loaded = split.in_memory()
+        yield
     except tf.errors.OpError as error:
         raise InputError(
             f"{split.shards[0].file}: cannot be read ({one_line(error)}); prepare the data set again"
         ) from error
-    if loaded.labels is not None and loaded.labels.min() < 0:
-        return ArraySplit(loaded.images)  # TFDS writes -1 if the labels of a split are withheld
-    return loaded
 
 
 @contextlib.contextmanager

@@ -139,6 +139,23 @@ def test_labels_that_are_withheld_are_none(tmp_path):
     assert dataset.class_names is None
 
 
+def test_what_is_done_meanwhile_sees_the_data_set_that_is_being_read(sharded):
+    seen = []
+    loaded = load_dataset("tiny_shapes", sharded, meanwhile=seen.append)
+    (early,) = seen
+
+    assert isinstance(early.train, StreamSplit)
+    assert (early.name, early.image_shape, early.class_names) == (loaded.name, loaded.image_shape, loaded.class_names)
+    assert (early.train.count, early.test.count) == (loaded.train.count, loaded.test.count)
+    assert isinstance(loaded.train, ArraySplit)
+
+
+def test_nothing_is_done_meanwhile_where_data_are_streamed(sharded):
+    seen = []
+    load_dataset("tiny_shapes", sharded, memory_limit=0, meanwhile=seen.append)
+    assert seen == []
+
+
 def test_validation_stands_in_for_a_missing_test_split(tmp_path):
     store(tmp_path, splits={"train": 12, "validation": 7})
     assert load_dataset("tiny_shapes", tmp_path).test.count == 7
