@@ -1,0 +1,37 @@
+"""The learned priors by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_vae.latents.flow_prior import FlowPrior
+from keras_vae.latents.mixture_prior import MixturePrior
+from keras_vae.latents.vamp_prior import VampPrior
+from keras_vae.latents.vector_prior import VectorPrior
+from keras_vae.layers import Prior, StandardNormal
+
+_NAMES = {StandardNormal: "normal", VampPrior: "vamp", MixturePrior: "mixture", FlowPrior: "flow"}
+
+
+def learned_prior(name: str, latent_shape: tuple[int, ...], encoder: Any, components: int) -> VectorPrior:
+    """A new prior.
+
+    Args:
+        name: "vamp", "mixture" or "flow".
+        latent_shape: (L,).
+        encoder: as for `VampPrior`.
+        components: of "vamp" or "mixture".
+
+    Raises:
+        InputError: if the latent is spatial, or the encoder needs labels and ``name`` is "vamp".
+    """
+    if name == "vamp":
+        return VampPrior(latent_shape, encoder, components, name="prior")
+    if name == "mixture":
+        return MixturePrior(latent_shape, components, name="prior")
+    return FlowPrior(latent_shape, name="prior")
+
+
+def prior_name(prior: Prior) -> str:
+    """The name of a prior, as `keras_vae.config.PRIORS` has it; for one of your own the name of its class."""
+    return _NAMES.get(type(prior), type(prior).__name__)
