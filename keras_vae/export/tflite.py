@@ -99,23 +99,27 @@ def write_tflite(
     _check(vae, images, labels)
     folder.mkdir(parents=True, exist_ok=True)
     plain, integer = float32_copy(vae), float32_copy(vae, integer=True)
-    parts = _parts(plain, images, labels)
     variants = []
-    for part in parts:
-        for precision, bound in BOUNDS.items():
-            path = folder / f"{part.name}_{precision}.tflite"
-            model = _convert(integer if precision == "int8" else plain, part, precision, float_io, path.name)
-            path.write_bytes(model)
-            found = _run(model, part.signature, part.test)
-            difference = _difference(plain, part, found, precision)
-            # Written so that NaN fails too.
-            if not difference <= bound:
-                kind = "mean" if precision == "int8" else "largest"
-                raise ExportError(
-                    f"{path.name}: {kind} difference from the Keras model {difference:.2g}, bound {bound:g}"
-                )
-            parameters = getattr(plain, part.name).count_params()
-            variants.append(TFLiteVariant(part.name, precision, path, len(model), parameters, difference, bound))
+    for part in _parts(plain, images, labels):
+        with tempfile.TemporaryDirectory() as saved:
+            of_floats, of_integers = Path(saved, "plain"), Path(saved, "integer")
+            _save(plain, part, of_floats)
+            _save(integer, part, of_integers)
+            for precision, bound in BOUNDS.items():
+                path = folder / f"{part.name}_{precision}.tflite"
+                source = of_integers if precision == "int8" else of_floats
+                model = _convert(source, part, precision, float_io, path.name)
+                path.write_bytes(model)
+                found = _run(model, part.signature, part.test)
+                difference = _difference(plain, part, found, precision)
+                # Written so that NaN fails too.
+                if not difference <= bound:
+                    kind = "mean" if precision == "int8" else "largest"
+                    raise ExportError(
+                        f"{path.name}: {kind} difference from the Keras model {difference:.2g}, bound {bound:g}"
+                    )
+                parameters = getattr(plain, part.name).count_params()
+                variants.append(TFLiteVariant(part.name, precision, path, len(model), parameters, difference, bound))
     return variants
 
 
@@ -179,36 +183,39 @@ def _latents(vae: VAE, inputs: dict[str, Array]) -> dict[str, Array]:
     return _with({name: np.concatenate([value, value]) for name, value in inputs.items()}, z=draws)
 
 
-def _convert(vae: VAE, part: _Part, precision: str, float_io: bool, file: str) -> bytes:
-    """Convert the part to a TFLite model.
-
-    Raises:
-        ExportError: if the conversion fails, or needs operators that are not built in or not integer.
-    """
+def _save(vae: VAE, part: _Part, folder: Path) -> None:
+    """Write the part as a SavedModel, from which it is converted."""
     module = tf.Module()
     module.weights = [variable.value for variable in getattr(vae, part.name).variables]
     function = tf.function(lambda **inputs: answer(vae, part.signature, inputs), autograph=False).get_concrete_function(
         **part.specs
     )
-    with tempfile.TemporaryDirectory() as saved_model:
-        tf.saved_model.save(module, saved_model, signatures={part.signature: function})
-        converter = tf.lite.TFLiteConverter.from_saved_model(saved_model, signature_keys=[part.signature])
-        if precision != "fp32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if precision == "fp16":
-            converter.target_spec.supported_types = [tf.float16]
-        if precision == "int8":
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            converter.representative_dataset = lambda: _calibration_inputs(part)
-            # One scale per Dense layer. With a scale, a zero point and a bias scale per unit, a decoder of 0.4 M
-            # parameters was 20 % larger and no more accurate.
-            converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-            if not float_io:
-                converter.inference_input_type = converter.inference_output_type = tf.int8
-        try:
-            model = slimmed(converter.convert())
-        except Exception as error:  # the converter raises its own kinds, and MLIR's diagnostics become any kind
-            raise ExportError(f"{file}: TensorFlow cannot convert the {part.name} ({first_line(error)})") from error
+    tf.saved_model.save(module, str(folder), signatures={part.signature: function})
+
+
+def _convert(saved_model: Path, part: _Part, precision: str, float_io: bool, file: str) -> bytes:
+    """Convert the part to a TFLite model.
+
+    Raises:
+        ExportError: if the conversion fails, or needs operators that are not built in or not integer.
+    """
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[part.signature])
+    if precision != "fp32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "fp16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision == "int8":
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.representative_dataset = lambda: _calibration_inputs(part)
+        # One scale per Dense layer. With a scale, a zero point and a bias scale per unit, a decoder of 0.4 M
+        # parameters was 20 % larger and no more accurate.
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+        if not float_io:
+            converter.inference_input_type = converter.inference_output_type = tf.int8
+    try:
+        model = slimmed(converter.convert())
+    except Exception as error:  # the converter raises its own kinds, and MLIR's diagnostics become any kind
+        raise ExportError(f"{file}: TensorFlow cannot convert the {part.name} ({first_line(error)})") from error
     if foreign := foreign_operators(model):
         raise ExportError(f"{file}: needs operators that are not LiteRT's own: {', '.join(foreign)}")
     if precision == "int8" and (floating := float_operators(model)):
