@@ -2,9 +2,10 @@
 
 Measures the commands: `train` to the end of its first step, `evaluate` without importance sampling, `export` with all
 TFLite files, and `experiment`. A phase is the time inside of the functions that `PHASES` names, less the phases within
-it; the rest of the command, from the start of its process on, is "other".
+it; the rest of the command, from the start of its process on, is "other". Another environment, such as one with an
+older commit, is measured in turns with this one.
 
-Run: python benchmarks/start_up.py --dataset mnist
+Run: python benchmarks/start_up.py --dataset mnist --before ../before/.venv/bin/python
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from machine import heading
@@ -24,10 +26,22 @@ from small import RUN, add_smoke_option, write_idx
 
 COMMAND = Path(sys.executable).with_name("keras-vae")
 DATA = {"keras_vae.data:load_dataset": "data"}
-FIGURES = {"keras_vae.training.evaluation:evaluation_report": "figures"}
+EVALUATION = "keras_vae.training.evaluation"
 PHASES = {
-    "train": {**DATA, "keras_vae.training.build:build_trainer": "build", "keras_vae.callbacks:fit_run": "first step"},
-    "evaluate": {**DATA, "keras_vae_cli.evaluate:open_model": "build", **FIGURES},
+    "train": {
+        **DATA,
+        "keras_vae.training.build:build_trainer": "build",
+        "keras_vae.training.trainer:VAETrainer.train_step": "trace",
+        "keras_vae.callbacks:fit_run": "run",
+    },
+    "evaluate": {
+        **DATA,
+        "keras_vae_cli.evaluate:open_model": "build",
+        f"{EVALUATION}:measure_reconstructions": "reconstructions",
+        f"{EVALUATION}:posterior_draws": "posteriors",
+        f"{EVALUATION}:_features_of_draws": "draws",
+        f"{EVALUATION}:evaluation_report": "figures",
+    },
     "export": {
         **DATA,
         "keras_vae_cli.export:open_model": "build",
@@ -40,6 +54,7 @@ PHASES = {
     "experiment": {
         **DATA,
         "keras_vae.training.build:build_trainer": "build",
+        "keras_vae.training.trainer:VAETrainer.train_step": "trace",
         "keras_vae.callbacks:fit_run": "training",
         "keras_vae_cli.experiment:evaluate_run": "evaluate",
         "keras_vae_cli.experiment:export_run": "export",
@@ -74,8 +89,9 @@ def timed(function, phase):
     return call
 
 for place, phase in phases.items():
-    name = place.partition(":")[2]
-    setattr(owners[place], name, timed(getattr(owners[place], name), phase))
+    *path, name = place.partition(":")[2].split(".")
+    owner = functools.reduce(getattr, path, owners[place])
+    setattr(owner, name, timed(getattr(owner, name), phase))
 
 class Done(BaseException):
     pass
@@ -106,13 +122,13 @@ def seconds(*command: object) -> float:
     return time.perf_counter() - begin
 
 
-def phases_of(command: str, options: list[str], folder: Path) -> dict[str, float]:
-    """Seconds of each phase of a ``keras-vae`` command that runs in ``folder``, and the rest as ``other``."""
+def phases_of(python: str, command: str, options: list[str], folder: Path) -> dict[str, float]:
+    """Seconds of each phase of ``python``'s ``keras-vae`` command, run in ``folder``, and the rest as ``other``."""
     phases, found = folder / "phases.json", folder / "seconds.json"
     phases.write_text(json.dumps(PHASES[command]), encoding="utf-8")
     begin = time.time()  # the other process cannot read this one's performance counter
     subprocess.run(
-        [sys.executable, "-c", DRIVER, str(phases), str(found), command, *options],
+        [python, "-c", DRIVER, str(phases), str(found), command, *options],
         cwd=folder,
         # As training sets it, which would otherwise start the process again.
         env={**os.environ, "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
@@ -134,39 +150,50 @@ def measure_help(rounds: int) -> None:
     print(f"keras-vae --help: {statistics.median(help_times):.3f} s, {ratio:.2f} times `python -c 'import click'`\n")
 
 
+def row(name: str, found: list[dict[str, float]], columns: Iterable[str]) -> str:
+    """A row of the table: the median of each phase, and of the whole."""
+    middle = [statistics.median(turn.get(column, 0.0) for turn in found) for column in columns]
+    total = statistics.median(sum(turn.values()) for turn in found)
+    return " | ".join(["", name, *(f"{seconds:.1f}" for seconds in middle), f"{total:.1f}", ""]).strip()
+
+
 def main() -> None:
     """Measure and print Markdown tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", default="sample", help="what train and evaluate read")
+    parser.add_argument("--dataset", default="sample", help="what the commands read")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--commands", nargs="+", choices=PHASES, default=list(PHASES))
+    parser.add_argument("--before", help="the Python of another environment, which is measured in turns with this one")
     add_smoke_option(parser)
     arguments = parser.parse_args()
     rounds = 1 if arguments.smoke else arguments.rounds
+    pythons = {**({"before": arguments.before} if arguments.before else {}), "now": sys.executable}
     print(f"{heading()}\n")
     measure_help(rounds)
-    print("| command | seconds | phases |\n| --- | --- | --- |")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         data = write_idx(folder) if arguments.smoke else arguments.dataset
         training = [*(RUN if arguments.smoke else ()), "--epochs", "1", "--dataset", data]
-        commands = {
+        options = {
             "train": [*training, "--latent", "2", "--overwrite"],
             "evaluate": ["mnist-latent2", "--dataset", data, "--importance-samples", "0"],
             "export": ["mnist-latent2", "--dataset", data, "--to", "exports"],
             "experiment": [*training, "--latents", "2" if arguments.smoke else "2,4", "--overwrite"],
         }
         if arguments.smoke:
-            commands["export"].append("--no-tflite")
-            commands["experiment"].append("--no-export")
-        for command, options in commands.items():
-            found = [
-                phases_of(command, [*options, *(("--version", str(turn + 1)) if command == "export" else ())], folder)
-                for turn in range(1 if command == "experiment" else rounds)
-            ]
-            middle = {phase: statistics.median(turn[phase] for turn in found) for phase in found[0]}
-            total = statistics.median(sum(turn.values()) for turn in found)
-            parts = ", ".join(f"{phase} {duration:.1f}" for phase, duration in middle.items())
-            print(f"| {command} | {total:.1f} | {parts} |", flush=True)
+            options["export"].append("--no-tflite")
+            options["experiment"].append("--no-export")
+        for command in arguments.commands:
+            found: dict[str, list[dict[str, float]]] = {name: [] for name in pythons}
+            for turn in range(1 if command == "experiment" else rounds):
+                for number, (name, python) in enumerate(pythons.items(), 1):
+                    version = ["--version", str(len(pythons) * turn + number)] if command == "export" else []
+                    found[name].append(phases_of(python, command, [*options[command], *version], folder))
+            columns = ["import", *dict.fromkeys(PHASES[command].values()), "other"]
+            print(f"| {command} | {' | '.join(columns)} | seconds |\n|{' --- |' * (len(columns) + 2)}")
+            for name, turns in found.items():
+                print(row(name, turns, columns))
+            print(flush=True)
 
 
 if __name__ == "__main__":

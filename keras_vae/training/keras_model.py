@@ -49,6 +49,8 @@ class TrainerModel(keras.Model):
     """
 
     vae: VAE
+    train_function: Any
+    test_function: Any
     ema_vae: VAE | None
     discriminator: keras.Model | None
 
