@@ -37,7 +37,7 @@ def make_split(count, seed):
 def stand_in(patch):
     """Made-up data, and no pictures: drawing takes most of the time."""
     dataset = ImageDataset("noise", "sample", make_split(IMAGES, 0), make_split(4, 1))
-    patch.setattr(training, "_load_dataset", lambda config: dataset)
+    patch.setattr(training, "_load_dataset", lambda config, meanwhile=None: dataset)
     patch.setattr(
         "keras_vae.callbacks.pictures.Pictures.on_train_end", lambda self, logs=None: self.run.mark_finished()
     )
