@@ -2,8 +2,9 @@
 
 Measures the commands: `train` to the end of its first step, `evaluate` without importance sampling, `export` with all
 TFLite files, and `experiment`. A phase is the time inside of the functions that `PHASES` names, less the phases within
-it; the rest of the command, from the start of its process on, is "other". Another environment, such as one with an
-older commit, is measured in turns with this one.
+it; the rest of the command, from the start of its process on, is "other". "processor" is the processor time of all
+threads, which other work on the machine changes less. Another environment, such as one with an older commit, is
+measured in turns with this one.
 
 Run: python benchmarks/start_up.py --dataset mnist --before ../before/.venv/bin/python
 """
@@ -111,7 +112,7 @@ except Done:
 except SystemExit as end:
     if end.code:
         raise
-file.write_text(json.dumps({"seconds": seconds, "end": time.time()}))
+file.write_text(json.dumps({"seconds": seconds, "processor": time.process_time(), "end": time.time()}))
 """
 
 
@@ -123,7 +124,10 @@ def seconds(*command: object) -> float:
 
 
 def phases_of(python: str, command: str, options: list[str], folder: Path) -> dict[str, float]:
-    """Seconds of each phase of ``python``'s ``keras-vae`` command, run in ``folder``, and the rest as ``other``."""
+    """Seconds of each phase of ``python``'s ``keras-vae`` command, run in ``folder``, and the rest as ``other``.
+
+    ``seconds`` is their sum, ``processor`` the processor time of all threads.
+    """
     phases, found = folder / "phases.json", folder / "seconds.json"
     phases.write_text(json.dumps(PHASES[command]), encoding="utf-8")
     begin = time.time()  # the other process cannot read this one's performance counter
@@ -137,7 +141,8 @@ def phases_of(python: str, command: str, options: list[str], folder: Path) -> di
     )
     measured = json.loads(found.read_text(encoding="utf-8"))
     total = measured["end"] - begin
-    return {**measured["seconds"], "other": total - sum(measured["seconds"].values())}
+    other = total - sum(measured["seconds"].values())
+    return {**measured["seconds"], "other": other, "seconds": total, "processor": measured["processor"]}
 
 
 def measure_help(rounds: int) -> None:
@@ -151,10 +156,9 @@ def measure_help(rounds: int) -> None:
 
 
 def row(name: str, found: list[dict[str, float]], columns: Iterable[str]) -> str:
-    """A row of the table: the median of each phase, and of the whole."""
+    """A row of the table: the median of each column."""
     middle = [statistics.median(turn.get(column, 0.0) for turn in found) for column in columns]
-    total = statistics.median(sum(turn.values()) for turn in found)
-    return " | ".join(["", name, *(f"{seconds:.1f}" for seconds in middle), f"{total:.1f}", ""]).strip()
+    return " | ".join(["", name, *(f"{seconds:.1f}" for seconds in middle), ""]).strip()
 
 
 def main() -> None:
@@ -189,8 +193,8 @@ def main() -> None:
                 for number, (name, python) in enumerate(pythons.items(), 1):
                     version = ["--version", str(len(pythons) * turn + number)] if command == "export" else []
                     found[name].append(phases_of(python, command, [*options[command], *version], folder))
-            columns = ["import", *dict.fromkeys(PHASES[command].values()), "other"]
-            print(f"| {command} | {' | '.join(columns)} | seconds |\n|{' --- |' * (len(columns) + 2)}")
+            columns = ["import", *dict.fromkeys(PHASES[command].values()), "other", "seconds", "processor"]
+            print(f"| {command} | {' | '.join(columns)} |\n|{' --- |' * (len(columns) + 1)}")
             for name, turns in found.items():
                 print(row(name, turns, columns))
             print(flush=True)
