@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 @batch_size_option
 @click.option(
     "--out",
-    help="NumPy file with the arrays mean and log_var, float32 (N, L), and labels, int32 (N,), if there are any. With "
-    "--beam, the folder of the shards.  [default: latents.npz, or with --beam latents]",
+    help="NumPy file with the arrays mean and log_var, float32 (N, L), and where there are any labels, int32 (N,), and "
+    "codes, int32. With --beam, the folder of the shards.  [default: latents.npz, or with --beam latents]",
 )
 @overwrite_option
 @batch_options
@@ -113,12 +113,14 @@ def _encode(
     from keras_vae.models.batches import images_at_a_time
 
     chosen = images.train if split == "train" else images.test
-    arrays: dict[str, list[Any]] = {"mean": [], "log_var": [], "labels": []}
+    arrays: dict[str, list[Any]] = {"mean": [], "log_var": [], "labels": [], "codes": []}
     for batch in evaluation_batches(chosen, batch_size or images_at_a_time(vae.image_shape)):
         pixels, labels = batch if chosen.has_labels else (batch, None)
         mean, log_var = vae.encode(pixels, labels)
         arrays["mean"].append(np.asarray(mean))
         arrays["log_var"].append(np.asarray(log_var))
+        if vae.bottleneck.code_shape is not None:
+            arrays["codes"].append(np.asarray(vae.encode_codes(pixels, labels)))
         if labels is not None:
             arrays["labels"].append(np.asarray(labels))
     with writing(out) as beside, beside.open("wb") as file:

@@ -178,7 +178,12 @@ def _table(report: dict[str, Any]) -> Iterator[str]:
         yield _row("importance nll", metrics["importance_nll"], note)
 
     yield "latent space"
-    yield _row("active units", metrics["active_units"], f"of {len(metrics['kl_per_dimension'])}")
+    if metrics["active_units"] is not None:
+        yield _row("active units", metrics["active_units"], f"of {len(metrics['kl_per_dimension'])}")
+    if "bits" in metrics:
+        yield _row("rate", metrics["bits"], "bits an image")
+        yield _row("perplexity", metrics["perplexity"], "of the use of codes")
+        yield _row("used codes", metrics["used_codes"], "fraction of the codebook")
     if metrics["knn_accuracy"] is not None:
         yield _row(
             "knn accuracy", metrics["knn_accuracy"], f"fraction of the test images, {settings['neighbours']} neighbours"

@@ -13,7 +13,7 @@ from keras_vae.metrics import active_units
 
 
 class EpochPosteriors(keras.callbacks.Callback):
-    """Encodes test images after each epoch and puts ``val_active_units`` into the logs.
+    """Encodes test images after each epoch and puts ``val_active_units`` into the logs, but not for codes.
 
     Callbacks that come later in the list read ``means`` and ``log_vars``, float32 (N, latent_dim), and
     ``reconstructions``, float32 (M, H, W, C) in [0, 1], of the first images through their posterior mean.
@@ -49,7 +49,9 @@ class EpochPosteriors(keras.callbacks.Callback):
 
     @property
     def kl_per_dimension(self) -> npt.NDArray[np.float32]:
-        """KL of each latent dimension in nats, the mean over the images: float32 (latent_dim,)."""
+        """KL of each latent dimension in nats, the mean over the images: float32 (latent_dim,); zeros without a KL."""
+        if not self.model.vae.variational:
+            return np.zeros(self.means.shape[1], np.float32)
         return keras.ops.convert_to_numpy(kl_per_dimension(self.means, self.log_vars)).mean(axis=0)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -64,7 +66,8 @@ class EpochPosteriors(keras.callbacks.Callback):
         self.reconstructions = keras.ops.convert_to_numpy(
             vae.decode(self.means[: self.shown], None if labels is None else labels[: self.shown])
         )
-        if logs is not None and len(self.means) > 1:  # one mean has no variance
+        has_codes = vae.bottleneck.code_shape is not None
+        if logs is not None and len(self.means) > 1 and not has_codes:  # one mean has no variance
             logs["val_active_units"] = active_units(self.means)
 
 

@@ -46,7 +46,7 @@ GROUPS = {
         "skipped_steps",
         "images_per_second",
     ),
-    "z": ("active_units",),
+    "z": ("active_units", "perplexity", "used_codes"),
 }
 DESCRIPTIONS = {
     "loss": "NLL + beta·KL + weighted perceptual and adversarial parts: what the autoencoder minimises",
@@ -70,6 +70,8 @@ DESCRIPTIONS = {
     "discriminator_gradient_norm": "global norm of the discriminator's gradient, before clipping",
     "skipped_steps": "steps left out because a gradient was not finite",
     "images_per_second": "speed of the training steps alone",
+    "perplexity": "perplexity of the running use of the codes: as many, used equally often, would say as much",
+    "used_codes": "share of the codes that are in use",
     "active_units": "latent dimensions whose posterior mean varies by more than 0.01 over the test images "
     "(Burda et al. 2016)",
 }

@@ -151,6 +151,9 @@ def _metric_rows(manifest: Manifest) -> list[tuple[str, str, str]]:
             f"{setting('importance_images')} images",
         ),
         ("active_units", "Active units", ".0f", f" of {manifest.latent_dim}", "variance of the posterior mean > 0.01"),
+        ("bits", "Rate of the codes", ".1f", " bits", "per image, −log2 p(codes)"),
+        ("perplexity", "Perplexity of the codes", ".1f", "", "of how often the test images use each code"),
+        ("used_codes", "Codes in use", ".1%", "", "by the test images"),
         (
             "knn_accuracy",
             "Class by nearest neighbours",

@@ -80,6 +80,11 @@ class Bottleneck(keras.layers.Layer):
         """The shape of an image's codes; None if the bottleneck has none."""
         return None
 
+    @property
+    def codebook_size(self) -> int:
+        """The number of different codes; 0 if the bottleneck has none."""
+        return 0
+
     def codes_of(self, *args: Any) -> Any:
         """The codes, int32 (N, *code_shape), of the features.
 

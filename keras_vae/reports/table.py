@@ -62,6 +62,9 @@ GROUPS: dict[str, tuple[Figure, ...]] = {
     ),
     "Latent space": (
         Figure("active_units", "Active units", "", 0, None),
+        Figure("bits", "Rate of the codes", "bits", 1, None),
+        Figure("perplexity", "Perplexity of the codes", "", 1, None),
+        Figure("used_codes", "Codes in use", "%", 1, None),
         Figure("knn_accuracy", "Class by nearest neighbours", "%", 2, "higher", ("neighbours", "training_posteriors")),
     ),
     "Fréchet distance": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from keras_vae.data import ImageDataset
 from keras_vae.errors import InputError
 from keras_vae.layers import StandardNormal
 from keras_vae.losses import VGG16Features, kl_per_dimension
-from keras_vae.metrics import active_units, frechet_distance, knn_accuracy
+from keras_vae.metrics import active_units, code_usage, frechet_distance, knn_accuracy, perplexity
 from keras_vae.metrics.frechet import TAPS, position_means
 from keras_vae.models import VAE, GaussianMixtureSampler, PriorSampler, Sampler
 from keras_vae.models.batches import images_at_a_time
@@ -45,9 +46,12 @@ def evaluation_report(
       bundled version with three taps.
     - ``elbo nll kl``: nats per test image; the NLL uses one draw of z per image.
     - ``kl_per_dimension``: list of means over the test images, in nats; the KL to N(0, 1), whatever the model's prior.
+      It is empty for a model of codes, whose ``kl`` is ``-log p(codes)``.
+    - ``bits perplexity used_codes``, of a model of codes alone: ``-log2 p(codes)`` of an image, the mean over the test
+      images; the perplexity of how often they use each code, in [1, codebook_size]; the share of codes that they use.
     - ``importance_nll``: mean of `importance_sampled_nll` over the first test images, in nats; None if it was left out
       or the model is not variational.
-    - ``active_units``: `active_units` of the test images' posterior means.
+    - ``active_units``: `active_units` of the test images' posterior means; None for a model of codes.
     - ``knn_accuracy``: in [0, 1]; test images classified by the training images nearest to them in latent space; None
       without labels.
     - ``frechet_reconstructions frechet_prior frechet_gmm``: `frechet_distance` from the first test images to their
@@ -161,18 +165,32 @@ def _measure(vae: VAE, dataset: ImageDataset, settings: _Settings, say: Callable
 
 def _image_and_posterior_metrics(vae: VAE, figures: ReconstructionFigures, seed: int) -> dict[str, Any]:
     metrics: dict[str, Any] = {name: float(values.mean(dtype="float64")) for name, values in figures.per_image.items()}
+    metrics |= _code_metrics(vae, figures.codes) if figures.codes is not None else _kl_metrics(vae, figures, seed)
+    metrics["elbo"] = -(metrics["nll"] + metrics["kl"])
+    if not np.isfinite([metrics["elbo"], metrics["mse"]]).all():
+        raise InputError("the model's reconstructions are not finite: it diverged in training")
+    metrics["active_units"] = active_units(figures.means) if figures.codes is None else None
+    metrics["frechet_reconstructions"] = frechet_distance(figures.features, figures.reconstruction_features)
+    return metrics
+
+
+def _kl_metrics(vae: VAE, figures: ReconstructionFigures, seed: int) -> dict[str, Any]:
     kl_to_normal = np.zeros(vae.latent_dim)
     if vae.variational:
         kl_to_normal = np.asarray(kl_per_dimension(figures.means, figures.log_vars)).mean(axis=0, dtype="float64")
     kl = float(kl_to_normal.sum())
     if vae.variational and not isinstance(vae.prior, StandardNormal):
         kl = _kl_to_prior(vae, figures, seed)
-    metrics |= {"kl": kl, "elbo": -(metrics["nll"] + kl), "kl_per_dimension": kl_to_normal.tolist()}
-    if not np.isfinite([metrics["elbo"], metrics["mse"]]).all():
-        raise InputError("the model's reconstructions are not finite: it diverged in training")
-    metrics["active_units"] = active_units(figures.means)
-    metrics["frechet_reconstructions"] = frechet_distance(figures.features, figures.reconstruction_features)
-    return metrics
+    return {"kl": kl, "kl_per_dimension": kl_to_normal.tolist()}
+
+
+def _code_metrics(vae: VAE, codes: npt.NDArray[np.int32]) -> dict[str, Any]:
+    size = images_at_a_time(vae.image_shape)
+    log_prob = [vae.prior.log_prob(codes[start : start + size]) for start in range(0, len(codes), size)]
+    kl = -float(np.concatenate(log_prob).mean(dtype="float64"))
+    counts = np.bincount(codes.ravel(), minlength=vae.bottleneck.codebook_size)
+    usage = {"bits": kl / math.log(2), "perplexity": perplexity(counts), "used_codes": code_usage(counts)}
+    return {"kl": kl, "kl_per_dimension": [], **usage}
 
 
 def _kl_to_prior(vae: VAE, figures: ReconstructionFigures, seed: int) -> float:

@@ -37,6 +37,7 @@ class ReconstructionFigures:
         labels: int32 (N,), or None.
         features: `frechet_features` of the first M images (M, 256).
         reconstruction_features: `frechet_features` of their reconstructions (M, 256).
+        codes: int32 (N, *code_shape), or None if the model has none.
     """
 
     per_image: dict[str, Array]
@@ -45,6 +46,7 @@ class ReconstructionFigures:
     labels: npt.NDArray[np.int32] | None
     features: Array
     reconstruction_features: Array
+    codes: npt.NDArray[np.int32] | None = None
 
 
 def measure_reconstructions(
@@ -72,6 +74,7 @@ def measure_reconstructions(
         sampled = vae.decode(mean + tf.exp(0.5 * log_var) * noise, labels) if vae.variational else reconstructions
         activations, reconstructed = network(images), network(reconstructions)
         return {
+            **({} if vae.bottleneck.code_shape is None else {"codes": vae.encode_codes(images, labels)}),
             "mse": mse(images, reconstructions),
             "psnr": psnr(images, reconstructions),
             "ssim": ssim(images, reconstructions),

@@ -10,6 +10,7 @@ from tiny_training import FEW_LAYERS, SHAPE, random_images
 from keras_vae import metrics
 from keras_vae.data import ArraySplit, ImageDataset
 from keras_vae.errors import InputError
+from keras_vae.latents import VectorQuantizer
 from keras_vae.losses import LPIPS
 from keras_vae.models import VAE, GaussianMixtureSampler
 from keras_vae.training.evaluation import evaluation_report
@@ -161,3 +162,19 @@ def test_what_cannot_be_measured_is_refused():
         metrics_of(make_vae(), DATASET, importance_samples=0, importance_images=1, components=0)
     with pytest.raises(InputError, match="it diverged in training"):
         metrics_of(make_vae(scale=float("nan")), DATASET)
+
+
+def test_codes_are_measured_by_their_rate_and_their_use():
+    vae = VAE(SHAPE, groups=4, scale=0.3, latent_shape=(6, 6, 4), bottleneck=VectorQuantizer(16, seed=0), **FEW_LAYERS)
+    codes = np.asarray(vae.encode_codes(IMAGES))
+    counts = np.bincount(codes.ravel(), minlength=16)
+    shares = counts[counts > 0] / counts.sum()
+
+    measured = metrics_of(vae, DATASET, batch_size=5, **SMALL)
+
+    assert measured["bits"] == pytest.approx(codes[0].size * 4)  # four bits choose one of sixteen
+    assert measured["kl"] == pytest.approx(measured["bits"] * np.log(2))
+    assert measured["elbo"] == pytest.approx(-(measured["nll"] + measured["kl"]))
+    assert measured["perplexity"] == pytest.approx(np.prod(shares**-shares))
+    assert measured["used_codes"] == (counts > 0).mean()
+    assert (measured["active_units"], measured["kl_per_dimension"], measured["importance_nll"]) == (None, [], None)
