@@ -44,12 +44,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=200)
     small.add_smoke_option(parser)
     arguments = parser.parse_args()
-    epochs = 4 if arguments.smoke else arguments.epochs
+    epochs, options = (4, small.RUN) if arguments.smoke else (arguments.epochs, OPTIONS)
     command = str(Path(sys.executable).with_name("keras-vae"))
     with tempfile.TemporaryDirectory() as place:
         run = Path(place) / "run"
         dataset = small.write_idx(Path(place))
-        train = ["train", "--dataset", dataset, "--epochs", str(epochs), "--run-dir", str(run), *OPTIONS]
+        train = ["train", "--dataset", dataset, "--epochs", str(epochs), "--run-dir", str(run), *options]
         process = subprocess.Popen([command, *train], stdout=subprocess.DEVNULL)
         memory = watched(process, run / "metrics.csv")
         if process.returncode:
