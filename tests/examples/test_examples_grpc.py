@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_vae.export.saved_model import load_saved_model
+
 grpc = pytest.importorskip("grpc")
 predict_pb2 = pytest.importorskip("tensorflow_serving.apis.predict_pb2")
 
@@ -16,7 +18,7 @@ def client(example):
 @pytest.fixture(scope="module")
 def predict(saved_model):
     """``predict(request)``: checks names, types and shapes by the signature, runs it, gives the response."""
-    signatures = tf.saved_model.load(str(saved_model)).signatures
+    signatures = load_saved_model(saved_model).signatures
 
     def predict(request):
         assert request.model_spec.name == "noise"

@@ -13,6 +13,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from keras_vae.export.saved_model import load_saved_model
+
 
 def answer(signatures, body):
     """What the predict API answers; raises ValueError for what it refuses."""
@@ -47,7 +49,7 @@ def answer(signatures, body):
 
 @pytest.fixture(scope="module")
 def url(saved_model):
-    signatures = tf.saved_model.load(str(saved_model)).signatures
+    signatures = load_saved_model(saved_model).signatures
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):

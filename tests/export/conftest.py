@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 from exported_models import CLASSES, make_images, make_vae
 
+from keras_vae.export.saved_model import load_saved_model
 from keras_vae.export.signatures import write_saved_model
 from keras_vae.export.warmup import write_warmup_requests
 
@@ -44,7 +45,7 @@ def conditional_signatures(conditional_vae, tmp_path_factory):
 
 
 def _signatures(folder):
-    loaded = tf.saved_model.load(str(folder))
+    loaded = load_saved_model(folder)
     # A signature lives as long as what was loaded.
     return {name: Signature(loaded, name) for name in loaded.signatures}
 

@@ -26,6 +26,7 @@ from exported_models import (
 )
 from PIL import Image
 
+from keras_vae.export.saved_model import load_saved_model
 from keras_vae.export.signatures import write_saved_model
 
 IMAGE, VECTOR = (None, *SHAPE), (None, 2)
@@ -226,7 +227,7 @@ def test_a_mixed_precision_model_computes_as_in_keras_and_gives_float32(tmp_path
     vae = make_vae(dtype=keras.DTypePolicy("mixed_bfloat16"), generative_skips=False, attention_resolution=0)
     write_saved_model(vae, tmp_path)
 
-    answer = tf.saved_model.load(str(tmp_path)).signatures["serving_default"](image=tf.constant(make_images()))
+    answer = load_saved_model(tmp_path).signatures["serving_default"](image=tf.constant(make_images()))
     # As Keras computes in a graph. Eagerly, bfloat16 rounds at other places and pixels differ by 0.03.
     expected = tf.function(lambda images: reconstruction_in(vae, images))(make_images())
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from keras_vae.export.saved_model import load_saved_model
 from keras_vae.export.signatures import write_saved_model
 from keras_vae.models import VAE
 
@@ -26,7 +27,7 @@ def served(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     few_layers = {"attention_resolution": 0, "mapping_layers": 0, "generative_skips": False}
     write_saved_model(VAE((8, 8, 1), 2, (4,), groups=2, **few_layers), folder)
-    return tf.saved_model.load(str(folder))
+    return load_saved_model(folder)
 
 
 @given(content=st.one_of(st.binary(max_size=40), damaged(record("PNG")), damaged(record("JPEG"))))

@@ -51,13 +51,13 @@ def summary_of(model, **options):
 @only_on_tensorflow
 @pytest.mark.parametrize(("model_class", "arguments"), EXPORTED)
 def test_a_model_is_exported_as_a_saved_model_before_its_first_call(model_class, arguments, tmp_path):
-    import tensorflow as tf
+    from keras_vae.export.saved_model import load_saved_model
 
     model = model_class(**arguments)
 
     model.export(tmp_path / "exported", verbose=False)
 
-    loaded = tf.saved_model.load(str(tmp_path / "exported"))
+    loaded = load_saved_model(tmp_path / "exported")
     found = loaded.serve(*inputs_of(model).values())
     for one, other in zip(keras.tree.flatten(found), outputs_of(model), strict=True):
         # the same sums, in an order of TensorFlow's graph
