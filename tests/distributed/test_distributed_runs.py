@@ -11,13 +11,14 @@ import pytest
 from cluster import by_slurm, by_tf_config, outputs_of, start_workers
 
 sys.path.append(str(Path(__file__).parents[1] / "end_to_end"))
+from idx_files import write_digits
 from installed_command import COMMAND, bare_environment, run_command
 
 pytestmark = pytest.mark.distributed
 
 EPOCHS = 2
 TRAIN = (
-    *("train", "--dataset", "sample", "--latent", "2", "--epochs", str(EPOCHS), "--batch-size", "100"),
+    *("train", "--latent", "2", "--epochs", str(EPOCHS), "--batch-size", "20"),
     *("--widths", "8,16", "--groups", "4", "--mapping-width", "16", "--attention-resolution", "0"),
     *("--discriminator-widths", "8,8", "--perceptual-weight", "0", "--precision", "float32", "--run-dir", "run"),
 )
@@ -50,10 +51,18 @@ def last_state(run):
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
+def train(tmp_path_factory):
+    """The words of the command that trains on a few digits."""
+    folder = tmp_path_factory.mktemp("digits")
+    write_digits(folder)
+    return (*TRAIN, "--dataset", f"idx:{folder}")
+
+
+@pytest.fixture(scope="module")
+def alone(train, tmp_path_factory):
     """The run of a single process."""
     folder = tmp_path_factory.mktemp("alone")
-    done = run_command(*TRAIN, cwd=folder)
+    done = run_command(*train, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "run"
 
@@ -73,21 +82,21 @@ def assert_same_run(run, alone):
 
 
 @pytest.mark.parametrize("told_by", [by_tf_config, by_slurm])
-def test_two_workers_make_one_run_which_the_chief_writes(told_by, alone, tmp_path):
+def test_two_workers_make_one_run_which_the_chief_writes(told_by, alone, train, tmp_path):
     folders = [tmp_path / "chief", tmp_path / "worker"]
-    processes = workers_in(folders, *TRAIN, told_by=told_by)
+    processes = workers_in(folders, *train, told_by=told_by)
 
     chief, worker = outputs_of(processes)
 
-    assert "2 replicas, 50 images of a batch each" in chief
+    assert "2 replicas, 10 images of a batch each" in chief
     assert_same_run(folders[0] / "run", alone)
     assert not any(folders[1].iterdir()), "a worker wrote something"
     assert "Traceback" not in chief + worker
     assert run_command("evaluate", "run", "--importance-samples", "2", cwd=folders[0]).returncode == 0
 
 
-def test_a_signal_to_one_worker_stops_all_with_a_checkpoint_that_one_process_goes_on_from(alone, tmp_path):
-    processes = workers_in([tmp_path] * 2, *TRAIN, "--checkpoint-every", "0.001min")
+def test_a_signal_to_one_worker_stops_all_with_a_checkpoint_that_one_process_goes_on_from(alone, train, tmp_path):
+    processes = workers_in([tmp_path] * 2, *train, "--checkpoint-every", "0.001min")
     wait_for_checkpoint(tmp_path / "run", processes)
 
     processes[1].send_signal(signal.SIGTERM)
@@ -101,8 +110,8 @@ def test_a_signal_to_one_worker_stops_all_with_a_checkpoint_that_one_process_goe
     assert_same_run(tmp_path / "run", alone)
 
 
-def test_a_worker_that_is_killed_ends_the_run_which_two_others_go_on_with(alone, tmp_path):
-    processes = workers_in([tmp_path] * 2, *TRAIN, "--checkpoint-every", "0.001min")
+def test_a_worker_that_is_killed_ends_the_run_which_two_others_go_on_with(alone, train, tmp_path):
+    processes = workers_in([tmp_path] * 2, *train, "--checkpoint-every", "0.001min")
     wait_for_checkpoint(tmp_path / "run", processes)
 
     processes[1].kill()
@@ -117,11 +126,11 @@ def test_a_worker_that_is_killed_ends_the_run_which_two_others_go_on_with(alone,
     assert_same_run(tmp_path / "run", alone)
 
 
-def test_where_the_chief_cannot_start_no_worker_does(tmp_path):
+def test_where_the_chief_cannot_start_no_worker_does(train, tmp_path):
     folders = [tmp_path / "chief", tmp_path / "worker"]
     (folders[0] / "run").mkdir(parents=True)
     (folders[0] / "run" / "notes.txt").write_text("mine", encoding="utf-8")
-    processes = workers_in(folders, *TRAIN)
+    processes = workers_in(folders, *train)
 
     chief, worker = (process.communicate(timeout=120)[0] for process in processes)
 
@@ -130,9 +139,9 @@ def test_where_the_chief_cannot_start_no_worker_does(tmp_path):
     assert "1 of the 1 other workers cannot start" in worker
 
 
-def test_workers_with_different_settings_do_not_train_together(tmp_path):
+def test_workers_with_different_settings_do_not_train_together(train, tmp_path):
     folders = [tmp_path / "chief", tmp_path / "worker"]
-    processes = workers_in(folders, *TRAIN, others=(*TRAIN, "--beta", "2"))
+    processes = workers_in(folders, *train, others=(*train, "--beta", "2"))
 
     chief, worker = (process.communicate(timeout=120)[0] for process in processes)
 
