@@ -18,6 +18,8 @@ from keras_vae.data.image_file import read_image
 from keras_vae.export.loading import load_exported
 from keras_vae.training.evaluation import evaluation_report
 
+pytestmark = pytest.mark.slow
+
 # Float32 tolerance: other batches sum in another order.
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 

@@ -33,6 +33,8 @@ from keras_vae.models import VAE, GaussianMixtureSampler
 from keras_vae.training import RunDirectory
 from keras_vae.training.saving import load_model
 
+pytestmark = pytest.mark.slow
+
 GIFS = ("test_latent_visualization", "sample_test_reconstruction")
 PICTURES = (
     "train_plots",

@@ -20,6 +20,8 @@ from keras_vae.training import RunDirectory, build_trainer
 from keras_vae.training.checkpoint_interval import CheckpointInterval
 from keras_vae.training.checkpoints import Position, list_checkpoints, restore_checkpoint
 
+pytestmark = pytest.mark.slow
+
 STEPS = TRAINING // BATCH
 CONFIG = RunConfig().replace(
     epochs=EPOCHS,

@@ -12,6 +12,8 @@ from keras_vae.errors import InputError, TrainingStoppedError
 from keras_vae.training import RunDirectory
 from keras_vae_cli import train, training
 
+pytestmark = pytest.mark.slow
+
 IMAGES, SHAPE = 12, (12, 12, 1)
 CONFIG = RunConfig().replace(
     epochs=2,

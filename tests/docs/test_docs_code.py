@@ -16,6 +16,8 @@ from keras_vae.models import VAE
 from keras_vae.training import VAETrainer
 from keras_vae_cli import main
 
+pytestmark = pytest.mark.slow
+
 PYTHON = blocks("python")
 COMMANDS = sorted({command for path in DOCUMENTS for command in commands(path) if command.startswith("keras-vae ")})
 

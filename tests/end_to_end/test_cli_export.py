@@ -12,6 +12,8 @@ from PIL import Image
 from keras_vae.errors import InputError
 from keras_vae_cli.verify import command as verify
 
+pytestmark = pytest.mark.slow
+
 FILES = {"saved_model.pb", "assets.extra/tf_serving_warmup_requests", "MODEL_CARD.md"}
 
 

@@ -15,6 +15,8 @@ import pytest
 from idx_files import write_split
 from installed_command import COMMAND, bare_environment
 
+pytestmark = pytest.mark.slow
+
 EPOCHS, TRAIN_IMAGES, TEST_IMAGES = 2, 90, 20
 TRAIN = (
     *("train", "--dataset", "idx:noise", "--latent", "2", "--epochs", str(EPOCHS), "--batch-size", "10"),

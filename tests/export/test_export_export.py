@@ -12,6 +12,8 @@ from keras_vae.export.manifest import check_manifest
 from keras_vae.export.tflite import TFLiteVariant
 from keras_vae.models import VAE
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (12, 12, 3)
 
 

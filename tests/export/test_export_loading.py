@@ -15,6 +15,8 @@ from keras_vae.models import VAE
 from keras_vae.training.likelihood import importance_sampled_nll
 from keras_vae_cli import encode, export, interpolate, reconstruct, runtime, sample
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (28, 28, 1)
 # Files of models with more layers take longer to write and to read.
 FEW_LAYERS = {"widths": (8,), "groups": 4, "num_heads": 1, "mapping_layers": 1, "attention_resolution": 0}

@@ -11,6 +11,8 @@ from keras_vae.errors import ExportError, InputError
 from keras_vae.export import export_saved_model, onnx
 from keras_vae.export.onnx import write_onnx
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def written(conditional_vae, tmp_path_factory):

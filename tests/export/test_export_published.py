@@ -12,6 +12,8 @@ from keras_vae.export.loading import load_exported
 from keras_vae.export.manifest import check_manifest
 from keras_vae.models import VAE
 
+pytestmark = pytest.mark.slow
+
 SAVED_MODELS = Path(__file__).resolve().parents[2] / "saved_models"
 # All test images, through the posterior mean: MSE, LPIPS (three taps), KL in nats, Fréchet distance of prior samples.
 PROMISED = {

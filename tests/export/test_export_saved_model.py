@@ -3,12 +3,15 @@
 import gc
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from exported_models import make_latents
 from tensorflow.python.framework import ops
 
 from keras_vae.export.saved_model import load_saved_model
 from keras_vae.layers import GroupNorm
+
+pytestmark = pytest.mark.slow
 
 
 def test_its_gradients_leave_the_registry_with_it(saved_model):

@@ -29,6 +29,8 @@ from PIL import Image
 from keras_vae.export.saved_model import load_saved_model
 from keras_vae.export.signatures import write_saved_model
 
+pytestmark = pytest.mark.slow
+
 IMAGE, VECTOR = (None, *SHAPE), (None, 2)
 RECONSTRUCTION = {"reconstruction": IMAGE, "mean": VECTOR, "log_var": VECTOR}
 # For each signature: inputs with types and shapes, and outputs (all float32) with shapes.

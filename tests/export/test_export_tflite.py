@@ -11,6 +11,8 @@ from keras_vae.export import tflite
 from keras_vae.export.flatbuffer import float_operators, foreign_operators
 from keras_vae.export.tflite import write_tflite
 
+pytestmark = pytest.mark.slow
+
 NAMES = [f"{part}_{precision}" for part in ("encoder", "decoder") for precision in ("fp32", "fp16", "int8")]
 
 

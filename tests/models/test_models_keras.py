@@ -48,6 +48,7 @@ def summary_of(model, **options):
     return "\n".join(lines)
 
 
+@pytest.mark.slow
 @only_on_tensorflow
 @pytest.mark.parametrize(("model_class", "arguments"), EXPORTED)
 def test_a_model_is_exported_as_a_saved_model_before_its_first_call(model_class, arguments, tmp_path):
@@ -64,6 +65,7 @@ def test_a_model_is_exported_as_a_saved_model_before_its_first_call(model_class,
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.slow
 @only_on_tensorflow
 @pytest.mark.parametrize(("model_class", "arguments"), EXPORTED)
 def test_a_model_is_exported_for_litert_before_its_first_call(model_class, arguments, tmp_path):
@@ -79,6 +81,7 @@ def test_a_model_is_exported_for_litert_before_its_first_call(model_class, argum
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.slow
 @only_on_tensorflow
 def test_a_model_is_exported_for_onnx_before_its_first_call(tmp_path):
     pytest.importorskip("tf2onnx")

@@ -19,7 +19,10 @@ from keras_vae.training import RunDirectory
 from keras_vae.training.saving import load_model
 
 # Steps run eagerly; the input pipeline's few functions do not need to.
-pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`"),
+]
 
 SHAPE = (12, 12, 1)
 TRAINING, TESTS, BATCH = 11, 7, 4

@@ -1,10 +1,13 @@
 """The preset's model learns real digits in fifty steps, with every loss on."""
 
 import numpy as np
+import pytest
 
 from keras_vae.config import preset
 from keras_vae.data import load_dataset, training_batches
 from keras_vae.training import build_trainer
+
+pytestmark = pytest.mark.slow
 
 # Bound on the error as a share of the best constant image's, which is the mean of the training images. The measured
 # share is 0.87; the test asks for three quarters of that gain.
