@@ -58,6 +58,14 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _disk_is_not_waited_for():
+    """A checkpoint waits until the disk has it, up to a minute beside other writing; no test here cuts the power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _free_memory_is_given_back():
     """Free what a module leaves, such as graphs, and give it to the system: glibc keeps it for blocks like those."""
