@@ -69,8 +69,8 @@ class LatentFlow(Prior):
         self.label_dropout = label_dropout
         with keras.name_scope(self.name):
             self.field.build((None, *self.latent_shape))
-        self.mean = self.add_weight((channels,), "zeros", trainable=False, name="mean")
-        self.deviation = self.add_weight((channels,), "ones", trainable=False, name="deviation")
+        self.mean = self.add_weight((channels,), "zeros", trainable=False, autocast=False, name="mean")
+        self.deviation = self.add_weight((channels,), "ones", trainable=False, autocast=False, name="deviation")
         self._normal = StandardNormal(self.latent_shape, name="normal")
 
     @property
