@@ -17,6 +17,7 @@ from keras_vae.sections import Section
 FITS = ("crop", "pad", "stretch")
 LIKELIHOODS = ("gaussian", "laplace", "bernoulli", "discretized_logistic")
 BOTTLENECKS = ("gaussian", "vq", "fsq")
+PRIORS = ("normal", "vamp", "mixture", "flow")
 OPTIMIZERS = ("muon", "adamw")
 
 
@@ -123,9 +124,27 @@ class ModelConfig(Architecture):
         "standard deviation (Gaussian) or scale (other likelihoods) of a pixel; by default calibrated in training",
         above=0,
     )
+    prior: str = _setting("normal", "distribution of z: N(0, I), or one that training learns", choices=PRIORS)
+    prior_components: int = _setting(64, "components of the prior vamp or mixture", minimum=1, maximum=65536)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_prior()
+        self._check_codes()
+
+    def _check_prior(self) -> None:
+        if self.prior != "normal" and self.bottleneck != "gaussian":
+            raise InputError(
+                f"prior {self.prior} is one of Gaussian latents; with {self.bottleneck} codes leave it out"
+            )
+        check_prior(
+            self.prior,
+            latent_shape=self.latent_shape,
+            num_classes=self.num_classes,
+            variational=self.variational,
+        )
+
+    def _check_codes(self) -> None:
         if self.bottleneck == "gaussian":
             return
         if not self.variational:
@@ -138,6 +157,29 @@ class ModelConfig(Architecture):
                 f"{option} makes codes of {size} latent channels, which do not divide the {channels} of latent "
                 f"{self.latent}; choose another latent or {option}"
             )
+
+
+def check_prior(name: str, *, latent_shape: tuple[int, ...] | None, num_classes: int | None, variational: bool) -> None:
+    """Check that the model can have the prior ``name``.
+
+    Args:
+        name: one of ``PRIORS``.
+        latent_shape: (h, w, c) of a spatial latent; None for a vector.
+        num_classes, variational: as for `ModelConfig`.
+
+    Raises:
+        InputError: if it cannot.
+    """
+    if name == "normal":
+        return
+    if not variational:
+        raise InputError(f"prior {name} needs posteriors, which a plain autoencoder has not; leave out one of the two")
+    if latent_shape is not None:
+        raise InputError(f"prior {name} is one of latent vectors; for a spatial latent leave it out")
+    if name == "vamp" and num_classes is not None:
+        raise InputError(
+            "prior vamp: its pseudo-inputs have no labels, but the model is conditional; choose mixture or flow"
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,10 +23,10 @@ from keras_vae.export.onnx import write_onnx
 from keras_vae.export.onnx_packages import check_onnx_packages
 from keras_vae.export.publish import publish
 from keras_vae.export.saved_model import load_saved_model
-from keras_vae.export.signatures import write_saved_model
+from keras_vae.export.signatures import can_draw, prior_draws, write_saved_model
 from keras_vae.export.tflite import TFLiteVariant, write_tflite
 from keras_vae.export.warmup import replay_warmup_requests, write_warmup_requests
-from keras_vae.layers import StandardNormal
+from keras_vae.latents import prior_name
 from keras_vae.models import VAE
 from keras_vae.training.environment import git_revision
 from keras_vae.training.requirements import package_versions
@@ -80,7 +80,8 @@ def export_saved_model(
         The version's folder.
 
     Raises:
-        InputError: if the images do not fit the model, if its prior is not N(0, I), if ``onnx`` is set without the
+        InputError: if the images do not fit the model, if it has a prior of your own that is no
+            `keras_vae.latents.VectorPrior`, if ``onnx`` is set without the
             extra, or as in `publish`.
         ExportError: if an output differs from the Keras model's by more than its bound.
     """
@@ -88,9 +89,10 @@ def export_saved_model(
         check_onnx_packages()
     if images.dtype != np.uint8 or images.shape[1:] != tuple(vae.image_shape) or len(images) == 0:
         raise InputError(f"images must be uint8 {('N', *vae.image_shape)}, got {images.dtype} {images.shape}")
-    if not isinstance(vae.prior, StandardNormal):
+    if not can_draw(vae.prior):
         raise InputError(
-            f"the model's prior is a {type(vae.prior).__name__}; exported models draw from N(0, I): save it as .keras"
+            f"the model's prior is a {type(vae.prior).__name__}, which is no VectorPrior, so an exported model cannot "
+            "draw from it; save it as .keras"
         )
     if vae.num_classes is not None and labels is None:
         raise InputError(f"the model is conditional on {vae.num_classes} classes; give labels with the images")
@@ -160,7 +162,7 @@ def signature_differences(
     reconstruction = {"reconstruction": vae.decode(mean, classes), "mean": mean, "log_var": log_var}
     seed = tf.constant([1, 2], tf.int32)
     drawn = model.signatures["sample"](count=tf.constant(len(images), tf.int32), seed=seed, **conditions)
-    noise = tf.random.stateless_normal((len(images), *vae.latent_shape), seed)
+    z = prior_draws(vae.prior, len(images), seed)
     examples = tf.constant(
         [
             tf_example(png, None if classes is None else int(classes[index]))
@@ -177,7 +179,7 @@ def signature_differences(
             model.signatures["decode"](z=mean, **conditions),
             {"image": reconstruction["reconstruction"]},
         ),
-        "sample": (drawn, {"image": vae.decode(noise, classes), "z": noise}),
+        "sample": (drawn, {"image": vae.decode(z, classes), "z": z}),
         "serve_tf_examples": (model.signatures["serve_tf_examples"](examples=examples), reconstruction),
     }
     return {name: _difference(name, found, expected) for name, (found, expected) in compared.items()}
@@ -239,6 +241,7 @@ def _describe(
         latent_shape=vae.latent_shape,
         num_classes=vae.num_classes,
         variational=vae.variational,
+        prior=prior_name(vae.prior),
         likelihood=vae.likelihood,
         likelihood_scale=float(vae.likelihood_scale),
         scaling_factor=None if vae.scaling_factor is None else float(vae.scaling_factor),

@@ -13,7 +13,7 @@ from keras_vae.export.manifest import Manifest, check_manifest
 from keras_vae.export.operations import check_operations
 from keras_vae.export.saved_model import load_saved_model
 from keras_vae.latents import PointBottleneck
-from keras_vae.layers import StandardNormal
+from keras_vae.layers import Prior, StandardNormal
 from keras_vae.training.saving import first_line
 
 SIGNATURES = ("serving_default", "encode", "decode", "sample", "serve_tf_examples")
@@ -43,7 +43,9 @@ class ExportedVAE:
         self.likelihood = manifest.likelihood
         self.likelihood_scale = manifest.likelihood_scale
         self.scaling_factor = manifest.scaling_factor
-        self.prior = StandardNormal(self.latent_shape)  # models with another prior are not exported
+        self.prior: Prior = StandardNormal(self.latent_shape)
+        if manifest.prior != "normal":
+            self.prior = ExportedPrior(self._model, manifest)
         self.bottleneck = PointBottleneck(self.prior)  # for draws of z
 
     def encode(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
@@ -67,10 +69,8 @@ class ExportedVAE:
         return found["reconstruction"]
 
     def sample(self, count: int, seed: int | None = None, labels: Any = None) -> Any:
-        """Decode ``count`` draws from the prior N(0, I) to images (count, H, W, C), the same for the same seed."""
-        # Keras makes two numbers from a seed in this way, so the draws equal those of `VAE.sample`.
-        seeds = tf.constant([secrets.randbits(31) if seed is None else seed, 0], tf.int32)
-        return self._call("sample", labels, count=tf.constant(count, tf.int32), seed=seeds)["image"]
+        """Decode ``count`` draws from the prior to images (count, H, W, C), the same for the same seed."""
+        return self._call("sample", labels, count=tf.constant(count, tf.int32), seed=_two_numbers(seed))["image"]
 
     def _call(self, signature: str, labels: Any, **inputs: Any) -> dict[str, Any]:
         if self.num_classes is not None:
@@ -78,6 +78,34 @@ class ExportedVAE:
                 raise ValueError(f"the model is conditional on {self.num_classes} classes; it needs labels")
             inputs["label"] = tf.convert_to_tensor(labels, tf.int32)
         return self._model.signatures[signature](**inputs)
+
+
+class ExportedPrior(Prior):
+    """A learned prior in a SavedModel, which can be drawn from; its density is not in the file.
+
+    Args:
+        model, manifest: as for `ExportedVAE`.
+    """
+
+    has_density = False
+
+    def __init__(self, model: Any, manifest: Manifest) -> None:
+        super().__init__(manifest.latent_shape, name=manifest.prior)
+        self._signature: Any = model.signatures["sample"]  # the caller keeps the model
+        self.num_classes = manifest.num_classes
+
+    def log_prob(self, z: Any) -> Any:
+        """Raise InputError."""
+        raise InputError(f"an exported model can draw from its prior ({self.name}), but does not hold its density")
+
+    def sample(self, count: int, seed: int | None = None) -> Any:
+        label = {} if self.num_classes is None else {"label": tf.zeros(count, tf.int32)}
+        return self._signature(count=tf.constant(count, tf.int32), seed=_two_numbers(seed), **label)["z"]
+
+
+def _two_numbers(seed: int | None) -> Any:
+    """What Keras makes of a seed, so that the draws equal those of `VAE.sample`."""
+    return tf.constant([secrets.randbits(31) if seed is None else seed, 0], tf.int32)
 
 
 def load_exported(folder: Path) -> ExportedVAE:

@@ -37,6 +37,7 @@ class Manifest:
         latent_shape: (L,) for a latent vector, (h, w, c) for a spatial latent.
         num_classes: number of labels of a conditional model, else None.
         variational: False for a plain autoencoder.
+        prior: name of the distribution that ``sample`` draws z from, such as "normal" or "flow".
         likelihood: distribution of a pixel given z.
         likelihood_scale: standard deviation or scale of the likelihood.
         scaling_factor: factor that scales a spatial latent to variance 1, else None.
@@ -59,6 +60,7 @@ class Manifest:
     latent_shape: tuple[int, ...]
     num_classes: int | None
     variational: bool
+    prior: str
     likelihood: str
     likelihood_scale: float
     scaling_factor: float | None
@@ -178,6 +180,8 @@ def _parse(path: Path, values: Any) -> Manifest:
         raise InputError(f"{path}: expected a JSON object")
     if values.get("format") != FORMAT:
         raise InputError(f"{path}: its format is {values.get('format')!r:.40}; this release reads {FORMAT}")
+    # Before there were other priors, the manifest named none.
+    values = {"prior": "normal", **values}
     for name, (is_right, kind) in _FIELDS.items():
         if name not in values or not is_right(values[name]):
             raise InputError(f"{path}: {name} is not {kind}")
@@ -260,6 +264,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "latent_shape": (_is_latent_shape, "[size], or [height, width, channels]"),
     "num_classes": (_or_none(_is_count), "a number from 1, or null"),
     "variational": (lambda value: isinstance(value, bool), "true or false"),
+    "prior": (_is_text, "a text in one line"),
     "likelihood": (lambda value: value in LIKELIHOODS, f"one of {', '.join(LIKELIHOODS)}"),
     "likelihood_scale": (lambda value: _is_number(value) and value > 0, "a number above 0"),
     "scaling_factor": (_or_none(lambda value: _is_number(value) and value > 0), "a number above 0, or null"),

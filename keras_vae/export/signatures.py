@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from keras_vae.data.tf_example import parse_examples
 from keras_vae.data.tfrecord import IMAGE_KEY, LABEL_KEY
+from keras_vae.latents import VectorPrior
+from keras_vae.layers import Prior, StandardNormal
 from keras_vae.models import VAE
 
 # 4096×4096. A PNG of a few hundred kilobytes can hold thousands of times as many pixels.
@@ -27,14 +29,14 @@ def write_saved_model(vae: VAE, folder: Path) -> None:
       posterior mean, ``mean`` and ``log_var`` (N, L), or (N, h, w, c) for a spatial latent
     - ``encode``: ``image`` → ``mean``, ``log_var``
     - ``decode``: ``z`` float32 as ``mean`` → ``image``
-    - ``sample``: ``count`` int32 (), ``seed`` int32 (2,) → ``image`` (count, H, W, C), ``z``; the same for
-      the same seed
+    - ``sample``: ``count`` int32 (), ``seed`` int32 (2,) → ``image`` (count, H, W, C), ``z``, drawn from the model's
+      prior; the same for the same seed
     - ``serve_tf_examples``: ``examples`` string (N,), serialised tf.Example with ``image/encoded`` (PNG or JPEG of at
       most ``MOST_PIXELS``, resized to H×W) and for a conditional model ``label`` int64 → as ``serving_default``
     """
     module = tf.Module()
     # The weights alone: the model itself would put a Keras object into the file, which needs Keras to load.
-    module.weights = [variable.value for variable in (*vae.encoder.variables, *vae.decoder.variables)]
+    module.weights = [variable.value for variable in _variables(vae)]
     tf.saved_model.save(module, str(folder), signatures=_signatures(vae))
 
 
@@ -62,7 +64,7 @@ def _signatures(vae: VAE) -> dict[str, Any]:
         return {"reconstruction": decode(z=posterior["mean"], **label)["image"], **posterior}
 
     def sample(count: Any, seed: Any, **label: Any) -> dict[str, Any]:
-        z = tf.random.stateless_normal((count, *vae.latent_shape), seed)
+        z = prior_draws(vae.prior, count, seed)
         return {"image": decode(z=z, **label)["image"], "z": z}
 
     def serve_tf_examples(examples: Any) -> dict[str, Any]:
@@ -81,6 +83,26 @@ def _signatures(vae: VAE) -> dict[str, Any]:
         for name, (function, spec) in specs.items()
     }
     return {**traced, "encode": encode, "decode": decode}
+
+
+def _variables(vae: VAE) -> list[Any]:
+    return [*vae.encoder.variables, *vae.decoder.variables, *vae.prior.variables]
+
+
+def can_draw(prior: Prior) -> bool:
+    """Whether `prior_draws` knows this kind of prior."""
+    return isinstance(prior, StandardNormal | VectorPrior)
+
+
+def prior_draws(prior: Prior, count: Any, seed: Any) -> Any:
+    """``count`` int32 () draws from the prior, float32 (count, *latent_shape), for a ``seed`` int32 (2,).
+
+    `Prior.sample` with the seed s draws the same as this function with (s, 0).
+    """
+    if isinstance(prior, StandardNormal):
+        return tf.random.stateless_normal((count, *prior.latent_shape), seed)
+    assert isinstance(prior, VectorPrior)
+    return prior.draw(tf.random.stateless_normal((count, prior.noise_dim), seed))
 
 
 def _at_least_one(batch: Any) -> Any:

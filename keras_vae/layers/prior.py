@@ -18,6 +18,9 @@ class Prior(keras.layers.Layer):
         latent_shape: (L,) for a latent vector, (h, w, c) for a spatial latent.
     """
 
+    has_density = True
+    """Whether `log_prob` is known. If it is not, only draws are."""
+
     def __init__(self, latent_shape: tuple[int, ...], **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)

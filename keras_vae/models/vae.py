@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from keras_vae.config import LIKELIHOODS, PUBLISHED, Architecture, ModelConfig, preset
+from keras_vae.config import LIKELIHOODS, PRIORS, PUBLISHED, Architecture, ModelConfig, check_prior, preset
 from keras_vae.errors import InputError
-from keras_vae.latents import Bottleneck, GaussianBottleneck, PointBottleneck
+from keras_vae.latents import Bottleneck, GaussianBottleneck, PointBottleneck, learned_prior
 from keras_vae.latents.choice import make_bottleneck
 from keras_vae.layers import Prior
 from keras_vae.models.decoder import Decoder
@@ -42,6 +42,9 @@ class VAE(ReadyModel):
         likelihood: distribution of a pixel given z: "gaussian", "laplace", "bernoulli" or "discretized_logistic".
         scale: its standard deviation (Gaussian) or scale (Laplace, logistic). None leaves it to training, which
             calibrates it. It is the weight ``likelihood_scale``, and thus part of a saved model.
+        prior: p(z) of the default bottleneck: "normal" is N(0, I); "vamp", "mixture" and "flow" are learned, and of
+            latent vectors (`keras_vae.latents`).
+        prior_components: components of "vamp" or "mixture".
         seed: seed of the default bottleneck's noise; None draws one from Keras's global seed.
         **kwargs: the other fields of `keras_vae.config.Architecture`, such as ``num_classes`` and ``latent_shape``; and
             ``name`` and ``dtype``.
@@ -49,7 +52,8 @@ class VAE(ReadyModel):
     Raises:
         ValueError: when a field is out of range, when ``groups`` or ``num_heads`` does not divide a width (the message
             names both numbers), when ``latent_shape`` does not have the images' grid, when ``variational`` is False
-            beside a bottleneck, when ``likelihood`` is unknown, or when images, latents or labels have the wrong shape
+            or a ``prior`` stands beside a bottleneck, when ``likelihood`` or ``prior`` is unknown, when the model
+            cannot have the ``prior``, or when images, latents or labels have the wrong shape
             or dtype.
 
     A model with a spatial latent has a weight ``scaling_factor``: one over the standard deviation of the training
@@ -85,6 +89,8 @@ class VAE(ReadyModel):
         bottleneck: Bottleneck | None = None,
         likelihood: str = "gaussian",
         scale: float | None = None,
+        prior: str = "normal",
+        prior_components: int = 64,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -96,6 +102,18 @@ class VAE(ReadyModel):
             raise ValueError(f"likelihood must be one of {', '.join(LIKELIHOODS)}, got {likelihood!r}")
         if bottleneck is not None and not variational:
             raise ValueError("variational=False is a bottleneck of its own: leave out one of the two")
+        if prior not in PRIORS:
+            raise ValueError(f"prior must be one of {', '.join(PRIORS)}, got {prior!r}")
+        if bottleneck is not None and prior != "normal":
+            raise ValueError("prior is one of the default bottleneck: give your own bottleneck its prior")
+        check_prior(
+            prior,
+            latent_shape=architecture.latent_shape,
+            num_classes=architecture.num_classes,
+            variational=variational,
+        )
+        self._prior_name = prior
+        self.prior_components = prior_components
         self.seed = seed
         self._has_own_bottleneck = bottleneck is not None
         heads = GaussianBottleneck.heads if bottleneck is None else bottleneck.heads
@@ -143,11 +161,13 @@ class VAE(ReadyModel):
         """Do nothing: all is built."""
 
     def make_prior(self) -> Prior | None:
-        """The prior of a bottleneck that was given none; None is the bottleneck's default.
+        """The prior of a bottleneck that was given none, by default the one that ``prior`` names; None is N(0, I).
 
         Encoder and decoder exist when this is called.
         """
-        return None
+        if self._prior_name == "normal":
+            return None
+        return learned_prior(self._prior_name, self.latent_shape, self.encoder, self.prior_components)
 
     if not TYPE_CHECKING:
 
@@ -171,7 +191,7 @@ class VAE(ReadyModel):
     def from_model_config(cls, config: ModelConfig, **kwargs: Any) -> VAE:
         """Build from a run's description of its model."""
         architecture, others = Architecture.taken_from(config.as_dict())
-        chosen = {name: others[name] for name in ("variational", "likelihood", "scale")}
+        chosen = {name: others[name] for name in ("variational", "likelihood", "scale", "prior", "prior_components")}
         return cls(**architecture.as_dict(), **chosen, bottleneck=make_bottleneck(config), **kwargs)
 
     @classmethod
@@ -326,6 +346,8 @@ class VAE(ReadyModel):
             "bottleneck": keras.saving.serialize_keras_object(self.bottleneck) if self._has_own_bottleneck else None,
             "likelihood": self.likelihood,
             "scale": self.scale,
+            "prior": self._prior_name,
+            "prior_components": self.prior_components,
             "seed": self.seed,
         }
 

@@ -19,9 +19,18 @@ from keras_vae.training.optimizers import FusedAdamW
 from keras_vae.training.schedules import warmup_cosine
 from keras_vae.training.trainer import VAETrainer
 
-# Layers where images and latents enter and leave the networks, and tables of vectors. Muon is for the layers between
-# (Jordan et al. 2024).
-ENDS = ("encoder/stem", "mean", "log_var", "decoder/mapping_0", "to_image", "embedding", "codebook")
+# Layers where images and latents enter and leave the networks, tables of vectors, and learned priors, which are near the
+# latents and mostly tables. Muon is for the layers between (Jordan et al. 2024).
+ENDS = (
+    "encoder/stem",
+    "mean",
+    "log_var",
+    "decoder/mapping_0",
+    "to_image",
+    "embedding",
+    "codebook",
+    r"(^|/)prior/",
+)
 
 
 def build_trainer(config: RunConfig, steps_per_epoch: int, execution: Execution = ONE_DEVICE) -> VAETrainer:

@@ -78,6 +78,11 @@ def evaluation_report(
             f"{importance_samples}, {importance_images} and {components}"
         )
     _check_labels(vae, dataset)
+    if not vae.prior.has_density:
+        raise InputError(
+            f"the prior ({vae.prior.name}) of an exported model can be drawn from, but its density is not known; "
+            "measure the run or the .keras file that it was exported from"
+        )
     is_sampled = vae.variational and importance_samples > 0
     training_posteriors = min(TRAINING_POSTERIORS, dataset.train.count)
     settings = _Settings(
