@@ -86,6 +86,9 @@ def start_run(
         else:
             config = fitted(dataset)
     trainer = trainer or _build(config, dataset, execution, distribution)
+    from keras_vae.training.pseudo_inputs import start_pseudo_inputs
+
+    start_pseudo_inputs(trainer, dataset.train, config.seed)
     if cluster.is_chief:
         recorded = {"data": dataset.describe(), "environment": describe_environment(config, replicas)}
         # Only now, so that a run that cannot start does not replace another.

@@ -19,8 +19,8 @@ from keras_vae.training.optimizers import FusedAdamW
 from keras_vae.training.schedules import warmup_cosine
 from keras_vae.training.trainer import VAETrainer
 
-# Layers where images and latents enter and leave the networks, tables of vectors, and learned priors, which are near the
-# latents and mostly tables. Muon is for the layers between (Jordan et al. 2024).
+# Layers where images and latents enter and leave the networks, tables of vectors, and learned priors, which are mostly
+# such tables. Muon is for the layers between (Jordan et al. 2024).
 ENDS = (
     "encoder/stem",
     "mean",

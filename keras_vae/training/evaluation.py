@@ -78,7 +78,7 @@ def evaluation_report(
             f"{importance_samples}, {importance_images} and {components}"
         )
     _check_labels(vae, dataset)
-    if not vae.prior.has_density:
+    if not getattr(vae.prior, "has_density", True):
         raise InputError(
             f"the prior ({vae.prior.name}) of an exported model can be drawn from, but its density is not known; "
             "measure the run or the .keras file that it was exported from"
