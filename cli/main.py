@@ -24,6 +24,7 @@ COMMANDS = (
     "sample",
     "interpolate",
     "encode",
+    "fit-prior",
     "export",
     "verify",
     "compare",

@@ -37,7 +37,6 @@ class Manifest:
         latent_shape: (L,) for a latent vector, (h, w, c) for a spatial latent.
         num_classes: number of labels of a conditional model, else None.
         variational: False for a plain autoencoder.
-        prior: name of the distribution that ``sample`` draws z from, such as "normal" or "flow".
         likelihood: distribution of a pixel given z.
         likelihood_scale: standard deviation or scale of the likelihood.
         scaling_factor: factor that scales a spatial latent to variance 1, else None.
@@ -50,6 +49,7 @@ class Manifest:
         tflite: for each TFLite file its ``path``, ``size`` in bytes, ``difference`` from the Keras model, the
             ``measure`` of that difference, its ``bound``, and further details.
         onnx: the same for each ONNX file.
+        prior: name of the distribution that ``sample`` draws z from, such as "normal" or "flow".
         files: path in the version's folder → ``sha256`` and ``size``, for every file except the manifest.
     """
 
@@ -60,7 +60,6 @@ class Manifest:
     latent_shape: tuple[int, ...]
     num_classes: int | None
     variational: bool
-    prior: str
     likelihood: str
     likelihood_scale: float
     scaling_factor: float | None
@@ -72,6 +71,7 @@ class Manifest:
     signatures: Mapping[str, Mapping[str, float]]
     tflite: tuple[Mapping[str, Any], ...] = ()
     onnx: tuple[Mapping[str, Any], ...] = ()
+    prior: str = "normal"
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property

@@ -38,6 +38,18 @@ def posterior_draws(
     Returns:
         float32 (N, latent_dim), float32 (N, latent_dim), int32 (N,) or None.
     """
+    means, log_vars, labels = posteriors_of(vae, split, limit, batch_size)
+    draws = means
+    if vae.variational:
+        noise = np.random.default_rng(seed).standard_normal(means.shape, np.float32)
+        draws = means + np.exp(0.5 * log_vars) * noise
+    return means, draws, labels
+
+
+def posteriors_of(
+    vae: VAE, split: Split, limit: int, batch_size: int | None = None
+) -> tuple[Array, Array, npt.NDArray[np.int32] | None]:
+    """Means and log-variances, each float32 (N, latent_dim), and labels; the arguments are `posterior_draws`'s."""
     batch_size = images_at_a_time(vae.image_shape) if batch_size is None else batch_size
     limit = min(limit, max(1, MOST_NUMBERS // vae.latent_dim))
     batches = tuple_batches(split, batch_size).take(-(-limit // batch_size))
@@ -48,11 +60,7 @@ def posterior_draws(
 
     parts = [[*encode(*batch), *batch[1:]] for batch in batches]
     means, log_vars, *labels = (np.concatenate(arrays)[:limit] for arrays in zip(*parts, strict=True))
-    draws = means
-    if vae.variational:
-        noise = np.random.default_rng(seed).standard_normal(means.shape, np.float32)
-        draws = means + np.exp(0.5 * log_vars) * noise
-    return means, draws, labels[0] if labels else None
+    return means, log_vars, labels[0] if labels else None
 
 
 def fit_mixture(vae: VAE, split: Split, components: int = COMPONENTS, seed: int = 0) -> GaussianMixtureSampler:

@@ -16,6 +16,7 @@ COMMANDS = (
     "sample",
     "interpolate",
     "encode",
+    "fit-prior",
     "export",
     "verify",
     "compare",

@@ -1,0 +1,116 @@
+"""``keras-vae fit-prior``: give a finished model a learned prior."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+
+from keras_vae.config import PRIORS
+from keras_vae.errors import InputError
+from keras_vae.training.run_directory import RunDirectory
+from keras_vae.training.run_lock import run_lock
+
+from .options import json_option, overwrite_option, run_argument, seed_option, with_data_options
+from .outputs import check_output, writing
+from .runtime import exported_version, open_dataset, open_model, say
+from .values import Choice, FilePath
+
+
+@click.command("fit-prior", short_help="Give a trained model a learned prior.")
+@run_argument
+@click.option("--prior", type=Choice(PRIORS[1:]), required=True, help="Kind of the prior.")
+@click.option(
+    "--components", type=click.IntRange(1, 65536), default=64, show_default=True, help="Components of vamp or mixture."
+)
+@click.option("--epochs", type=click.IntRange(min=1), default=50, show_default=True, help="Passes over the images.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=512, show_default=True, help="Images a step.")
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    default=2e-3,
+    show_default=True,
+    help="Peak learning rate.",
+)
+@with_data_options
+@seed_option
+@click.option("--out", type=FilePath(), help="Write the model to this .keras file, and leave RUN as it is.")
+@overwrite_option
+@json_option
+def command(
+    run: Path,
+    prior: str,
+    components: int,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    dataset: str | None,
+    data_dir: str | None,
+    seed: int,
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Fit a prior to the posteriors of RUN's training images; encoder and decoder stay as they are.
+
+    RUN is a run directory that has finished, whose model.keras is replaced, or with --out also a .keras file or a
+    published model. Samples, evaluations and exports of the model then use the prior. The evaluation.json of the former
+    model is deleted.
+
+    \b
+    Examples:
+      keras-vae fit-prior runs/mnist-latent16 --prior flow
+      keras-vae fit-prior runs/mnist-latent2 --prior vamp --components 100 --json
+      keras-vae fit-prior mnist-latent16 --prior flow --dataset sample --out flow.keras
+    """
+    directory = RunDirectory(run)
+    if out is None:
+        _check_run(run, directory)
+    else:
+        check_output(out, overwrite=overwrite, suffix=".keras")
+    if exported_version(run):
+        raise InputError(f"{run}: is an exported model, which cannot be changed; give the run that it came from")
+    with contextlib.nullcontext() if out else run_lock(run):
+        vae, config = open_model(run)
+        images = open_dataset(run, config, dataset, data_dir, vae)
+        from keras_vae.training.fit_prior import fit_prior  # deferred, as the next: it imports TensorFlow
+        from keras_vae.training.saving import save_model
+
+        fitted, fit = fit_prior(
+            vae,
+            images.train,
+            prior,
+            components=components,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            seed=seed,
+            say=say,
+        )
+        figures = dataclasses.asdict(fit)
+        if out:
+            with writing(out) as beside:
+                fitted.save(beside)
+        else:
+            directory.evaluation.unlink(missing_ok=True)
+            save_model(fitted, directory.model)
+            directory.write_summary({**directory.read_summary(), "fitted_prior": figures})
+    figures["model"] = str(out or directory.model)
+    click.echo(json.dumps(figures, indent=2) if as_json else _text(figures))
+
+
+def _check_run(path: Path, run: RunDirectory) -> None:
+    if not run.is_run():
+        raise InputError(f"{path}: is not a run directory; name the .keras file to write with --out")
+    if run.finished_epochs() is None:
+        raise InputError(f"{path}: has not finished training; go on with: keras-vae train --resume --run-dir {path}")
+
+
+def _text(figures: dict[str, object]) -> str:
+    return (
+        f"{figures['model']}: prior {figures['prior']}, log p(z) of held-out images {figures['log_prob']:.3f} nats, "
+        f"before {figures['log_prob_before']:.3f}; best epoch {figures['best_epoch']} of {figures['epochs']}"
+    )
