@@ -24,10 +24,12 @@ from keras_vae.training.execution import Execution
 ops.relu, ops.max_pool = ops.softplus, ops.average_pool
 
 STEPS, BATCH = 20, 64
+# Each kind of layer once: what a run takes is mostly tracing, which grows with the number of layers.
 TINY = {
     "model__image_shape": (12, 12, 1),
-    "model__widths": (8, 16),
+    "model__widths": (8,),
     "model__groups": 4,
+    "model__mapping_layers": 1,
     "model__mapping_width": 16,
     "discriminator__widths": (8, 8),
     "objective__adversarial_start": 0.1,
@@ -54,6 +56,7 @@ def main():
     parser.add_argument("--accumulate", type=int, default=1)
     parser.add_argument("--recompute", action="store_true")
     arguments = parser.parse_intermixed_args()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as the commands do
     if arguments.strategy == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
