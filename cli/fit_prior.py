@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,8 +17,11 @@ from keras_vae.training.run_lock import run_lock
 
 from .options import json_option, overwrite_option, run_argument, seed_option, with_data_options
 from .outputs import check_output, writing
-from .runtime import exported_version, open_dataset, open_model, say
+from .runtime import class_names_of, exported_version, open_dataset, open_model, say
 from .values import Choice, FilePath
+
+if TYPE_CHECKING:
+    from keras_vae.models import VAE
 
 
 @click.command("fit-prior", short_help="Give a trained model a learned prior.")
@@ -57,8 +61,8 @@ def command(
     """Fit a prior to the posteriors of RUN's training images; encoder and decoder stay as they are.
 
     RUN is a run directory that has finished, whose model.keras is replaced, or with --out also a .keras file or a
-    published model. Samples, evaluations and exports of the model then use the prior. The evaluation.json of the former
-    model is deleted.
+    published model. Samples, evaluations and exports of the model then use the prior. samples.png is drawn anew, and
+    the evaluation.json of the former model is deleted.
 
     \b
     Examples:
@@ -98,8 +102,21 @@ def command(
             directory.evaluation.unlink(missing_ok=True)
             save_model(fitted, directory.model)
             directory.write_summary({**directory.read_summary(), "fitted_prior": figures})
+            _draw_samples(fitted, directory)
     figures["model"] = str(out or directory.model)
     click.echo(json.dumps(figures, indent=2) if as_json else _text(figures))
+
+
+def _draw_samples(vae: VAE, run: RunDirectory) -> None:
+    """Replace the run's samples.png by draws of the new prior."""
+    from keras_vae.callbacks.model_pictures import samples_picture
+    from keras_vae.callbacks.pictures import SAMPLES
+    from keras_vae.visualize import write_png
+
+    if (run.plots / "samples.png").is_file():
+        names = class_names_of(run.path, vae)
+        with writing(run.plots / "samples.png") as beside:
+            write_png(beside, samples_picture(vae, SAMPLES, run.read_config().seed, class_names=names))
 
 
 def _check_run(path: Path, run: RunDirectory) -> None:

@@ -85,7 +85,7 @@ def interpolation_picture(
 
 
 def manifold_picture_of(vae: VAE, means: npt.NDArray[np.float32], *, width: int = PLOT_WIDTH) -> Picture:
-    """The decoded quantiles of the prior along both dimensions of a latent of 2, or the two most active of more.
+    """The decoded quantiles of N(0, 1) along both dimensions of a latent of 2, or the two most active of more.
 
     A conditional model shows its first class.
     """
@@ -94,7 +94,8 @@ def manifold_picture_of(vae: VAE, means: npt.NDArray[np.float32], *, width: int 
     dimensions = tuple(int(dimension) for dimension in most_active)
     z = visualize.manifold_latents(vae.latent_dim, dimensions=dimensions)
     decoded = decode_in_batches(vae, z, _first_class(vae, len(z)))
-    title = "Latent manifold: quantiles of the prior" + (", the other dimensions at 0" if vae.latent_dim > 2 else "")
+    of = "the prior" if isinstance(vae.prior, StandardNormal) else "N(0, 1)"
+    title = f"Latent manifold: quantiles of {of}" + (", the other dimensions at 0" if vae.latent_dim > 2 else "")
     return visualize.manifold_picture(decoded, dimensions=dimensions, title=title + _note_on(vae), width=width)
 
 

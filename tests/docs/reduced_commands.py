@@ -17,6 +17,7 @@ _SMALL_MODEL = (
 REDUCED = {
     "train": _SMALL_MODEL,
     "experiment": (*_SMALL_MODEL, "--latents", "2,16", "--no-export"),  # exporting is a command of its own
+    "fit-prior": ("--epochs", "1"),
     "evaluate": ("--importance-samples", "2", "--dataset", "mnist"),
 }
 

@@ -26,6 +26,8 @@ def test_fit_prior_replaces_the_model_and_its_samples_come_from_the_prior(traine
     assert json.loads((fitted / "summary.json").read_text())["fitted_prior"]["log_prob"] == figures["log_prob"]
     assert not (fitted / "evaluation.json").exists()
     assert not (fitted / "run.lock").exists()
+    drawn, before = (folder / "plots" / "samples.png" for folder in (fitted, run))
+    assert drawn.read_bytes() != before.read_bytes()
     model, former = load_model(fitted / "model.keras"), load_model(run / "model.keras")
     assert prior_name(model.prior) == "mixture"
     assert model.prior.components == 5
