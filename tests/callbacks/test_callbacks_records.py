@@ -115,6 +115,8 @@ def test_the_posteriors_tell_active_dimensions_and_the_kl_of_each(dataset):
     means = np.stack([np.linspace(-2, 2, 7), np.full(7, 0.5)], axis=1).astype("float32")
     vae = types.SimpleNamespace(
         num_classes=None,
+        variational=True,
+        bottleneck=types.SimpleNamespace(code_shape=None),
         encode_flat=lambda images, labels: (means[: len(images)], np.full((len(images), 2), -1.0, "float32")),
         decode=lambda z, labels: np.zeros((len(z), 12, 12, 1), "float32"),
     )
