@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_vae import visualize
+from keras_vae.latents import UniformCodes
 from keras_vae.layers import StandardNormal
 from keras_vae.models import VAE, GaussianMixtureSampler, PriorSampler, Sampler
 from keras_vae.models.batches import decode_in_batches
@@ -15,16 +16,17 @@ from keras_vae.visualize.style import PLOT_WIDTH, Picture, latent_name
 
 MOST_TRAVERSED = 32
 MOST_CLASSES = 20
-NOISE_EXPECTED = "a spatial latent does not follow N(0, I), so expect noise"
+NOISE_EXPECTED = "the prior takes the positions of a spatial latent as independent, so expect noise"
 
 
 def is_noise_expected(vae: VAE, sampler: Sampler | None = None) -> bool:
-    """Whether draws of ``sampler`` (by default of the prior) decode to noise: N(0, I) in place of a spatial latent.
+    """Whether draws of ``sampler`` (by default of the prior) decode to noise: N(0, I) or uniform codes for a spatial
+    latent.
 
     Neighbouring positions of such a latent depend on each other; independent draws do not.
     """
     is_prior = sampler is None or isinstance(sampler, PriorSampler)
-    return is_prior and len(vae.latent_shape) == 3 and isinstance(vae.prior, StandardNormal)
+    return is_prior and len(vae.latent_shape) == 3 and isinstance(vae.prior, StandardNormal | UniformCodes)
 
 
 def samples_picture(

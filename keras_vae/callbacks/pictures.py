@@ -87,7 +87,8 @@ def write_pictures(
 ) -> None:
     """Write ``plots/``: metric curves, both GIFs and their last frames, samples, interpolation, manifold, traversal.
 
-    A picture that cannot be drawn is left out with a warning. The interpolation needs two test images.
+    A picture that cannot be drawn is left out with a warning. The interpolation needs two test images. Codes
+    have neither manifold nor traversal, since no z between them is ever decoded in training.
 
     Args:
         run: has the metrics.csv and the frames to draw.
@@ -109,9 +110,10 @@ def write_pictures(
     means, kl_per_dimension = frames["means"][-1], frames["kl_per_dimension"][-1]
     draw: dict[str, Callable[[], Picture]] = {
         "samples": lambda: samples_picture(vae, SAMPLES, seed, class_names=class_names),
-        "latent_manifold": lambda: manifold_picture_of(vae, means),
-        "traversal": lambda: traversal_picture_of(vae, kl_per_dimension),
     }
+    if vae.bottleneck.code_shape is None:
+        draw["latent_manifold"] = lambda: manifold_picture_of(vae, means)
+        draw["traversal"] = lambda: traversal_picture_of(vae, kl_per_dimension)
     if len(images) > 1:
         draw["interpolation"] = lambda: interpolation_picture(
             vae, images, means, INTERPOLATIONS, INTERPOLATION_STEPS, seed, labels

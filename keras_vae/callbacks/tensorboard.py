@@ -195,13 +195,15 @@ class TensorBoardSummaries(keras.callbacks.Callback):
         self._drawing += time.perf_counter() - begin
 
     def _write_latent(self, step: int) -> None:
+        tf.summary.histogram("z/posterior_means", self.posteriors.means, step=step)
+        if self.model.inference_vae.bottleneck.code_shape is not None:
+            return  # the KL of codes is no sum over dimensions
         kl = self.posteriors.kl_per_dimension
         if len(kl) <= MOST_DIMENSIONS:
             digits = len(str(len(kl) - 1))  # names sort as numbers
             for dimension, value in enumerate(kl):
                 tf.summary.scalar(f"z_kl_per_dimension/z{dimension:0{digits}}", value, step=step)
         tf.summary.histogram("z/kl_per_dimension", kl, step=step)
-        tf.summary.histogram("z/posterior_means", self.posteriors.means, step=step)
 
     def _flush(self) -> None:
         for writer in (self._train, self._test):

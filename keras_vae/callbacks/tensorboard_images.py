@@ -24,9 +24,9 @@ MANIFOLD = "z/latent_manifold"
 
 
 class EpochImages:
-    """Originals over reconstructions, samples of the prior, the latent plot and, for a latent of 2, the manifold.
+    """Originals over reconstructions, samples of the prior, the latent plot, and the manifold of a latent vector of 2.
 
-    A picture that cannot be drawn is left out, with one warning.
+    A latent of codes has no manifold. A picture that cannot be drawn is left out, with one warning.
 
     Args:
         posteriors: of the epoch.
@@ -55,7 +55,7 @@ class EpochImages:
                 [posteriors.means], posteriors.labels, [epoch + 1], [kl], self.class_names
             )[0],
         }
-        if vae.latent_dim == 2:
+        if vae.latent_dim == 2 and vae.bottleneck.code_shape is None:
             draw[MANIFOLD] = lambda: manifold_picture_of(vae, posteriors.means, width=FRAME_WIDTH)
         pictures = {}
         for tag, picture in draw.items():

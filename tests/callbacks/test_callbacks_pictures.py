@@ -28,6 +28,7 @@ from keras_vae.callbacks.model_pictures import (
     traversal_picture_of,
 )
 from keras_vae.config import RunConfig
+from keras_vae.latents import FiniteScalarQuantizer
 from keras_vae.layers import Prior
 from keras_vae.models import VAE, GaussianMixtureSampler
 from keras_vae.training import RunDirectory
@@ -180,6 +181,11 @@ def titles(monkeypatch):
     return seen
 
 
+def test_noise_is_expected_of_uniform_codes_of_a_spatial_latent_alone():
+    assert is_noise_expected(make_vae(latent_shape=(3, 3, 2), bottleneck=FiniteScalarQuantizer((3, 3))))
+    assert not is_noise_expected(make_vae(latent_dim=2, bottleneck=FiniteScalarQuantizer((3, 3))))
+
+
 def test_pictures_of_the_prior_say_that_a_spatial_latent_does_not_follow_it(titles):
     vae = make_vae(latent_shape=(3, 3, 2))
     mixture = GaussianMixtureSampler(np.ones(1), np.zeros((1, 18)), np.ones((1, 18)))
@@ -234,6 +240,23 @@ def test_pictures_are_drawn_from_whatever_there_is(tests, latent_dim, tmp_path, 
     expected = set(PICTURES) - {"samples_gmm"} - ({"interpolation"} if tests == 1 else set())
     assert {path.stem for path in run.plots.iterdir()} == expected
     assert ("val_active_units" in logs) == (tests > 1)  # one image has no variance
+
+
+def test_codes_have_neither_manifold_nor_traversal(tmp_path):
+    run = RunDirectory.create(tmp_path / "run")
+    vae = make_vae(latent_dim=2, bottleneck=FiniteScalarQuantizer((3, 3)))
+    images = np.random.default_rng(0).integers(0, 256, (2, 12, 12, 1), dtype=np.uint8)
+    posteriors = EpochPosteriors(images, None, shown=2, batch_size=2)
+    posteriors.set_model(types.SimpleNamespace(inference_vae=vae))
+    logs = {"val_mse": 0.1, "val_kl": 1.0}
+    posteriors.on_epoch_end(0, logs)
+    LatentFrames(run.frames, posteriors).on_epoch_end(0, logs)
+    run.write_metrics([{"epoch": 1, "train_mse": 0.1, "test_mse": 0.1}])
+
+    assert len(EpochImages(posteriors, None, seed=0).draw(vae, 0, logs)) == 3
+    write_pictures(run, vae, images, None, None, seed=0)
+    left_out = {"samples_gmm", "latent_manifold", "traversal"}
+    assert {path.stem for path in run.plots.iterdir()} == set(PICTURES) - left_out
 
 
 @pytest.mark.parametrize(
