@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from keras_vae.config import PRIORS
+from keras_vae.config import ALL_PRIORS
 from keras_vae.errors import InputError
 from keras_vae.training.run_directory import RunDirectory
 from keras_vae.training.run_lock import run_lock
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @click.command("fit-prior", short_help="Give a trained model a learned prior.")
 @run_argument
-@click.option("--prior", type=Choice(PRIORS[1:]), required=True, help="Kind of the prior.")
+@click.option("--prior", type=Choice(ALL_PRIORS[1:]), required=True, help="Kind of the prior.")
 @click.option(
     "--components", type=click.IntRange(1, 65536), default=64, show_default=True, help="Components of vamp or mixture."
 )
@@ -68,6 +69,7 @@ def command(
     Examples:
       keras-vae fit-prior runs/mnist-latent16 --prior flow
       keras-vae fit-prior runs/mnist-latent2 --prior vamp --components 100 --json
+      keras-vae fit-prior runs/mnist-latent4x7x7 --prior latent-flow --batch-size 128 --learning-rate 0.001
       keras-vae fit-prior mnist-latent16 --prior flow --dataset sample --out flow.keras
     """
     directory = RunDirectory(run)
@@ -80,14 +82,15 @@ def command(
     with contextlib.nullcontext() if out else run_lock(run):
         vae, config = open_model(run)
         images = open_dataset(run, config, dataset, data_dir, vae)
-        from keras_vae.training.fit_prior import fit_prior  # deferred, as the next: it imports TensorFlow
+        # Deferred: they import TensorFlow.
+        from keras_vae.training.fit_latent_flow import fit_latent_flow
+        from keras_vae.training.fit_prior import fit_prior
         from keras_vae.training.saving import save_model
 
-        fitted, fit = fit_prior(
+        fit_it = fit_latent_flow if prior == "latent-flow" else partial(fit_prior, name=prior, components=components)
+        fitted, fit = fit_it(
             vae,
             images.train,
-            prior,
-            components=components,
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -127,6 +130,11 @@ def _check_run(path: Path, run: RunDirectory) -> None:
 
 
 def _text(figures: dict[str, object]) -> str:
+    if "matching_loss" in figures:
+        return (
+            f"{figures['model']}: prior {figures['prior']}, matching loss of held-out images "
+            f"{figures['matching_loss']:.4f}; best epoch {figures['best_epoch']} of {figures['epochs']}"
+        )
     return (
         f"{figures['model']}: prior {figures['prior']}, log p(z) of held-out images {figures['log_prob']:.3f} nats, "
         f"before {figures['log_prob_before']:.3f}; best epoch {figures['best_epoch']} of {figures['epochs']}"

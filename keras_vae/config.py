@@ -18,6 +18,8 @@ FITS = ("crop", "pad", "stretch")
 LIKELIHOODS = ("gaussian", "laplace", "bernoulli", "discretized_logistic")
 BOTTLENECKS = ("gaussian", "vq", "fsq")
 PRIORS = ("normal", "vamp", "mixture", "flow")
+# A latent flow is fitted to a finished model; it cannot be trained together with one.
+ALL_PRIORS = (*PRIORS, "latent-flow")
 OPTIMIZERS = ("muon", "adamw")
 
 
@@ -163,7 +165,7 @@ def check_prior(name: str, *, latent_shape: tuple[int, ...] | None, num_classes:
     """Check that the model can have the prior ``name``.
 
     Args:
-        name: one of ``PRIORS``.
+        name: one of ``ALL_PRIORS``.
         latent_shape: (h, w, c) of a spatial latent; None for a vector.
         num_classes, variational: as for `ModelConfig`.
 
@@ -172,10 +174,16 @@ def check_prior(name: str, *, latent_shape: tuple[int, ...] | None, num_classes:
     """
     if name == "normal":
         return
+    if name == "latent-flow":
+        if latent_shape is None:
+            raise InputError("prior latent-flow is one of spatial latents; for a latent vector choose flow")
+        if num_classes is not None:
+            raise InputError("prior latent-flow draws without labels, but the model is conditional")
+        return
     if not variational:
         raise InputError(f"prior {name} needs posteriors, which a plain autoencoder has not; leave out one of the two")
     if latent_shape is not None:
-        raise InputError(f"prior {name} is one of latent vectors; for a spatial latent leave it out")
+        raise InputError(f"prior {name} is one of latent vectors; a spatial latent gets a latent-flow by fit-prior")
     if name == "vamp" and num_classes is not None:
         raise InputError(
             "prior vamp: its pseudo-inputs have no labels, but the model is conditional; choose mixture or flow"

@@ -91,8 +91,8 @@ def export_saved_model(
         raise InputError(f"images must be uint8 {('N', *vae.image_shape)}, got {images.dtype} {images.shape}")
     if not can_draw(vae.prior):
         raise InputError(
-            f"the model's prior is a {type(vae.prior).__name__}, which is no VectorPrior, so an exported model cannot "
-            "draw from it; save it as .keras"
+            f"the model's prior is a {type(vae.prior).__name__}, which an exported model cannot draw from; save it as "
+            ".keras"
         )
     if vae.num_classes is not None and labels is None:
         raise InputError(f"the model is conditional on {vae.num_classes} classes; give labels with the images")

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_vae.data.tf_example import parse_examples
 from keras_vae.data.tfrecord import IMAGE_KEY, LABEL_KEY
-from keras_vae.latents import VectorPrior
+from keras_vae.latents import LatentFlow, VectorPrior
 from keras_vae.layers import Prior, StandardNormal
 from keras_vae.models import VAE
 
@@ -91,7 +91,7 @@ def _variables(vae: VAE) -> list[Any]:
 
 def can_draw(prior: Prior) -> bool:
     """Whether `prior_draws` knows this kind of prior."""
-    return isinstance(prior, StandardNormal | VectorPrior)
+    return isinstance(prior, StandardNormal | VectorPrior | LatentFlow)
 
 
 def prior_draws(prior: Prior, count: Any, seed: Any) -> Any:
@@ -101,6 +101,8 @@ def prior_draws(prior: Prior, count: Any, seed: Any) -> Any:
     """
     if isinstance(prior, StandardNormal):
         return tf.random.stateless_normal((count, *prior.latent_shape), seed)
+    if isinstance(prior, LatentFlow):
+        return prior.draw(tf.random.stateless_normal((count, *prior.latent_shape), seed))
     assert isinstance(prior, VectorPrior)
     return prior.draw(tf.random.stateless_normal((count, prior.noise_dim), seed))
 

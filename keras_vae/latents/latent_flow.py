@@ -127,7 +127,10 @@ class LatentFlow(Prior):
 
     def sample(self, count: int, seed: Any = None, labels: Any = None) -> Any:
         """``count`` draws, (count, *latent_shape) float32; with labels (count,), of those classes."""
-        noise = keras.random.normal((count, *self.latent_shape), seed=seed)
+        return self.draw(keras.random.normal((count, *self.latent_shape), seed=seed), labels)
+
+    def draw(self, noise: Any, labels: Any = None) -> Any:
+        """The draws, float32 (N, *latent_shape), that noise from N(0, I) of the same shape flows to."""
 
         def step(index: Any, x: Any) -> Any:
             t = ops.cast(index, "float32") / self.steps

@@ -5,26 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 from keras_vae.latents.flow_prior import FlowPrior
+from keras_vae.latents.latent_flow import LatentFlow
 from keras_vae.latents.mixture_prior import MixturePrior
 from keras_vae.latents.vamp_prior import VampPrior
 from keras_vae.latents.vector_prior import VectorPrior
 from keras_vae.layers import Prior, StandardNormal
 
-_NAMES = {StandardNormal: "normal", VampPrior: "vamp", MixturePrior: "mixture", FlowPrior: "flow"}
+_NAMES = {
+    StandardNormal: "normal",
+    VampPrior: "vamp",
+    MixturePrior: "mixture",
+    FlowPrior: "flow",
+    LatentFlow: "latent-flow",
+}
 
 
-def learned_prior(name: str, latent_shape: tuple[int, ...], encoder: Any, components: int) -> VectorPrior:
+def learned_prior(name: str, latent_shape: tuple[int, ...], encoder: Any, components: int) -> VectorPrior | LatentFlow:
     """A new prior.
 
     Args:
-        name: "vamp", "mixture" or "flow".
-        latent_shape: (L,).
+        name: "vamp", "mixture", "flow" or "latent-flow".
+        latent_shape: (L,); for "latent-flow" (h, w, c).
         encoder: as for `VampPrior`.
         components: of "vamp" or "mixture".
 
     Raises:
-        InputError: if the latent is spatial, or the encoder needs labels and ``name`` is "vamp".
+        InputError: if the latent has the other shape, or the encoder needs labels and ``name`` is "vamp".
     """
+    if name == "latent-flow":
+        return LatentFlow(latent_shape, name="prior")
     if name == "vamp":
         return VampPrior(latent_shape, encoder, components, name="prior")
     if name == "mixture":
@@ -33,5 +42,5 @@ def learned_prior(name: str, latent_shape: tuple[int, ...], encoder: Any, compon
 
 
 def prior_name(prior: Prior) -> str:
-    """The name of a prior, as `keras_vae.config.PRIORS` has it; for one of your own the name of its class."""
+    """The name of a prior, as `keras_vae.config.ALL_PRIORS` has it; for one of your own the name of its class."""
     return _NAMES.get(type(prior), type(prior).__name__)

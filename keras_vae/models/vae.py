@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from keras_vae.config import LIKELIHOODS, PRIORS, PUBLISHED, Architecture, ModelConfig, check_prior, preset
+from keras_vae.config import ALL_PRIORS, LIKELIHOODS, PUBLISHED, Architecture, ModelConfig, check_prior, preset
 from keras_vae.errors import InputError
 from keras_vae.latents import Bottleneck, GaussianBottleneck, PointBottleneck, learned_prior
 from keras_vae.latents.choice import make_bottleneck
@@ -43,7 +43,7 @@ class VAE(ReadyModel):
         scale: its standard deviation (Gaussian) or scale (Laplace, logistic). None leaves it to training, which
             calibrates it. It is the weight ``likelihood_scale``, and thus part of a saved model.
         prior: p(z) of the default bottleneck: "normal" is N(0, I); "vamp", "mixture" and "flow" are learned, and of
-            latent vectors (`keras_vae.latents`).
+            latent vectors; "latent-flow" is fitted afterwards, and of spatial latents (`keras_vae.latents`).
         prior_components: components of "vamp" or "mixture".
         seed: seed of the default bottleneck's noise; None draws one from Keras's global seed.
         **kwargs: the other fields of `keras_vae.config.Architecture`, such as ``num_classes`` and ``latent_shape``; and
@@ -102,8 +102,8 @@ class VAE(ReadyModel):
             raise ValueError(f"likelihood must be one of {', '.join(LIKELIHOODS)}, got {likelihood!r}")
         if bottleneck is not None and not variational:
             raise ValueError("variational=False is a bottleneck of its own: leave out one of the two")
-        if prior not in PRIORS:
-            raise ValueError(f"prior must be one of {', '.join(PRIORS)}, got {prior!r}")
+        if prior not in ALL_PRIORS:
+            raise ValueError(f"prior must be one of {', '.join(ALL_PRIORS)}, got {prior!r}")
         if bottleneck is not None and prior != "normal":
             raise ValueError("prior is one of the default bottleneck: give your own bottleneck its prior")
         check_prior(

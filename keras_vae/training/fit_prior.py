@@ -80,10 +80,10 @@ def fit_prior(
     Raises:
         InputError: if the model cannot have the prior, there are fewer than 20 images, or the fit is not finite.
     """
-    images_of = _check(vae, split, name)
+    images_of = check_fit(vae, split, name)
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
-    fitted = _with_prior(vae, name, components)
+    fitted = with_prior(vae, name, components)
     prior: VectorPrior = fitted.prior
     means, log_vars, _ = posteriors_of(vae, split, TRAINING_POSTERIORS)
     order = rng.permutation(len(means))
@@ -103,7 +103,7 @@ def fit_prior(
     best = (_mean_log_prob(prior, validation), 0, prior.get_weights())
     epoch = 0
     for epoch in range(1, epochs + 1):
-        for batch in _batches(rng.permutation(training), batch_size):
+        for batch in batches_of(rng.permutation(training), batch_size):
             step(draws(batch))
         score = _mean_log_prob(prior, validation)
         if score > best[0]:
@@ -119,8 +119,12 @@ def fit_prior(
     return fitted, PriorFit(name, epoch, best_epoch, log_prob, before)
 
 
-def _check(vae: VAE, split: Split, name: str) -> Callable[[npt.NDArray[np.int64]], Array]:
-    """Check the arguments; returns a function that reads training images by their numbers."""
+def check_fit(vae: VAE, split: Split, name: str) -> Callable[[npt.NDArray[np.int64]], Array]:
+    """Check the arguments; returns a function that reads training images by their numbers.
+
+    Raises:
+        InputError: as `fit_prior`.
+    """
     is_spatial = len(vae.latent_shape) == 3
     check_prior(
         name,
@@ -138,7 +142,7 @@ def _check(vae: VAE, split: Split, name: str) -> Callable[[npt.NDArray[np.int64]
     return lambda chosen: images[chosen].astype(np.float32) / np.float32(255)
 
 
-def _with_prior(vae: VAE, name: str, components: int) -> VAE:
+def with_prior(vae: VAE, name: str, components: int) -> VAE:
     """A copy with a new prior of that name."""
     config = {**vae.get_config(), "prior": name, "prior_components": components}
     copy = type(vae).from_config(config)
@@ -151,7 +155,7 @@ def _with_prior(vae: VAE, name: str, components: int) -> VAE:
     return copy
 
 
-def _batches(order: npt.NDArray[np.int64], batch_size: int) -> Iterator[npt.NDArray[np.int64]]:
+def batches_of(order: npt.NDArray[np.int64], batch_size: int) -> Iterator[npt.NDArray[np.int64]]:
     for start in range(0, len(order) - batch_size + 1, batch_size):
         yield order[start : start + batch_size]
 
