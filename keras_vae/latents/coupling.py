@@ -58,15 +58,15 @@ class SplineCoupling(keras.layers.Layer):
 
     def call(self, z: Any) -> tuple[Any, Any]:
         kept, moved = self._split(z)
-        moved, log_slopes = spline(moved, self._parameters(kept), self.bound)
+        moved, log_slopes = spline(moved, self._spline_parameters(kept), self.bound)
         return self._joined(kept, moved), ops.sum(log_slopes, axis=-1)
 
     def inverse(self, u: Any) -> Any:
         """The z that ``call`` maps to u."""
         kept, moved = self._split(u)
-        return self._joined(kept, inverse_spline(moved, self._parameters(kept), self.bound))
+        return self._joined(kept, inverse_spline(moved, self._spline_parameters(kept), self.bound))
 
-    def _parameters(self, kept: Any) -> Any:
+    def _spline_parameters(self, kept: Any) -> Any:
         assert self.head is not None
         # Empty inputs would give the network empty weights, which some operations refuse.
         features = kept if self.kept else ops.zeros((ops.shape(kept)[0], 1))

@@ -17,6 +17,7 @@ def mixture_log_prob(z: Any, log_weights: Any, means: Any, log_vars: Any) -> Any
         log_weights: (K,), whose exponentials have the sum 1.
         means, log_vars: (K, L).
     """
+    z = ops.convert_to_tensor(z, "float32")
     distances = ops.square(z[:, None] - means) * ops.exp(-log_vars)
     log_densities = -0.5 * ops.sum(distances + log_vars + LOG_TWO_PI, axis=-1)
     return ops.logsumexp(log_weights + log_densities, axis=1)

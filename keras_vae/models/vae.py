@@ -175,6 +175,10 @@ class VAE(ReadyModel):
             # Keras would come upon a property or a public attribute before it does the prior.
             if name == "bottleneck":
                 return self._bottleneck
+            # PyTorch's modules find their parts here.
+            of_parent = getattr(super(), "__getattr__", None)
+            if of_parent is not None:
+                return of_parent(name)
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property

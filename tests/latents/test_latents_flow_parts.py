@@ -62,6 +62,7 @@ def test_a_new_part_is_the_identity(part, latent_dim):
     np.testing.assert_allclose(to_numpy(log_det), 0, atol=1e-5)
 
 
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="not made for PyTorch yet")
 def test_a_coupling_keeps_one_half_on_which_alone_the_other_halfs_splines_depend():
     z = np.random.default_rng(0).standard_normal((1, 5)).astype("float32")
     moved = np.tile(z, (2, 1))
@@ -72,7 +73,7 @@ def test_a_coupling_keeps_one_half_on_which_alone_the_other_halfs_splines_depend
         u = to_numpy(layer(z[:, side])[0])[:, side]
         np.testing.assert_array_equal(u[:, :2], z[:, :2])
         assert (u[:, 2:] != z[:, 2:]).all()
-        again = to_numpy(layer._parameters(moved[:, :2]))
+        again = to_numpy(layer._spline_parameters(moved[:, :2]))
         np.testing.assert_array_equal(again[0], again[1])
 
 
