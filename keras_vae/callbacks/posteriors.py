@@ -41,7 +41,7 @@ class EpochPosteriors(keras.callbacks.Callback):
         self.labels = labels
         self.shown = shown
         self.batch_size = batch_size
-        self._has_kl = True
+        self.has_kl = True
 
     @property
     def originals(self) -> npt.NDArray[np.uint8]:
@@ -51,13 +51,13 @@ class EpochPosteriors(keras.callbacks.Callback):
     @property
     def kl_per_dimension(self) -> npt.NDArray[np.float32]:
         """KL of each latent dimension in nats, the mean over the images: float32 (latent_dim,); zeros without a KL."""
-        if not self._has_kl:
+        if not self.has_kl:
             return np.zeros(self.means.shape[1], np.float32)
         return keras.ops.convert_to_numpy(kl_per_dimension(self.means, self.log_vars)).mean(axis=0)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         vae = self.model.inference_vae
-        self._has_kl = vae.variational
+        self.has_kl = vae.variational
         labels = self.labels if vae.num_classes is not None else None
         posteriors = []
         for start in range(0, len(self.images), self.batch_size):

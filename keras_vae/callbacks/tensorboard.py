@@ -196,8 +196,8 @@ class TensorBoardSummaries(keras.callbacks.Callback):
 
     def _write_latent(self, step: int) -> None:
         tf.summary.histogram("z/posterior_means", self.posteriors.means, step=step)
-        if self.model.inference_vae.bottleneck.code_shape is not None:
-            return  # the KL of codes is no sum over dimensions
+        if not self.posteriors.has_kl:
+            return  # codes and plain autoencoders have no KL of a dimension
         kl = self.posteriors.kl_per_dimension
         if len(kl) <= MOST_DIMENSIONS:
             digits = len(str(len(kl) - 1))  # names sort as numbers
