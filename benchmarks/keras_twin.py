@@ -60,10 +60,10 @@ class TwinEncoder(Encoder):
         self.network = keras.Sequential(
             [
                 keras.layers.Conv2D(fine, 3, padding="same"),
-                Down(middle, groups=self.groups),
-                Down(coarse, groups=self.groups),
-                Mid(coarse, self_attention=True, num_heads=self.num_heads, groups=self.groups),
-                GroupNorm(self.groups, activation="silu"),
+                Down(middle, groups=torch_peer.GROUPS),
+                Down(coarse, groups=torch_peer.GROUPS),
+                Mid(coarse, self_attention=True, num_heads=torch_peer.HEADS, groups=torch_peer.GROUPS),
+                GroupNorm(torch_peer.GROUPS, activation="silu"),
                 # In float32 under every policy, like the library's heads and images.
                 keras.layers.Conv2D(latents, 3, padding="same", dtype="float32"),
                 keras.layers.Conv2D(latents, 1, dtype="float32"),
@@ -88,12 +88,12 @@ class TwinDecoder(Decoder):
             [
                 keras.layers.Conv2D(latents, 1),
                 keras.layers.Conv2D(coarse, 3, padding="same"),
-                Mid(coarse, self_attention=True, num_heads=self.num_heads, groups=self.groups),
+                Mid(coarse, self_attention=True, num_heads=torch_peer.HEADS, groups=torch_peer.GROUPS),
                 keras.layers.Conv2DTranspose(coarse, 4, strides=2, padding="same"),
-                Residual(middle, groups=self.groups),
+                Residual(middle, groups=torch_peer.GROUPS),
                 keras.layers.Conv2DTranspose(middle, 4, strides=2, padding="same"),
-                Residual(fine, groups=self.groups),
-                GroupNorm(self.groups, activation="silu"),
+                Residual(fine, groups=torch_peer.GROUPS),
+                GroupNorm(torch_peer.GROUPS, activation="silu"),
                 keras.layers.Conv2D(1, 3, padding="same", dtype="float32"),
             ]
         )
