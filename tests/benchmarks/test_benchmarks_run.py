@@ -15,11 +15,16 @@ PROGRAMS = [path for path in sorted(FOLDER.glob("*.py")) if 'if __name__ == "__m
 WITH_PYTORCH = {"inference.py", "train_step.py"}
 
 
-def run(path, folder):
+def run(path, folder, *options):
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment.pop("KERAS_BACKEND", None)
     done = subprocess.run(
-        [sys.executable, path, "--smoke"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, path, "--smoke", *options],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     assert re.search(r", \d+ threads?, .*GPU", done.stdout), "it does not name the processor"
@@ -29,7 +34,8 @@ def run(path, folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [path.name for path in PROGRAMS if path.name not in WITH_PYTORCH])
 def test_a_benchmark_runs(name, tmp_path):
-    run(FOLDER / name, tmp_path)
+    # Another environment to compare with; here it is the same one.
+    run(FOLDER / name, tmp_path, *(("--before", sys.executable) if name == "start_up.py" else ()))
 
 
 @pytest.mark.slow
