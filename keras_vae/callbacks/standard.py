@@ -185,7 +185,7 @@ def _fit(
                 stack.callback(callback.clear)  # so that an error message does not follow the bar
         for epoch, step, end in parts:
             batches = training_batches(
-                dataset.grey_train or dataset.train,
+                dataset.trained_on,
                 batch_size,
                 seed=config.seed,
                 first_epoch=epoch,

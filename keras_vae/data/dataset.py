@@ -264,6 +264,11 @@ class ImageDataset:
         return self.train.image_shape
 
     @property
+    def trained_on(self) -> Split:
+        """The images that training takes batches of: grey ones, if it draws from them, else ``train``."""
+        return self.train if self.grey_train is None else self.grey_train
+
+    @property
     def num_classes(self) -> int | None:
         """The number of classes, or None without labels."""
         return None if self.class_names is None else len(self.class_names)

@@ -130,7 +130,7 @@ def _fit(
     )
     evaluated = evaluation_batches(dataset.test, batch_size)
     trainer.fit(
-        training_batches(dataset.grey_train or dataset.train, batch_size, seed=config.seed, augment=augment),
+        training_batches(dataset.trained_on, batch_size, seed=config.seed, augment=augment),
         epochs=config.epochs,
         steps_per_epoch=steps_per_epoch(dataset.train, batch_size),
         validation_data=evaluated if eval_steps is None else evaluated.take(eval_steps),
