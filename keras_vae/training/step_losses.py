@@ -68,7 +68,7 @@ class StepLosses:
 
         ``prior_loss`` is what the bound adds to the NLL: ``β·KL``, or with several draws of z per image what makes it
         the IWAE bound. ``scale`` is the likelihood's, and ``statistics`` are the bottleneck's. What is not a likelihood
-        judges the first draw.
+        judges the first draw. With several draws the KL is estimated from them.
         """
         vae, objective = self.vae, self.objective
         batch, heads, latents = self._drawn(batch)
@@ -80,13 +80,14 @@ class StepLosses:
             scale = objective.calibrated(error)
         else:
             scale = vae.likelihood_scale
-        kl, punished_kl = self.kl(latents, batch_mean)
         if self.draws == 1:
+            kl, punished_kl = self.kl(latents, batch_mean)
             nll, prior_loss = objective.nll(images, reconstructions, scale), beta * punished_kl
         else:
             nll_of_draws = objective.nll_of_images(images, reconstructions, scale)
             nll = ops.mean(nll_of_draws)
             log_ratio = vae.bottleneck.log_ratio(*heads, latents["z"])
+            kl = ops.mean(log_ratio)
             prior_loss = iwae_loss(nll_of_draws + beta * log_ratio, self.draws) - nll
             images, reconstructions = images[:: self.draws], reconstructions[:: self.draws]
         parts = {
