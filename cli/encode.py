@@ -116,11 +116,14 @@ def _encode(
     arrays: dict[str, list[Any]] = {"mean": [], "log_var": [], "labels": [], "codes": []}
     for batch in evaluation_batches(chosen, batch_size or images_at_a_time(vae.image_shape)):
         pixels, labels = batch if chosen.has_labels else (batch, None)
-        mean, log_var = vae.encode(pixels, labels)
+        if vae.bottleneck.code_shape is None:
+            mean, log_var = vae.encode(pixels, labels)
+        else:
+            heads = vae.encoder(pixels, labels)
+            mean, log_var = vae.bottleneck.posterior(*heads)
+            arrays["codes"].append(np.asarray(vae.bottleneck.codes_of(*heads)))
         arrays["mean"].append(np.asarray(mean))
         arrays["log_var"].append(np.asarray(log_var))
-        if vae.bottleneck.code_shape is not None:
-            arrays["codes"].append(np.asarray(vae.encode_codes(pixels, labels)))
         if labels is not None:
             arrays["labels"].append(np.asarray(labels))
     with writing(out) as beside, beside.open("wb") as file:

@@ -12,7 +12,7 @@ from keras_vae.errors import InputError
 from keras_vae.export.manifest import Manifest, check_manifest
 from keras_vae.export.operations import check_operations
 from keras_vae.export.saved_model import load_saved_model
-from keras_vae.latents import PointBottleneck
+from keras_vae.latents import Latents, PointBottleneck
 from keras_vae.layers import Prior, StandardNormal
 from keras_vae.training.saving import first_line
 
@@ -52,6 +52,11 @@ class ExportedVAE:
         """The posterior's ``(mean, log_var)`` for float32 images in [0, 1], each float32 (N, *latent_shape)."""
         found = self._call("encode", labels, image=tf.convert_to_tensor(images, tf.float32))
         return found["mean"], found["log_var"]
+
+    def latents(self, images: Any, labels: Any = None) -> Latents:
+        """The posterior mean as z, without a KL, as the bottleneck of a plain autoencoder makes them."""
+        made: Latents = self.bottleneck(*self.encode(images, labels))
+        return made
 
     def encode_flat(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
         """As `encode`, flattened to (N, latent_dim); `decode` takes such vectors too."""

@@ -10,7 +10,7 @@ import keras
 
 from keras_vae.config import ALL_PRIORS, LIKELIHOODS, PUBLISHED, Architecture, ModelConfig, check_prior, preset
 from keras_vae.errors import InputError
-from keras_vae.latents import Bottleneck, GaussianBottleneck, PointBottleneck, learned_prior
+from keras_vae.latents import Bottleneck, GaussianBottleneck, Latents, PointBottleneck, learned_prior
 from keras_vae.latents.choice import make_bottleneck
 from keras_vae.layers import Prior
 from keras_vae.models.decoder import Decoder
@@ -267,6 +267,11 @@ class VAE(ReadyModel):
         """`encode` as vectors (N, latent_dim), also for a spatial latent; `decode` takes them too."""
         mean, log_var = (keras.ops.reshape(part, (-1, self.latent_dim)) for part in self.encode(images, labels))
         return mean, log_var
+
+    def latents(self, images: Any, labels: Any = None) -> Latents:
+        """What the bottleneck makes of images: z, and what it costs; see `keras_vae.latents.Bottleneck`."""
+        made: Latents = self.bottleneck(*self.encoder(images, labels))
+        return made
 
     def encode_codes(self, images: Any, labels: Any = None) -> Any:
         """The codes of images, int32 (N, *code_shape), where ``code_shape`` is the bottleneck's.

@@ -170,7 +170,11 @@ def _measure(vae: VAE, dataset: ImageDataset, settings: _Settings, say: Callable
 
 def _image_and_posterior_metrics(vae: VAE, figures: ReconstructionFigures, seed: int) -> dict[str, Any]:
     metrics: dict[str, Any] = {name: float(values.mean(dtype="float64")) for name, values in figures.per_image.items()}
-    metrics |= _code_metrics(vae, figures.codes) if figures.codes is not None else _kl_metrics(vae, figures, seed)
+    metrics |= _kl_metrics(vae, figures, seed)
+    if figures.codes is not None:
+        counts = np.bincount(figures.codes.ravel(), minlength=vae.bottleneck.codebook_size)
+        bits = metrics["kl"] / math.log(2)
+        metrics |= {"bits": bits, "perplexity": perplexity(counts), "used_codes": code_usage(counts)}
     metrics["elbo"] = -(metrics["nll"] + metrics["kl"])
     if not np.isfinite([metrics["elbo"], metrics["mse"]]).all():
         raise InputError("the model's reconstructions are not finite: it diverged in training")
@@ -180,22 +184,14 @@ def _image_and_posterior_metrics(vae: VAE, figures: ReconstructionFigures, seed:
 
 
 def _kl_metrics(vae: VAE, figures: ReconstructionFigures, seed: int) -> dict[str, Any]:
-    kl_to_normal = np.zeros(vae.latent_dim)
-    if vae.variational:
-        kl_to_normal = np.asarray(kl_per_dimension(figures.means, figures.log_vars)).mean(axis=0, dtype="float64")
+    if figures.kl is not None:
+        per_dimension = [] if figures.codes is not None else [0.0] * vae.latent_dim
+        return {"kl": float(figures.kl.mean(dtype="float64")), "kl_per_dimension": per_dimension}
+    kl_to_normal = np.asarray(kl_per_dimension(figures.means, figures.log_vars)).mean(axis=0, dtype="float64")
     kl = float(kl_to_normal.sum())
-    if vae.variational and not isinstance(vae.prior, StandardNormal):
+    if not isinstance(vae.prior, StandardNormal):
         kl = _kl_to_prior(vae, figures, seed)
     return {"kl": kl, "kl_per_dimension": kl_to_normal.tolist()}
-
-
-def _code_metrics(vae: VAE, codes: npt.NDArray[np.int32]) -> dict[str, Any]:
-    size = images_at_a_time(vae.image_shape)
-    log_prob = [vae.prior.log_prob(codes[start : start + size]) for start in range(0, len(codes), size)]
-    kl = -float(np.concatenate(log_prob).mean(dtype="float64"))
-    counts = np.bincount(codes.ravel(), minlength=vae.bottleneck.codebook_size)
-    usage = {"bits": kl / math.log(2), "perplexity": perplexity(counts), "used_codes": code_usage(counts)}
-    return {"kl": kl, "kl_per_dimension": [], **usage}
 
 
 def _kl_to_prior(vae: VAE, figures: ReconstructionFigures, seed: int) -> float:

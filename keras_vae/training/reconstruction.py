@@ -37,6 +37,7 @@ class ReconstructionFigures:
         labels: int32 (N,), or None.
         features: `frechet_features` of the first M images (M, 256).
         reconstruction_features: `frechet_features` of their reconstructions (M, 256).
+        kl: the KL of each image, (N,) nats, if the model is not variational; else it follows from the posteriors.
         codes: int32 (N, *code_shape), or None if the model has none.
     """
 
@@ -46,6 +47,7 @@ class ReconstructionFigures:
     labels: npt.NDArray[np.int32] | None
     features: Array
     reconstruction_features: Array
+    kl: Array | None = None
     codes: npt.NDArray[np.int32] | None = None
 
 
@@ -73,8 +75,9 @@ def measure_reconstructions(
         reconstructions = vae.decode(mean, labels)
         sampled = vae.decode(mean + tf.exp(0.5 * log_var) * noise, labels) if vae.variational else reconstructions
         activations, reconstructed = network(images), network(reconstructions)
+        latents: dict[str, Any] = {} if vae.variational else {**vae.latents(images, labels)}
         return {
-            **({} if vae.bottleneck.code_shape is None else {"codes": vae.encode_codes(images, labels)}),
+            **{name: latents[name] for name in ("kl", "codes") if name in latents},
             "mse": mse(images, reconstructions),
             "psnr": psnr(images, reconstructions),
             "ssim": ssim(images, reconstructions),

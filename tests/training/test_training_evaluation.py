@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 from scipy import stats
@@ -10,7 +11,7 @@ from tiny_training import FEW_LAYERS, SHAPE, random_images
 from keras_vae import metrics
 from keras_vae.data import ArraySplit, ImageDataset
 from keras_vae.errors import InputError
-from keras_vae.latents import VectorQuantizer
+from keras_vae.latents import PointBottleneck, VectorQuantizer
 from keras_vae.losses import LPIPS
 from keras_vae.models import VAE, GaussianMixtureSampler
 from keras_vae.training.evaluation import evaluation_report
@@ -178,3 +179,16 @@ def test_codes_are_measured_by_their_rate_and_their_use():
     assert measured["perplexity"] == pytest.approx(np.prod(shares**-shares))
     assert measured["used_codes"] == (counts > 0).mean()
     assert (measured["active_units"], measured["kl_per_dimension"], measured["importance_nll"]) == (None, [], None)
+
+
+def test_the_kl_of_a_bottleneck_of_ones_own_is_what_it_says():
+    class TwoBits(PointBottleneck):
+        """Says that every image costs two bits."""
+
+        def call(self, mean, log_var):
+            return {**super().call(mean, log_var), "kl": keras.ops.full((keras.ops.shape(mean)[0],), 2 * np.log(2))}
+
+    measured = metrics_of(make_vae(bottleneck=TwoBits()), DATASET, batch_size=5, **SMALL)
+
+    assert measured["kl"] == pytest.approx(2 * np.log(2))
+    assert measured["elbo"] == pytest.approx(-(measured["nll"] + measured["kl"]))
