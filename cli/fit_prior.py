@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,13 +31,11 @@ if TYPE_CHECKING:
     "--components", type=click.IntRange(1, 65536), default=64, show_default=True, help="Components of vamp or mixture."
 )
 @click.option("--epochs", type=click.IntRange(min=1), default=50, show_default=True, help="Passes over the images.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=512, show_default=True, help="Images a step.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images a step; by default what suits the prior.")
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, min_open=True),
-    default=2e-3,
-    show_default=True,
-    help="Peak learning rate.",
+    help="Peak learning rate; by default what suits the prior.",
 )
 @with_data_options
 @seed_option
@@ -50,8 +47,8 @@ def command(
     prior: str,
     components: int,
     epochs: int,
-    batch_size: int,
-    learning_rate: float,
+    batch_size: int | None,
+    learning_rate: float | None,
     dataset: str | None,
     data_dir: str | None,
     seed: int,
@@ -69,7 +66,7 @@ def command(
     Examples:
       keras-vae fit-prior runs/mnist-latent16 --prior flow
       keras-vae fit-prior runs/mnist-latent2 --prior vamp --components 100 --json
-      keras-vae fit-prior runs/mnist-latent4x7x7 --prior latent-flow --batch-size 128 --learning-rate 0.001
+      keras-vae fit-prior runs/mnist-latent4x7x7 --prior latent-flow
       keras-vae fit-prior mnist-latent16 --prior flow --dataset sample --out flow.keras
     """
     directory = RunDirectory(run)
@@ -82,15 +79,14 @@ def command(
     with contextlib.nullcontext() if out else run_lock(run):
         vae, config = open_model(run)
         images = open_dataset(run, config, dataset, data_dir, vae)
-        # Deferred: they import TensorFlow.
-        from keras_vae.training.fit_latent_flow import fit_latent_flow
-        from keras_vae.training.fit_prior import fit_prior
+        from keras_vae.training.fit_prior import fit_prior  # deferred, as the next: it imports TensorFlow
         from keras_vae.training.saving import save_model
 
-        fit_it = fit_latent_flow if prior == "latent-flow" else partial(fit_prior, name=prior, components=components)
-        fitted, fit = fit_it(
+        fitted, fit = fit_prior(
             vae,
             images.train,
+            prior,
+            components=components,
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -130,12 +126,8 @@ def _check_run(path: Path, run: RunDirectory) -> None:
 
 
 def _text(figures: dict[str, object]) -> str:
-    if "matching_loss" in figures:
-        return (
-            f"{figures['model']}: prior {figures['prior']}, matching loss of held-out images "
-            f"{figures['matching_loss']:.4f}; best epoch {figures['best_epoch']} of {figures['epochs']}"
-        )
+    before = "" if figures["loss_before"] is None else f", before {figures['loss_before']:.4f}"
     return (
-        f"{figures['model']}: prior {figures['prior']}, log p(z) of held-out images {figures['log_prob']:.3f} nats, "
-        f"before {figures['log_prob_before']:.3f}; best epoch {figures['best_epoch']} of {figures['epochs']}"
+        f"{figures['model']}: prior {figures['prior']}, loss {figures['loss']:.4f} on held-out images{before}; "
+        f"best epoch {figures['best_epoch']} of {figures['epochs']}"
     )

@@ -20,8 +20,7 @@ NOISE_EXPECTED = "the prior takes the positions of a spatial latent as independe
 
 
 def is_noise_expected(vae: VAE, sampler: Sampler | None = None) -> bool:
-    """Whether draws of ``sampler`` (by default of the prior) decode to noise: N(0, I) or uniform codes for a spatial
-    latent.
+    """Whether draws of ``sampler`` (by default of the prior) decode to noise: independent ones of a spatial latent.
 
     Neighbouring positions of such a latent depend on each other; independent draws do not.
     """

@@ -16,7 +16,8 @@ class EpochPosteriors(keras.callbacks.Callback):
     """Encodes test images after each epoch and puts ``val_active_units`` into the logs, but not for codes.
 
     Callbacks that come later in the list read ``means`` and ``log_vars``, float32 (N, latent_dim), and
-    ``reconstructions``, float32 (M, H, W, C) in [0, 1], of the first images through their posterior mean.
+    ``reconstructions``, float32 (M, H, W, C) in [0, 1], of the first images through their posterior mean. ``has_kl``
+    says whether the posteriors have a variance, and so a KL for each dimension.
 
     Args:
         images: uint8 (N, H, W, C), the test images to encode.

@@ -23,10 +23,11 @@ from keras_vae.export.onnx import write_onnx
 from keras_vae.export.onnx_packages import check_onnx_packages
 from keras_vae.export.publish import publish
 from keras_vae.export.saved_model import load_saved_model
-from keras_vae.export.signatures import can_draw, prior_draws, write_saved_model
+from keras_vae.export.signatures import prior_draws, write_saved_model
 from keras_vae.export.tflite import TFLiteVariant, write_tflite
 from keras_vae.export.warmup import replay_warmup_requests, write_warmup_requests
-from keras_vae.latents import prior_name
+from keras_vae.latents import GaussianBottleneck, PointBottleneck, prior_name
+from keras_vae.layers import Prior
 from keras_vae.models import VAE
 from keras_vae.training.environment import git_revision
 from keras_vae.training.requirements import package_versions
@@ -80,19 +81,20 @@ def export_saved_model(
         The version's folder.
 
     Raises:
-        InputError: if the images do not fit the model, if it has a prior of your own that is no
-            `keras_vae.latents.VectorPrior`, if ``onnx`` is set without the
-            extra, or as in `publish`.
+        InputError: if the images do not fit the model, if it has codes or a bottleneck of your own, or a prior of your
+            own without `Prior.draw`, if ``onnx`` is set without the extra, or as in `publish`.
         ExportError: if an output differs from the Keras model's by more than its bound.
     """
     if onnx:
         check_onnx_packages()
     if images.dtype != np.uint8 or images.shape[1:] != tuple(vae.image_shape) or len(images) == 0:
         raise InputError(f"images must be uint8 {('N', *vae.image_shape)}, got {images.dtype} {images.shape}")
-    if not can_draw(vae.prior):
+    if not isinstance(vae.bottleneck, GaussianBottleneck | PointBottleneck):
+        raise InputError(f"models with a {type(vae.bottleneck).__name__} are not exported; save the model as .keras")
+    if type(vae.prior).draw is Prior.draw:
         raise InputError(
-            f"the model's prior is a {type(vae.prior).__name__}, which an exported model cannot draw from; save it as "
-            ".keras"
+            f"the model's prior, a {type(vae.prior).__name__}, has no method draw, which exported models need; define "
+            "it, or save the model as .keras"
         )
     if vae.num_classes is not None and labels is None:
         raise InputError(f"the model is conditional on {vae.num_classes} classes; give labels with the images")

@@ -9,8 +9,7 @@ import tensorflow as tf
 
 from keras_vae.data.tf_example import parse_examples
 from keras_vae.data.tfrecord import IMAGE_KEY, LABEL_KEY
-from keras_vae.latents import LatentFlow, VectorPrior
-from keras_vae.layers import Prior, StandardNormal
+from keras_vae.layers import Prior
 from keras_vae.models import VAE
 
 # 4096×4096. A PNG of a few hundred kilobytes can hold thousands of times as many pixels.
@@ -89,22 +88,12 @@ def _variables(vae: VAE) -> list[Any]:
     return [*vae.encoder.variables, *vae.decoder.variables, *vae.prior.variables]
 
 
-def can_draw(prior: Prior) -> bool:
-    """Whether `prior_draws` knows this kind of prior."""
-    return isinstance(prior, StandardNormal | VectorPrior | LatentFlow)
-
-
 def prior_draws(prior: Prior, count: Any, seed: Any) -> Any:
     """``count`` int32 () draws from the prior, float32 (count, *latent_shape), for a ``seed`` int32 (2,).
 
     `Prior.sample` with the seed s draws the same as this function with (s, 0).
     """
-    if isinstance(prior, StandardNormal):
-        return tf.random.stateless_normal((count, *prior.latent_shape), seed)
-    if isinstance(prior, LatentFlow):
-        return prior.draw(tf.random.stateless_normal((count, *prior.latent_shape), seed))
-    assert isinstance(prior, VectorPrior)
-    return prior.draw(tf.random.stateless_normal((count, prior.noise_dim), seed))
+    return prior.draw(tf.random.stateless_normal((count, *prior.noise_shape), seed))
 
 
 def _at_least_one(batch: Any) -> Any:

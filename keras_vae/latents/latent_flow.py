@@ -21,7 +21,7 @@ from keras_vae.layers import Prior, StandardNormal
 class LatentFlow(Prior):
     """New latents are ``mean + deviation · x_1`` with ``dx/dt = v(x, t[, label])`` from ``x_0 ~ N(0, I)``.
 
-    `matching_loss` trains v on the latents of a finished autoencoder. N(0, I) remains what KL and ELBO refer to: the
+    `fitting_loss` trains v on the latents of a finished autoencoder. N(0, I) remains what KL and ELBO refer to: the
     encoder was trained against it, and a flow's density would take many evaluations of v.
 
     A conditional flow learns with and without labels, and draws with classifier-free guidance (Ho & Salimans 2022).
@@ -92,8 +92,10 @@ class LatentFlow(Prior):
         self.mean.assign(ops.mean(channels, axis=0))
         self.deviation.assign(ops.maximum(ops.std(channels, axis=0), 1e-3))
 
-    def matching_loss(self, z: Any, labels: Any = None, seed: Any = None) -> Any:
-        """``E ‖v(x_t, t[, label]) - (x_1 - x_0)‖²`` of latents z (N, *latent_shape): the mean square, float32 ().
+    def fitting_loss(self, z: Any, labels: Any = None, seed: Any = None) -> Any:
+        """The matching loss ``‖v(x_t, t[, label]) - (x_1 - x_0)‖²`` of latents z (N, *latent_shape): a float32 scalar.
+
+        It is the mean over all numbers.
 
         ``x_t = (1 - t) x_0 + t x_1``, with t from a logit-normal distribution, which spends more on the middle (Esser
         et al. 2024, "Scaling Rectified Flow Transformers for High-Resolution Image Synthesis", section 3.1).
@@ -127,7 +129,7 @@ class LatentFlow(Prior):
 
     def sample(self, count: int, seed: Any = None, labels: Any = None) -> Any:
         """``count`` draws, (count, *latent_shape) float32; with labels (count,), of those classes."""
-        return self.draw(keras.random.normal((count, *self.latent_shape), seed=seed), labels)
+        return self.draw(keras.random.normal((count, *self.noise_shape), seed=seed), labels)
 
     def draw(self, noise: Any, labels: Any = None) -> Any:
         """The draws, float32 (N, *latent_shape), that noise from N(0, I) of the same shape flows to."""

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_vae.latents.gaussian_mixture import mixture_draw, mixture_log_prob
-from keras_vae.latents.vector_prior import VectorPrior, bounded
+from keras_vae.latents.gaussian_mixture import GaussianMixture
+from keras_vae.latents.vector_prior import bounded
 
 # Standard deviations stay between exp(-4) and exp(4), so that no component shrinks to a point.
 LOG_VAR_BOUND = 8.0
@@ -18,7 +18,7 @@ SPREAD = 0.25
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
-class MixturePrior(VectorPrior):
+class MixturePrior(GaussianMixture):
     """``p(z) = Σ_k w_k N(mean_k, exp(log_var_k))`` with trainable weights, means and diagonal covariances.
 
     At the start the means are random, so that the components differ, and the mixture has about the mean and the
@@ -37,11 +37,7 @@ class MixturePrior(VectorPrior):
     def __init__(
         self, latent_shape: tuple[int, ...], components: int = 64, seed: int | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(latent_shape, **kwargs)
-        if components < 1:
-            raise ValueError(f"components must be at least 1, got {components}")
-        self.components = components
-        self.seed = seed
+        super().__init__(latent_shape, components, seed, **kwargs)
         table = (components, self.latent_dim)
         self.logits = self.add_table((components,), "logits")
         self.means = self.add_table(table, "means", keras.initializers.RandomNormal(stddev=SPREAD**0.5, seed=seed))
@@ -49,23 +45,9 @@ class MixturePrior(VectorPrior):
         self.raw_log_vars = self.add_table(table, "raw_log_vars", keras.initializers.Constant(log_var))
 
     def parameters(self) -> tuple[Any, Any, Any]:
-        """``(log_weights, means, log_vars)``: (K,), (K, L) and (K, L)."""
         return ops.log_softmax(self.logits), self.means.value, bounded(self.raw_log_vars, LOG_VAR_BOUND)
-
-    def log_prob(self, z: Any) -> Any:
-        return mixture_log_prob(z, *self.parameters())
-
-    @property
-    def noise_dim(self) -> int:
-        return self.latent_dim + 1
-
-    def draw(self, noise: Any) -> Any:
-        return mixture_draw(noise, *self.parameters())
 
     def start_from(self, images: Any, z: Any) -> None:
         """Put the means on the first draws, repeated if there are fewer than components."""
         z = ops.convert_to_numpy(z)
         self.means.assign(z[[component % len(z) for component in range(self.components)]])
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "components": self.components, "seed": self.seed}

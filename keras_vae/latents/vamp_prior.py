@@ -10,15 +10,14 @@ import numpy as np
 from keras import ops
 
 from keras_vae.errors import InputError
-from keras_vae.latents.gaussian_mixture import mixture_draw, mixture_log_prob
-from keras_vae.latents.vector_prior import VectorPrior
+from keras_vae.latents.gaussian_mixture import GaussianMixture
 
 # Pseudo-inputs that start from images keep this distance from 0 and 1, where the sigmoid's gradient vanishes.
 MARGIN = 0.02
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
-class VampPrior(VectorPrior):
+class VampPrior(GaussianMixture):
     """``p(z) = 1/K Σ_k q(z | u_k)``: a mixture of the posteriors of K trainable images u_k, the pseudo-inputs.
 
     Each `log_prob` encodes the K pseudo-inputs. The encoder's weights belong to the model that makes the prior, so
@@ -49,13 +48,9 @@ class VampPrior(VectorPrior):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(latent_shape, **kwargs)
-        if components < 1:
-            raise ValueError(f"components must be at least 1, got {components}")
+        super().__init__(latent_shape, components, seed, **kwargs)
         if encoder.num_classes is not None:
             raise InputError("VampPrior: its pseudo-inputs have no labels, but the model is conditional on classes")
-        self.components = components
-        self.seed = seed
         # A function, since Keras would track a layer as a part of this one, and save its weights here.
         self._encode: Callable[[Any], tuple[Any, Any]] = lambda images: encoder(images)
         self.pseudo_logits = self.add_table(
@@ -76,23 +71,9 @@ class VampPrior(VectorPrior):
         self.pseudo_logits.assign(np.log(chosen / (1.0 - chosen)))
 
     def parameters(self) -> tuple[Any, Any, Any]:
-        """``(log_weights, means, log_vars)`` of the mixture: (K,), (K, L) and (K, L)."""
         mean, log_var = self._encode(self.pseudo_inputs)
         return ops.full((self.components,), -np.log(self.components), dtype="float32"), mean, log_var
-
-    def log_prob(self, z: Any) -> Any:
-        return mixture_log_prob(z, *self.parameters())
-
-    @property
-    def noise_dim(self) -> int:
-        return self.latent_dim + 1
-
-    def draw(self, noise: Any) -> Any:
-        return mixture_draw(noise, *self.parameters())
 
     def start_from(self, images: Any, z: Any) -> None:
         """`use_images`."""
         self.use_images(images)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "components": self.components, "seed": self.seed}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 from keras import ops
 
 from keras_vae.errors import InputError
@@ -12,9 +11,7 @@ from keras_vae.layers import Prior
 
 
 class VectorPrior(Prior):
-    """Base of learned priors, whose draws are a function of standard normal noise.
-
-    So the draws are the same for the same noise, whichever generator made it. A subclass defines `log_prob` and `draw`.
+    """Base of the learned priors over latent vectors. A subclass defines `log_prob` and `draw`.
 
     Args:
         latent_shape: (L,).
@@ -35,17 +32,9 @@ class VectorPrior(Prior):
         """L."""
         return self.latent_shape[0]
 
-    @property
-    def noise_dim(self) -> int:
-        """How many standard normal numbers make a draw."""
-        return self.latent_dim
-
-    def draw(self, noise: Any) -> Any:
-        """Draws from the prior, float32 (N, L), made of draws from N(0, I), float32 (N, noise_dim)."""
-        raise NotImplementedError
-
-    def sample(self, count: int, seed: Any = None) -> Any:
-        return self.draw(keras.random.normal((count, self.noise_dim), dtype="float32", seed=seed))
+    def fitting_loss(self, z: Any, seed: Any = None) -> Any:
+        """``-log p(z)`` in nats, the mean over z (N, L): a float32 scalar, which fits the prior to latents."""
+        return -ops.mean(self.log_prob(z))
 
     def start_from(self, images: Any, z: Any) -> None:
         """Move to a start that suits the data; training of the prior alone calls this once.

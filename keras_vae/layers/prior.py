@@ -12,7 +12,10 @@ LOG_TWO_PI = math.log(2.0 * math.pi)
 
 
 class Prior(keras.layers.Layer):
-    """Base of priors p(z). A subclass defines `log_prob` and `sample`, and may have weights, which are trained.
+    """Base of priors p(z). A subclass defines `log_prob` and `draw`, and may have weights, which are trained.
+
+    Draws are a function of standard normal noise, so that an exported model repeats them with noise of its own. A prior
+    that cannot be drawn from in this way defines `sample` instead of `draw`; models with it are not exported.
 
     Args:
         latent_shape: (L,) for a latent vector, (h, w, c) for a spatial latent.
@@ -37,9 +40,18 @@ class Prior(keras.layers.Layer):
         """``log p(z)`` for latents (N, *latent_shape): (N,) nats, float32."""
         raise NotImplementedError
 
+    @property
+    def noise_shape(self) -> tuple[int, ...]:
+        """Shape of the noise for one draw, by default that of the latent."""
+        return self.latent_shape
+
+    def draw(self, noise: Any) -> Any:
+        """Draws from the prior, float32 (N, *latent_shape), made of draws from N(0, I), float32 (N, *noise_shape)."""
+        raise NotImplementedError
+
     def sample(self, count: int, seed: Any = None) -> Any:
         """``count`` draws, (count, *latent_shape) float32; the same for the same seed (as `keras.random` takes it)."""
-        raise NotImplementedError
+        return self.draw(keras.random.normal((count, *self.noise_shape), dtype="float32", seed=seed))
 
     def kl(self, mean: Any, log_var: Any, z: Any) -> Any:
         """KL of posteriors to the prior, (N,) nats: the unbiased estimate ``log q(z|x) - log p(z)`` at their draws z.
@@ -64,8 +76,8 @@ class StandardNormal(Prior):
     def log_prob(self, z: Any) -> Any:
         return -0.5 * _sum_per_row(ops.square(z) + LOG_TWO_PI)
 
-    def sample(self, count: int, seed: Any = None) -> Any:
-        return keras.random.normal((count, *self.latent_shape), dtype="float32", seed=seed)
+    def draw(self, noise: Any) -> Any:
+        return noise
 
     def kl(self, mean: Any, log_var: Any, z: Any = None) -> Any:
         """`kl_divergence`, which does not need z."""

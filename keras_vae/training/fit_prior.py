@@ -5,6 +5,7 @@ The prior then stands for the aggregate posterior, which the ELBO's optimal prio
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +18,7 @@ import tensorflow as tf
 from keras_vae.config import check_prior
 from keras_vae.data import Split
 from keras_vae.errors import InputError
-from keras_vae.latents import VectorPrior, prior_name
+from keras_vae.latents import prior_name
 from keras_vae.models import VAE
 from keras_vae.training.posteriors import TRAINING_POSTERIORS, posteriors_of
 from keras_vae.training.schedules import warmup_cosine
@@ -31,22 +32,37 @@ EVALUATED = 2048
 
 
 @dataclasses.dataclass(frozen=True)
+class _Recipe:
+    """How a kind of prior is fitted: defaults of `fit_prior`, the gradients' largest norm, the decay of averages."""
+
+    batch_size: int = 512
+    learning_rate: float = 2e-3
+    clip_norm: float = 10.0
+    average: float = 0.0
+
+
+_RECIPES = {"latent-flow": _Recipe(batch_size=128, learning_rate=1e-3, clip_norm=1.0, average=0.999)}
+
+
+@dataclasses.dataclass(frozen=True)
 class PriorFit:
-    """A fitted prior in figures, for JSON. Log-densities are means over held-out images, of one draw each, in nats.
+    """A fitted prior in figures, for JSON.
 
     Args:
         prior: its name.
         epochs: epochs that were made.
         best_epoch: the one whose weights are kept; 0 is the start.
-        log_prob: ``E_q[log p(z)]`` of the fitted prior.
-        log_prob_before: the same of the prior that the model had.
+        loss: the prior's ``fitting_loss`` of held-out images, of one draw each: ``-E_q[log p(z)]`` in nats; of a latent
+            flow its matching loss, whose least value is above 0, since many lines cross at a point.
+        loss_before: ``-E_q[log p(z)]`` of the prior that the model had, in nats; None for a latent flow, which has no
+            such figure.
     """
 
     prior: str
     epochs: int
     best_epoch: int
-    log_prob: float
-    log_prob_before: float
+    loss: float
+    loss_before: float | None
 
 
 def fit_prior(
@@ -56,75 +72,85 @@ def fit_prior(
     *,
     components: int = 64,
     epochs: int = 50,
-    batch_size: int = 512,
-    learning_rate: float = 2e-3,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
     seed: int = 0,
     say: Callable[[str], None] | None = None,
 ) -> tuple[VAE, PriorFit]:
-    """A copy of ``vae`` with a prior that maximises ``E_q[log p(z)]`` over training images, and its figures.
+    """A copy of ``vae`` with a prior that minimises its ``fitting_loss`` over training images, and its figures.
 
     Each epoch draws z anew from the posteriors. The weights of the epoch that is best on a tenth of the images, which
     are held out, are kept; fitting ends when the last quarter of ``epochs`` has brought nothing better.
 
     Args:
-        vae: a variational model of latent vectors with its default bottleneck; it is not changed.
+        vae: a model with its default bottleneck, which is not changed: for a latent flow one of spatial latents, for
+            the other priors a variational one of latent vectors.
         split: its first images, at most `TRAINING_POSTERIORS`.
-        name: "vamp", "mixture" or "flow".
+        name: "vamp", "mixture", "flow" or "latent-flow".
         components: of "vamp" or "mixture".
         epochs: passes over the images, at most.
-        batch_size: images a step.
-        learning_rate: Adam's peak rate; it warms up and falls to zero over ``epochs``.
+        batch_size: images a step; by default 512, for a latent flow 128.
+        learning_rate: Adam's peak rate, by default 0.002, for a latent flow 0.001; it warms up and falls to zero over
+            ``epochs``.
         seed: seed of everything random.
         say: called with one line now and then.
 
     Raises:
         InputError: if the model cannot have the prior, there are fewer than 20 images, or the fit is not finite.
     """
-    images_of = check_fit(vae, split, name)
+    images_of = _check(vae, split, name)
+    recipe = _RECIPES.get(name, _Recipe())
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
-    fitted = with_prior(vae, name, components)
-    prior: VectorPrior = fitted.prior
+    fitted = _with_prior(vae, name, components)
+    prior: Any = fitted.prior
     means, log_vars, _ = posteriors_of(vae, split, TRAINING_POSTERIORS)
     order = rng.permutation(len(means))
     held_out, training = np.split(order, [max(1, round(HELD_OUT * len(means)))])
 
     def draws(chosen: npt.NDArray[np.int64]) -> Array:
-        noise = rng.standard_normal((len(chosen), vae.latent_dim), np.float32)
-        return means[chosen] + np.exp(0.5 * log_vars[chosen]) * noise
+        z = means[chosen]
+        if vae.variational:
+            z = z + np.exp(0.5 * log_vars[chosen]) * rng.standard_normal(z.shape, np.float32)
+        return z.reshape(-1, *vae.latent_shape)
 
     validation = draws(held_out)
-    before = _mean_log_prob(vae.prior, validation)
+    before = None if name == "latent-flow" else _mean(lambda z: -vae.prior.log_prob(z), validation)
     chosen = training[: max(components, EVALUATED)]
     prior.start_from(images_of(chosen[:components]), draws(chosen))
 
-    batch_size = min(batch_size, len(training))
-    step = _compiled_step(prior, warmup_cosine(learning_rate, 0.05, epochs * (len(training) // batch_size)))
-    best = (_mean_log_prob(prior, validation), 0, prior.get_weights())
+    batch_size = min(batch_size or recipe.batch_size, len(training))
+    steps = epochs * (len(training) // batch_size)
+    step, averages = _compiled_step(
+        prior, warmup_cosine(learning_rate or recipe.learning_rate, 0.05, steps), recipe, seed
+    )
+
+    def held_out_loss() -> float:
+        # The same noise each time, where a loss draws any.
+        return _mean(lambda z: prior.fitting_loss(z, seed=seed), validation)
+
+    best = (held_out_loss(), 0, prior.get_weights())
     epoch = 0
     for epoch in range(1, epochs + 1):
-        for batch in batches_of(rng.permutation(training), batch_size):
+        for batch in _batches(rng.permutation(training), batch_size):
             step(draws(batch))
-        score = _mean_log_prob(prior, validation)
-        if score > best[0]:
-            best = (score, epoch, prior.get_weights())
+        with _averaged(prior, averages):
+            loss = held_out_loss()
+            if loss < best[0]:
+                best = (loss, epoch, prior.get_weights())
         if say and (epoch % 10 == 0 or epoch == epochs):
-            say(f"epoch {epoch}: log p(z) {score:.3f} nats on held-out images, best {best[0]:.3f} in epoch {best[1]}")
+            say(f"epoch {epoch}: loss {loss:.4f} on held-out images, best {best[0]:.4f} in epoch {best[1]}")
         if epoch - best[1] >= max(5, epochs // 4):
             break
-    log_prob, best_epoch, weights = best
-    if not np.isfinite(log_prob):
+    least, best_epoch, weights = best
+    if not np.isfinite(least):
         raise InputError(f"the prior {name} diverged; try a smaller --learning-rate")
     prior.set_weights(weights)
-    return fitted, PriorFit(name, epoch, best_epoch, log_prob, before)
+    return fitted, PriorFit(name, epoch, best_epoch, least, before)
 
 
-def check_fit(vae: VAE, split: Split, name: str) -> Callable[[npt.NDArray[np.int64]], Array]:
-    """Check the arguments; returns a function that reads training images by their numbers.
-
-    Raises:
-        InputError: as `fit_prior`.
-    """
+def _check(vae: VAE, split: Split, name: str) -> Callable[[npt.NDArray[np.int64]], Array]:
+    """Check the arguments; returns a function that reads training images by their numbers."""
     is_spatial = len(vae.latent_shape) == 3
     check_prior(
         name,
@@ -142,7 +168,7 @@ def check_fit(vae: VAE, split: Split, name: str) -> Callable[[npt.NDArray[np.int
     return lambda chosen: images[chosen].astype(np.float32) / np.float32(255)
 
 
-def with_prior(vae: VAE, name: str, components: int) -> VAE:
+def _with_prior(vae: VAE, name: str, components: int) -> VAE:
     """A copy with a new prior of that name."""
     config = {**vae.get_config(), "prior": name, "prior_components": components}
     copy = type(vae).from_config(config)
@@ -155,26 +181,50 @@ def with_prior(vae: VAE, name: str, components: int) -> VAE:
     return copy
 
 
-def batches_of(order: npt.NDArray[np.int64], batch_size: int) -> Iterator[npt.NDArray[np.int64]]:
+def _batches(order: npt.NDArray[np.int64], batch_size: int) -> Iterator[npt.NDArray[np.int64]]:
     for start in range(0, len(order) - batch_size + 1, batch_size):
         yield order[start : start + batch_size]
 
 
-def _compiled_step(prior: VectorPrior, learning_rate: Any) -> Callable[[Array], Any]:
-    optimizer = keras.optimizers.Adam(learning_rate, global_clipnorm=10.0)
-    optimizer.build(prior.trainable_variables)
+def _compiled_step(
+    prior: Any, learning_rate: Any, recipe: _Recipe, seed: int
+) -> tuple[Callable[[Array], None], list[tf.Variable]]:
+    """One step on a batch of latents, and the averaged weights that it keeps, if the recipe averages any."""
+    variables = prior.trainable_variables
+    optimizer = keras.optimizers.Adam(learning_rate, global_clipnorm=recipe.clip_norm)
+    optimizer.build(variables)
+    averages = [tf.Variable(variable.value) for variable in variables] if recipe.average else []
+    generator = keras.random.SeedGenerator(seed)
 
-    @tf.function(input_signature=[tf.TensorSpec((None, prior.latent_dim), tf.float32)], autograph=False)
-    def step(z: tf.Tensor) -> Any:
+    @tf.function(input_signature=[tf.TensorSpec((None, *prior.latent_shape), tf.float32)], autograph=False)
+    def step(z: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(prior.log_prob(z))
-        gradients = tape.gradient(loss, [variable.value for variable in prior.trainable_variables])
-        optimizer.apply(gradients, prior.trainable_variables)
-        return loss
+            loss = prior.fitting_loss(z, seed=generator)
+        optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
+        # Early on a long memory would hold on to the initial weights.
+        count = tf.cast(optimizer.iterations, tf.float32)
+        share = 1.0 - tf.minimum(recipe.average, (1.0 + count) / (10.0 + count))
+        for average, variable in zip(averages, variables, strict=False):
+            average.assign_sub(share * (average - variable.value))
 
-    return step
+    return step, averages
 
 
-def _mean_log_prob(prior: Any, z: Array) -> float:
-    parts = [np.asarray(prior.log_prob(z[start : start + EVALUATED])) for start in range(0, len(z), EVALUATED)]
-    return float(np.concatenate(parts).mean(dtype="float64"))
+@contextlib.contextmanager
+def _averaged(prior: Any, averages: list[tf.Variable]) -> Iterator[None]:
+    """The prior with the averaged weights, if there are any, inside of the block."""
+    variables = prior.trainable_variables
+    current = [np.array(variable) for variable in variables]
+    for variable, average in zip(variables, averages, strict=False):
+        variable.assign(average)
+    yield
+    if averages:
+        for variable, value in zip(variables, current, strict=True):
+            variable.assign(value)
+
+
+def _mean(function: Callable[[Array], Any], z: Array) -> float:
+    """The mean over z of a function that gives a mean, or a value for each row, in parts of `EVALUATED` rows."""
+    parts = [z[start : start + EVALUATED] for start in range(0, len(z), EVALUATED)]
+    means = [float(np.asarray(function(part), "float64").mean()) for part in parts]
+    return float(np.average(means, weights=[len(part) for part in parts]))

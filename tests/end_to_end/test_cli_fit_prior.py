@@ -23,7 +23,7 @@ def test_fit_prior_replaces_the_model_and_its_samples_come_from_the_prior(traine
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert figures["prior"] == "mixture"
-    assert json.loads((fitted / "summary.json").read_text())["fitted_prior"]["log_prob"] == figures["log_prob"]
+    assert json.loads((fitted / "summary.json").read_text())["fitted_prior"]["loss"] == figures["loss"]
     assert not (fitted / "evaluation.json").exists()
     assert not (fitted / "run.lock").exists()
     drawn, before = (folder / "plots" / "samples.png" for folder in (fitted, run))
@@ -42,7 +42,7 @@ def test_fit_prior_writes_another_file_on_request(trained, workplace, run_here):
     done = run_here("fit-prior", run / "model.keras", "--prior", "flow", "--epochs", 1, "--dataset", "sample", "--out",
                     out, cwd=workplace)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "prior flow, log p(z) of held-out images" in done.stdout
+    assert "prior flow, loss " in done.stdout
     assert prior_name(load_model(out).prior) == "flow"
     assert (run / "model.keras").read_bytes() == before
 

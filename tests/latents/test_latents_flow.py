@@ -43,7 +43,7 @@ def test_the_exact_velocity_has_the_least_matching_loss():
 
     def loss_of(field):
         flow.field.call = lambda x, t, labels=None: field(x, t[:, None, None, None])
-        return float(flow.matching_loss(z, seed=1))
+        return float(flow.fitting_loss(z, seed=1))
 
     exact = loss_of(exact_velocity)
     assert exact < loss_of(lambda x, t: exact_velocity(x, t) + 0.1)

@@ -13,8 +13,6 @@ from keras_vae.layers import StandardNormal
 from keras_vae.models import Encoder
 
 IMAGE_SHAPE = (8, 8, 1)
-# Tolerances and the helper of gradients are for the other backends' random weights and tensors.
-not_on_torch = pytest.mark.skipif(keras.backend.backend() == "torch", reason="not made for PyTorch yet")
 
 
 def to_numpy(values):
@@ -53,11 +51,10 @@ def vamp(latent_dim):
 PRIORS = [mixture, flow, vamp]
 
 
-@not_on_torch
 @pytest.mark.parametrize("make", PRIORS)
 def test_the_density_integrates_to_one(make):
     prior = make(2)
-    axis = np.linspace(-12, 12, 401, dtype="float32")
+    axis = np.linspace(-20, 20, 669, dtype="float32")
     grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
     density = np.exp(to_numpy(prior.log_prob(grid)).astype("float64")).reshape(len(axis), -1)
     # The flow's density has kinks at the splines' knots, where quadrature is less exact.
@@ -74,11 +71,10 @@ def test_draws_follow_the_density(make):
     assert kstest(draws, lambda z: np.interp(z, grid[:, 0], cumulative)).pvalue > 0.01
 
 
-@not_on_torch
 @pytest.mark.parametrize("make", PRIORS)
 def test_draws_in_several_dimensions_have_the_moments_of_the_density(make):
     prior = make(2)
-    axis = np.linspace(-12, 12, 301, dtype="float32")
+    axis = np.linspace(-20, 20, 501, dtype="float32")
     grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
     weights = np.exp(to_numpy(prior.log_prob(grid)).astype("float64"))
     weights /= weights.sum()
@@ -86,9 +82,10 @@ def test_draws_in_several_dimensions_have_the_moments_of_the_density(make):
     covariance = (grid - mean).T @ (weights[:, None] * (grid - mean))
     entropy = -weights @ to_numpy(prior.log_prob(grid))
     draws = to_numpy(prior.sample(20_000, seed=4)).astype("float64")
-    # The standard errors of twenty thousand draws are below 0.02.
-    np.testing.assert_allclose(draws.mean(axis=0), mean, atol=0.06)
-    np.testing.assert_allclose(np.cov(draws.T), covariance, atol=0.1)
+    # In units of the deviations the standard errors of twenty thousand draws are 0.007 and about 0.01.
+    deviations = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose((draws.mean(axis=0) - mean) / deviations, 0, atol=0.035)
+    np.testing.assert_allclose((np.cov(draws.T) - covariance) / np.outer(deviations, deviations), 0, atol=0.05)
     assert -to_numpy(prior.log_prob(draws.astype("float32"))).mean() == pytest.approx(entropy, abs=0.04)
 
 
@@ -102,13 +99,13 @@ def test_the_same_seed_draws_the_same(make):
     assert not np.array_equal(first, other)
 
 
-@not_on_torch
 @pytest.mark.parametrize("make", PRIORS)
 def test_gradients_reach_every_weight_of_the_prior_and_the_posterior(make, gradients):
     prior = make(3)
     random = np.random.default_rng(0)
     mean, log_var = (keras.Variable(random.normal(size=(16, 3)).astype("float32")) for _ in range(2))
-    epsilon = random.standard_normal((16, 3)).astype("float32")
+    # A tensor: PyTorch refuses to multiply one that has a gradient by an array.
+    epsilon = keras.ops.convert_to_tensor(random.standard_normal((16, 3)).astype("float32"))
 
     def loss():
         z = mean + keras.ops.exp(0.5 * log_var) * epsilon
