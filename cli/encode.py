@@ -110,6 +110,7 @@ def _encode(
     import numpy as np
 
     from keras_vae.data import evaluation_batches
+    from keras_vae.latents.bottleneck import LOG_VAR_MIN
     from keras_vae.models.batches import images_at_a_time
 
     chosen = images.train if split == "train" else images.test
@@ -119,9 +120,9 @@ def _encode(
         if vae.bottleneck.code_shape is None:
             mean, log_var = vae.encode(pixels, labels)
         else:
-            heads = vae.encoder(pixels, labels)
-            mean, log_var = vae.bottleneck.posterior(*heads)
-            arrays["codes"].append(np.asarray(vae.bottleneck.codes_of(*heads)))
+            latents = vae.latents(pixels, labels)
+            mean, log_var = latents["z"], np.full_like(latents["z"], LOG_VAR_MIN)
+            arrays["codes"].append(np.asarray(latents["codes"]))
         arrays["mean"].append(np.asarray(mean))
         arrays["log_var"].append(np.asarray(log_var))
         if labels is not None:

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from keras_vae.data.tfrecord import tf_example
 from keras_vae.errors import ExportError, InputError
-from keras_vae.export.float32 import float32_copy
+from keras_vae.export.agreement import LARGEST, largest_difference
+from keras_vae.export.float32 import answer, float32_copy
 from keras_vae.export.manifest import Manifest, check_manifest, write_manifest
 from keras_vae.export.model_card import Training, write_model_card
 from keras_vae.export.onnx import BOUND as ONNX_BOUND
@@ -26,7 +26,7 @@ from keras_vae.export.saved_model import load_saved_model
 from keras_vae.export.signatures import prior_draws, write_saved_model
 from keras_vae.export.tflite import TFLiteVariant, write_tflite
 from keras_vae.export.warmup import replay_warmup_requests, write_warmup_requests
-from keras_vae.latents import GaussianBottleneck, PointBottleneck, prior_name
+from keras_vae.latents import CodePrior, GaussianBottleneck, PointBottleneck, Quantizer, prior_name
 from keras_vae.layers import Prior
 from keras_vae.models import VAE
 from keras_vae.training.environment import git_revision
@@ -36,7 +36,6 @@ SIGNATURE_BOUND = 1e-4
 """Largest absolute difference allowed between SavedModel and Keras model; rounding is below 1e-5."""
 COMPARED = 32
 """Number of images on which every signature is compared."""
-LARGEST = "largest absolute difference"
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int32]
@@ -81,17 +80,18 @@ def export_saved_model(
         The version's folder.
 
     Raises:
-        InputError: if the images do not fit the model, if it has codes or a bottleneck of your own, or a prior of your
-            own without `Prior.draw`, if ``onnx`` is set without the extra, or as in `publish`.
+        InputError: if the images do not fit the model, if it has a bottleneck of your own, or a prior of your own
+            without `Prior.draw`, if ``onnx`` is set without the extra, or as in `publish`.
         ExportError: if an output differs from the Keras model's by more than its bound.
     """
     if onnx:
         check_onnx_packages()
     if images.dtype != np.uint8 or images.shape[1:] != tuple(vae.image_shape) or len(images) == 0:
         raise InputError(f"images must be uint8 {('N', *vae.image_shape)}, got {images.dtype} {images.shape}")
-    if not isinstance(vae.bottleneck, GaussianBottleneck | PointBottleneck):
-        raise InputError(f"models with a {type(vae.bottleneck).__name__} are not exported; save the model as .keras")
-    if type(vae.prior).draw is Prior.draw:
+    if not isinstance(vae.bottleneck, GaussianBottleneck | PointBottleneck | Quantizer):
+        kind = type(vae.bottleneck).__name__
+        raise InputError(f"models with the bottleneck {kind} are not exported; save the model as .keras")
+    if type(vae.prior).draw in (Prior.draw, CodePrior.draw):
         raise InputError(
             f"the model's prior, a {type(vae.prior).__name__}, has no method draw, which exported models need; define "
             "it, or save the model as .keras"
@@ -160,11 +160,11 @@ def signature_differences(
     pixels = tf.constant(images, tf.float32) / 255
     classes = None if labels is None else tf.constant(labels[: len(images)], tf.int32)
     conditions = {} if classes is None else {"label": classes}
-    mean, log_var = vae.encode(pixels, classes)
-    reconstruction = {"reconstruction": vae.decode(mean, classes), "mean": mean, "log_var": log_var}
+    posterior = answer(vae, "encode", {"image": pixels, **conditions})
+    reconstruction = {"reconstruction": vae.decode(posterior["mean"], classes), **posterior}
     seed = tf.constant([1, 2], tf.int32)
     drawn = model.signatures["sample"](count=tf.constant(len(images), tf.int32), seed=seed, **conditions)
-    z = prior_draws(vae.prior, len(images), seed)
+    expected_draws = prior_draws(vae, len(images), seed)
     examples = tf.constant(
         [
             tf_example(png, None if classes is None else int(classes[index]))
@@ -175,24 +175,25 @@ def signature_differences(
         "serving_default": (model.signatures["serving_default"](image=pixels, **conditions), reconstruction),
         "encode": (
             model.signatures["encode"](image=pixels, **conditions),
-            {name: reconstruction[name] for name in ("mean", "log_var")},
+            posterior,
         ),
         "decode": (
-            model.signatures["decode"](z=mean, **conditions),
+            model.signatures["decode"](z=posterior["mean"], **conditions),
             {"image": reconstruction["reconstruction"]},
         ),
-        "sample": (drawn, {"image": vae.decode(z, classes), "z": z}),
+        "sample": (drawn, {"image": vae.decode(expected_draws["z"], classes), **expected_draws}),
         "serve_tf_examples": (model.signatures["serve_tf_examples"](examples=examples), reconstruction),
     }
+    if "codes" in posterior:
+        codes = {"codes": posterior["codes"], **conditions}
+        compared["decode_codes"] = model.signatures["decode_codes"](**codes), answer(vae, "decode_codes", codes)
     return {name: _difference(name, found, expected) for name, (found, expected) in compared.items()}
 
 
 def _difference(signature: str, found: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, float]:
     if found.keys() != expected.keys():
         raise ExportError(f"{signature} gives {', '.join(sorted(found))}, not {', '.join(sorted(expected))}")
-    difference = max(
-        float(np.abs(keras.ops.convert_to_numpy(expected[name]) - found[name].numpy()).max()) for name in expected
-    )
+    difference = largest_difference(found, expected)
     # Written so that NaN fails too.
     if not difference <= SIGNATURE_BOUND:
         raise ExportError(
@@ -204,12 +205,7 @@ def _difference(signature: str, found: Mapping[str, Any], expected: Mapping[str,
 
 def _tflite_record(variant: TFLiteVariant, folder: Path) -> dict[str, Any]:
     """The manifest's entry for a TFLite file."""
-    is_mean = variant.precision == "int8"
-    return {
-        **dataclasses.asdict(variant),
-        "path": variant.path.relative_to(folder).as_posix(),
-        "measure": "mean absolute difference of decoded pixels" if is_mean else LARGEST,
-    }
+    return {**dataclasses.asdict(variant), "path": variant.path.relative_to(folder).as_posix()}
 
 
 def _onnx_record(path: Path, folder: Path, difference: float) -> dict[str, Any]:
@@ -244,6 +240,8 @@ def _describe(
         num_classes=vae.num_classes,
         variational=vae.variational,
         prior=prior_name(vae.prior),
+        codebook_size=vae.bottleneck.codebook_size or None,
+        code_shape=vae.bottleneck.code_shape,
         likelihood=vae.likelihood,
         likelihood_scale=float(vae.likelihood_scale),
         scaling_factor=None if vae.scaling_factor is None else float(vae.scaling_factor),

@@ -34,14 +34,20 @@ def answer(vae: VAE, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         vae: the model.
-        signature: "encode" (``image`` → ``mean``, ``log_var``) or "decode" (``z`` → ``image``).
+        signature: "encode" (``image`` → ``mean``, ``log_var``, and ``codes`` if the model has any), "decode" (``z`` →
+            ``image``), or "decode_codes" (``codes`` → ``image``).
         inputs: the inputs above, and ``label`` for a conditional model.
     """
     label = inputs.get("label")
     if signature == "decode":
         outputs = {"image": vae.decode(inputs["z"], label)}
+    elif signature == "decode_codes":
+        outputs = {"image": vae.decode_codes(inputs["codes"], label)}
     else:
-        outputs = dict(zip(("mean", "log_var"), vae.encode(inputs["image"], label), strict=True))
+        heads = vae.encoder(inputs["image"], label)
+        outputs = dict(zip(("mean", "log_var"), vae.bottleneck.posterior(*heads), strict=True))
+        if vae.bottleneck.code_shape is not None:
+            outputs["codes"] = vae.bottleneck.codes_of(*heads)
     are_arrays = all(isinstance(value, np.ndarray) for value in inputs.values())
     return {name: np.asarray(value) for name, value in outputs.items()} if are_arrays else outputs
 

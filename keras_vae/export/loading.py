@@ -6,13 +6,14 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from keras_vae.errors import InputError
 from keras_vae.export.manifest import Manifest, check_manifest
 from keras_vae.export.operations import check_operations
 from keras_vae.export.saved_model import load_saved_model
-from keras_vae.latents import Latents, PointBottleneck
+from keras_vae.latents import CodePrior, Latents, PointBottleneck, UniformCodes
 from keras_vae.layers import Prior, StandardNormal
 from keras_vae.training.saving import first_line
 
@@ -43,10 +44,12 @@ class ExportedVAE:
         self.likelihood = manifest.likelihood
         self.likelihood_scale = manifest.likelihood_scale
         self.scaling_factor = manifest.scaling_factor
-        self.prior: Prior = StandardNormal(self.latent_shape)
-        if manifest.prior != "normal":
-            self.prior = ExportedPrior(self._model, manifest)
-        self.bottleneck = PointBottleneck(self.prior)  # for draws of z
+        is_normal = manifest.prior == "normal"
+        draws = StandardNormal(self.latent_shape) if is_normal else ExportedPrior(self._model, manifest)
+        self.bottleneck = ExportedBottleneck(draws, manifest)
+        self.prior: Prior | CodePrior = draws
+        if manifest.code_shape is not None and manifest.prior == "uniform":
+            self.prior = UniformCodes(self.bottleneck.codebook_size, manifest.code_shape)
 
     def encode(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
         """The posterior's ``(mean, log_var)`` for float32 images in [0, 1], each float32 (N, *latent_shape)."""
@@ -54,9 +57,36 @@ class ExportedVAE:
         return found["mean"], found["log_var"]
 
     def latents(self, images: Any, labels: Any = None) -> Latents:
-        """The posterior mean as z, without a KL, as the bottleneck of a plain autoencoder makes them."""
-        made: Latents = self.bottleneck(*self.encode(images, labels))
-        return made
+        """The posterior mean as z, without a KL; for a model of codes z, the codes, and ``-log p(codes)`` as the KL.
+
+        Raises:
+            InputError: if the model has codes and a prior of which only draws are in the file.
+        """
+        found = self._call("encode", labels, image=tf.convert_to_tensor(images, tf.float32))
+        if self.bottleneck.code_shape is None:
+            return Latents(z=found["mean"], kl=tf.zeros(tf.shape(found["mean"])[0]))
+        return Latents(z=found["mean"], codes=found["codes"], kl=-self.prior.log_prob(found["codes"]))
+
+    def encode_codes(self, images: Any, labels: Any = None) -> Any:
+        """The codes of images, int32 (N, *code_shape).
+
+        Raises:
+            InputError: if the model has none.
+        """
+        self._check_codes()
+        return self._call("encode", labels, image=tf.convert_to_tensor(images, tf.float32))["codes"]
+
+    def decode_codes(self, codes: Any, labels: Any = None) -> Any:
+        """Codes, integers (N, *code_shape), to images (N, H, W, C), float32 in [0, 1].
+
+        Raises:
+            InputError: if the model has none, or if they are out of range.
+        """
+        self._check_codes()
+        size, codes = self.bottleneck.codebook_size, np.asarray(codes)
+        if codes.size and not 0 <= codes.min() <= codes.max() < size:
+            raise InputError(f"codes must be in [0, {size}), got {codes.min()} to {codes.max()}")
+        return self._call("decode_codes", labels, codes=tf.convert_to_tensor(codes, tf.int32))["image"]
 
     def encode_flat(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
         """As `encode`, flattened to (N, latent_dim); `decode` takes such vectors too."""
@@ -77,12 +107,39 @@ class ExportedVAE:
         """Decode ``count`` draws from the prior to images (count, H, W, C), the same for the same seed."""
         return self._call("sample", labels, count=tf.constant(count, tf.int32), seed=_two_numbers(seed))["image"]
 
+    def _check_codes(self) -> None:
+        if self.bottleneck.code_shape is None:
+            raise InputError("the model has no codes")
+
     def _call(self, signature: str, labels: Any, **inputs: Any) -> dict[str, Any]:
         if self.num_classes is not None:
             if labels is None:
                 raise ValueError(f"the model is conditional on {self.num_classes} classes; it needs labels")
             inputs["label"] = tf.convert_to_tensor(labels, tf.int32)
         return self._model.signatures[signature](**inputs)
+
+
+class ExportedBottleneck(PointBottleneck):
+    """What is known of an exported model's bottleneck: draws of z, and which codes there are.
+
+    Args:
+        draws: what z is drawn from.
+        manifest: as for `ExportedVAE`.
+    """
+
+    def __init__(self, draws: Prior, manifest: Manifest) -> None:
+        super().__init__(draws)
+        self._code_shape, self._codebook_size = manifest.code_shape, manifest.codebook_size or 0
+
+    @property
+    def code_shape(self) -> tuple[int, ...] | None:
+        """The shape of an image's codes; None if the model has none."""
+        return self._code_shape
+
+    @property
+    def codebook_size(self) -> int:
+        """The number of different codes; 0 if the model has none."""
+        return self._codebook_size
 
 
 class ExportedPrior(Prior):
@@ -137,4 +194,13 @@ def load_exported(folder: Path) -> ExportedVAE:
     shapes = [inputs["z"].shape[1:], model.signatures["decode"].structured_outputs["image"].shape[1:]]
     if shapes != [manifest.latent_shape, manifest.image_shape] or ("label" in inputs) != bool(manifest.num_classes):
         raise InputError(f"{folder}: its manifest.json belongs to another model")
+    if manifest.code_shape is not None:
+        _check_code_signatures(folder, model, manifest)
     return ExportedVAE(model, manifest)
+
+
+def _check_code_signatures(folder: Path, model: Any, manifest: Manifest) -> None:
+    decode = model.signatures.get("decode_codes")
+    codes = decode and decode.structured_input_signature[1].get("codes")
+    if codes is None or codes.shape[1:] != manifest.code_shape:
+        raise InputError(f"{folder}: its manifest.json belongs to another model")

@@ -49,7 +49,9 @@ class Manifest:
         tflite: for each TFLite file its ``path``, ``size`` in bytes, ``difference`` from the Keras model, the
             ``measure`` of that difference, its ``bound``, and further details.
         onnx: the same for each ONNX file.
-        prior: name of the distribution that ``sample`` draws z from, such as "normal" or "flow".
+        prior: name of the distribution that ``sample`` draws from, such as "normal", "flow", or "uniform" for codes.
+        codebook_size: the number of different codes, or None if the model has none.
+        code_shape: the shape of an image's codes, or None.
         files: path in the version's folder → ``sha256`` and ``size``, for every file except the manifest.
     """
 
@@ -72,6 +74,8 @@ class Manifest:
     tflite: tuple[Mapping[str, Any], ...] = ()
     onnx: tuple[Mapping[str, Any], ...] = ()
     prior: str = "normal"
+    codebook_size: int | None = None
+    code_shape: tuple[int, ...] | None = None
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -180,13 +184,16 @@ def _parse(path: Path, values: Any) -> Manifest:
         raise InputError(f"{path}: expected a JSON object")
     if values.get("format") != FORMAT:
         raise InputError(f"{path}: its format is {values.get('format')!r:.40}; this release reads {FORMAT}")
-    # Before there were other priors, the manifest named none.
-    values = {"prior": "normal", **values}
+    # Before there were other priors and codes, the manifest named none.
+    values = {"prior": "normal", "codebook_size": None, "code_shape": None, **values}
     for name, (is_right, kind) in _FIELDS.items():
         if name not in values or not is_right(values[name]):
             raise InputError(f"{path}: {name} is not {kind}")
     known = {name: values[name] for name in _FIELDS}
-    known |= {name: tuple(known[name]) for name in ("image_shape", "latent_shape", "tflite", "onnx")}
+    if (known["codebook_size"] is None) != (known["code_shape"] is None):
+        raise InputError(f"{path}: codebook_size and code_shape belong together, but one of them is null")
+    lists = [name for name in known if isinstance(known[name], list)]
+    known |= {name: tuple(known[name]) for name in lists}
     return Manifest(**known)
 
 
@@ -208,6 +215,10 @@ def _is_number(value: Any) -> bool:
 
 def _is_latent_shape(value: Any) -> bool:
     return isinstance(value, list) and len(value) in (1, 3) and all(map(_is_count, value))
+
+
+def _is_code_shape(value: Any) -> bool:
+    return isinstance(value, list) and 1 <= len(value) <= 3 and all(map(_is_count, value))
 
 
 def _is_image_shape(value: Any) -> bool:
@@ -265,6 +276,8 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "num_classes": (_or_none(_is_count), "a number from 1, or null"),
     "variational": (lambda value: isinstance(value, bool), "true or false"),
     "prior": (_is_text, "a text in one line"),
+    "codebook_size": (_or_none(_is_count), "a number from 1, or null"),
+    "code_shape": (_or_none(_is_code_shape), "[groups], [height, width] or [height, width, groups], or null"),
     "likelihood": (lambda value: value in LIKELIHOODS, f"one of {', '.join(LIKELIHOODS)}"),
     "likelihood_scale": (lambda value: _is_number(value) and value > 0, "a number above 0"),
     "scaling_factor": (_or_none(lambda value: _is_number(value) and value > 0), "a number above 0, or null"),

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_vae.errors import ExportError
+from keras_vae.export.agreement import largest_difference
 from keras_vae.export.float32 import answer, float32_copy
 from keras_vae.export.onnx_packages import check_onnx_packages
 from keras_vae.models import VAE
@@ -55,7 +56,7 @@ def write_onnx(vae: VAE, folder: Path) -> dict[str, float]:
         names = [output.name for output in session.get_outputs()]
         found = dict(zip(names, session.run(None, {**cases, **label}), strict=True))
         expected = answer(copy, signature, {**cases, **label})
-        difference = max(float(np.abs(found[key] - value).max()) for key, value in expected.items())
+        difference = largest_difference(found, expected)
         # Written so that NaN fails too.
         if not difference <= BOUND:
             raise ExportError(f"{path.name}: largest difference from the Keras model {difference:.2g}, bound {BOUND:g}")

@@ -1,4 +1,4 @@
-"""The SavedModel: five signatures with named tensors, which need TensorFlow alone."""
+"""The SavedModel: signatures with named tensors, which need TensorFlow alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_vae.data.tf_example import parse_examples
 from keras_vae.data.tfrecord import IMAGE_KEY, LABEL_KEY
-from keras_vae.layers import Prior
+from keras_vae.export.float32 import answer
 from keras_vae.models import VAE
 
 # 4096×4096. A PNG of a few hundred kilobytes can hold thousands of times as many pixels.
@@ -32,6 +32,10 @@ def write_saved_model(vae: VAE, folder: Path) -> None:
       prior; the same for the same seed
     - ``serve_tf_examples``: ``examples`` string (N,), serialised tf.Example with ``image/encoded`` (PNG or JPEG of at
       most ``MOST_PIXELS``, resized to H×W) and for a conditional model ``label`` int64 → as ``serving_default``
+
+    A model of codes gives ``codes`` int32 (N, *code_shape) wherever it gives ``mean`` or ``z``, and has one more:
+
+    - ``decode_codes``: ``codes`` → ``image``
     """
     module = tf.Module()
     # The weights alone: the model itself would put a Keras object into the file, which needs Keras to load.
@@ -47,8 +51,8 @@ def _signatures(vae: VAE) -> dict[str, Any]:
     # The signatures call one graph each for encoder and decoder, so that the file holds them once.
     def call_encoder(image: Any, label: Any = None) -> dict[str, Any]:
         rows = tf.shape(image)[0]
-        mean, log_var = vae.encode(_at_least_one(image), _labels(label, rows))
-        return {"mean": mean[:rows], "log_var": log_var[:rows]}
+        inputs = {"image": _at_least_one(image), "label": _labels(label, rows)}
+        return {name: value[:rows] for name, value in answer(vae, "encode", inputs).items()}
 
     def call_decoder(z: Any, label: Any = None) -> dict[str, Any]:
         rows = tf.shape(z)[0]
@@ -63,8 +67,11 @@ def _signatures(vae: VAE) -> dict[str, Any]:
         return {"reconstruction": decode(z=posterior["mean"], **label)["image"], **posterior}
 
     def sample(count: Any, seed: Any, **label: Any) -> dict[str, Any]:
-        z = prior_draws(vae.prior, count, seed)
-        return {"image": decode(z=z, **label)["image"], "z": z}
+        drawn = prior_draws(vae, count, seed)
+        return {"image": decode(z=drawn["z"], **label)["image"], **drawn}
+
+    def decode_codes(codes: Any, **label: Any) -> dict[str, Any]:
+        return {"image": decode(z=vae.bottleneck.embed(_in_range(codes, vae.bottleneck)), **label)["image"]}
 
     def serve_tf_examples(examples: Any) -> dict[str, Any]:
         return reconstruct(**_parse(examples, vae.image_shape, has_label=bool(label)))
@@ -77,6 +84,9 @@ def _signatures(vae: VAE) -> dict[str, Any]:
         ),
         "serve_tf_examples": (serve_tf_examples, {"examples": tf.TensorSpec((None,), tf.string, "examples")}),
     }
+    if vae.bottleneck.code_shape is not None:
+        codes = tf.TensorSpec((None, *vae.bottleneck.code_shape), tf.int32, "codes")
+        specs["decode_codes"] = (decode_codes, {"codes": codes, **label})
     traced = {
         name: tf.function(function, autograph=False).get_concrete_function(**spec)
         for name, (function, spec) in specs.items()
@@ -85,15 +95,27 @@ def _signatures(vae: VAE) -> dict[str, Any]:
 
 
 def _variables(vae: VAE) -> list[Any]:
-    return [*vae.encoder.variables, *vae.decoder.variables, *vae.prior.variables]
+    return [*vae.encoder.variables, *vae.decoder.variables, *vae.bottleneck.variables]
 
 
-def prior_draws(prior: Prior, count: Any, seed: Any) -> Any:
-    """``count`` int32 () draws from the prior, float32 (count, *latent_shape), for a ``seed`` int32 (2,).
+def prior_draws(vae: VAE, count: Any, seed: Any) -> dict[str, Any]:
+    """``count`` int32 () draws from the prior for a ``seed`` int32 (2,): ``z``, and ``codes`` if the model has any.
 
-    `Prior.sample` with the seed s draws the same as this function with (s, 0).
+    `Bottleneck.sample` with the seed s draws the same as this function with (s, 0).
     """
-    return prior.draw(tf.random.stateless_normal((count, *prior.noise_shape), seed))
+    prior = vae.prior
+    drawn = prior.draw(tf.random.stateless_normal((count, *prior.noise_shape), seed))
+    if vae.bottleneck.code_shape is None:
+        return {"z": drawn}
+    return {"z": vae.bottleneck.embed(drawn), "codes": drawn}
+
+
+def _in_range(codes: Any, bottleneck: Any) -> Any:
+    """The codes, or an InvalidArgument error: a gather out of range would give zeros, or anything."""
+    size = bottleneck.codebook_size
+    is_code = tf.reduce_all((codes >= 0) & (codes < size))
+    with tf.control_dependencies([tf.debugging.Assert(is_code, [f"codes must be in [0, {size}), got", codes])]):
+        return tf.identity(codes)
 
 
 def _at_least_one(batch: Any) -> Any:

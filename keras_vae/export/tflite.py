@@ -14,6 +14,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from keras_vae.errors import ExportError, InputError
+from keras_vae.export.agreement import LARGEST, OTHER_CODES, largest_difference, share_of_other_codes
 from keras_vae.export.flatbuffer import float_operators, foreign_operators, slimmed
 from keras_vae.export.float32 import answer, float32_copy
 from keras_vae.models import VAE
@@ -21,9 +22,14 @@ from keras_vae.training.saving import first_line
 
 Array = npt.NDArray[Any]
 
-# Bounds on the difference from the Keras model. fp32 and fp16: the largest absolute difference, in the encoder's mean
-# and log_var or in the decoder's pixels. int8: the mean absolute difference of decoded pixels.
-BOUNDS = {"fp32": 1e-4, "fp16": 5e-3, "int8": 0.02}
+# What is measured and its bound. fp32 and fp16: in the encoder's mean and log_var or in the decoder's pixels; but where
+# rounding turns one code into another, nothing else of an encoder can be compared.
+BOUNDS = {
+    "fp32": (LARGEST, 1e-4),
+    "fp16": (LARGEST, 5e-3),
+    "int8": ("mean absolute difference of decoded pixels", 0.02),
+}
+CODE_BOUNDS = {"fp32": (OTHER_CODES, 1e-3), "fp16": (OTHER_CODES, 0.02)}
 # How many images calibrate the ranges of activations, and how many measure the differences.
 CALIBRATION_IMAGES = 200
 TEST_IMAGES = 200
@@ -39,7 +45,8 @@ class TFLiteVariant:
         path: path of the file.
         size: size in bytes.
         parameters: number of weights of the part; without overhead ``size / parameters`` is 4 in float32.
-        difference: difference from the Keras model in float32, as explained at `BOUNDS`.
+        measure: what the difference is.
+        difference: difference from the Keras model in float32.
         bound: upper bound on the difference.
     """
 
@@ -48,6 +55,7 @@ class TFLiteVariant:
     path: Path
     size: int
     parameters: int
+    measure: str
     difference: float
     bound: float
 
@@ -80,7 +88,8 @@ def write_tflite(
 
     The signatures are ``encode`` (``image`` → ``mean``, ``log_var``) and ``decode`` (``z`` → ``image``), both for one
     image at a time: with a variable batch size, decoding one image took a fifth longer and int8 files were 5 % larger.
-    A conditional model also takes ``label``, int32 (1,).
+    A conditional model also takes ``label``, int32 (1,). The encoder of a model of codes also gives ``codes``, and has
+    no int8 file: the nearest of many codes is no matter for eight bits.
 
     Args:
         vae: the model. Under a mixed policy the files compute in float32, and are compared with a float32 copy.
@@ -105,21 +114,21 @@ def write_tflite(
             of_floats, of_integers = Path(saved, "plain"), Path(saved, "integer")
             _save(plain, part, of_floats)
             _save(integer, part, of_integers)
-            for precision, bound in BOUNDS.items():
+            for precision, (measure, bound) in (CODE_BOUNDS if "codes" in part.expected else BOUNDS).items():
                 path = folder / f"{part.name}_{precision}.tflite"
                 source = of_integers if precision == "int8" else of_floats
                 model = _convert(source, part, precision, float_io, path.name)
                 path.write_bytes(model)
                 found = _run(model, part.signature, part.test)
-                difference = _difference(plain, part, found, precision)
+                difference = _difference(plain, part, found, measure)
                 # Written so that NaN fails too.
                 if not difference <= bound:
-                    kind = "mean" if precision == "int8" else "largest"
                     raise ExportError(
-                        f"{path.name}: {kind} difference from the Keras model {difference:.2g}, bound {bound:g}"
+                        f"{path.name}: {measure} between it and the Keras model {difference:.2g}, bound {bound:g}"
                     )
                 parameters = getattr(plain, part.name).count_params()
-                variants.append(TFLiteVariant(part.name, precision, path, len(model), parameters, difference, bound))
+                size = len(model)
+                variants.append(TFLiteVariant(part.name, precision, path, size, parameters, measure, difference, bound))
     return variants
 
 
@@ -186,7 +195,7 @@ def _latents(vae: VAE, inputs: dict[str, Array]) -> dict[str, Array]:
 def _save(vae: VAE, part: _Part, folder: Path) -> None:
     """Write the part as a SavedModel, from which it is converted."""
     module = tf.Module()
-    module.weights = [variable.value for variable in getattr(vae, part.name).variables]
+    module.weights = [variable.value for variable in (*getattr(vae, part.name).variables, *vae.bottleneck.variables)]
     function = tf.function(lambda **inputs: answer(vae, part.signature, inputs), autograph=False).get_concrete_function(
         **part.specs
     )
@@ -257,10 +266,12 @@ def _real(value: Array, details: dict[str, Any]) -> Array:
     return (value.astype("float32") - zero_point) * scale
 
 
-def _difference(vae: VAE, part: _Part, found: dict[str, Array], precision: str) -> float:
-    """The difference as explained at `BOUNDS`. An int8 encoder is judged by Keras's decoding of its means."""
-    if precision != "int8":
-        return max(float(np.abs(found[name] - value).max()) for name, value in part.expected.items())
+def _difference(vae: VAE, part: _Part, found: dict[str, Array], measure: str) -> float:
+    """What is measured. An int8 encoder is judged by Keras's decoding of its means."""
+    if measure == OTHER_CODES:
+        return share_of_other_codes(found, part.expected)
+    if measure == LARGEST:
+        return largest_difference(found, part.expected)
     if part.name == "decoder":
         return float(np.abs(found["image"] - part.expected["image"]).mean())
     images, expected = (

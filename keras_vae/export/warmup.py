@@ -16,6 +16,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from keras_vae.data.tfrecord import tf_example
 from keras_vae.errors import ExportError, InputError
+from keras_vae.export.float32 import answer
 from keras_vae.export.saved_model import load_saved_model
 from keras_vae.models import VAE
 
@@ -96,11 +97,13 @@ def _inputs(vae: VAE, images: npt.NDArray[np.float32]) -> dict[str, dict[str, An
     count = len(images)
     labels = None if vae.num_classes is None else np.arange(count, dtype="int32") % vae.num_classes
     label = {} if labels is None else {"label": labels}
-    mean, _ = vae.encode(images, labels)
+    posterior = answer(vae, "encode", {"image": images, **label})
+    codes = {"decode_codes": {"codes": posterior["codes"], **label}} if "codes" in posterior else {}
     return {
+        **codes,
         "serving_default": {"image": images, **label},
         "encode": {"image": images, **label},
-        "decode": {"z": np.asarray(mean), **label},
+        "decode": {"z": posterior["mean"], **label},
         "sample": {"count": np.int32(count), "seed": np.zeros(2, "int32"), **label},
         "serve_tf_examples": {"examples": list(_examples(images, labels))},
     }

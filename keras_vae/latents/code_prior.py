@@ -10,10 +10,13 @@ from keras import ops
 
 
 class CodePrior(keras.layers.Layer):
-    """Base of priors p(codes). A subclass defines `log_prob` and `sample`, and may have weights, which are trained.
+    """Base of priors p(codes). A subclass defines `log_prob` and `draw`, and may have weights, which are trained.
 
     `log_prob` is differentiable in the weights: ``-log_prob`` of the training images' codes is what fits them. A
     subclass makes its weights in the constructor or in `build`, which gets the codes' shape.
+
+    Draws are a function of standard normal noise, as those of `keras_vae.layers.Prior` are. A prior that cannot be
+    drawn from in this way defines `sample` instead of `draw`; models with it are not exported.
 
     Args:
         codebook_size: the number K of different codes; each code is in [0, K).
@@ -36,9 +39,18 @@ class CodePrior(keras.layers.Layer):
         """
         raise NotImplementedError
 
+    @property
+    def noise_shape(self) -> tuple[int, ...]:
+        """Shape of the noise for one draw, by default that of the codes."""
+        return self.code_shape
+
+    def draw(self, noise: Any) -> Any:
+        """Draws, int32 (N, *code_shape), made of draws from N(0, I), float32 (N, *noise_shape)."""
+        raise NotImplementedError
+
     def sample(self, count: int, seed: Any = None) -> Any:
         """``count`` draws, int32 (count, *code_shape); the same for the same seed (as `keras.random` takes it)."""
-        raise NotImplementedError
+        return self.draw(keras.random.normal((count, *self.noise_shape), dtype="float32", seed=seed))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "codebook_size": self.codebook_size, "code_shape": self.code_shape}
@@ -54,5 +66,7 @@ class UniformCodes(CodePrior):
     def log_prob(self, codes: Any) -> Any:
         return ops.full(ops.shape(codes)[:1], -math.prod(self.code_shape) * math.log(self.codebook_size), "float32")
 
-    def sample(self, count: int, seed: Any = None) -> Any:
-        return keras.random.randint((count, *self.code_shape), 0, self.codebook_size, dtype="int32", seed=seed)
+    def draw(self, noise: Any) -> Any:
+        uniform = 0.5 * (1.0 + ops.erf(noise / 2**0.5))
+        # The noise's distribution function rounds to 1 far out.
+        return ops.minimum(ops.cast(uniform * self.codebook_size, "int32"), self.codebook_size - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from keras_vae.latents.code_prior import UniformCodes
 from keras_vae.latents.flow_prior import FlowPrior
 from keras_vae.latents.latent_flow import LatentFlow
 from keras_vae.latents.mixture_prior import MixturePrior
@@ -17,6 +18,7 @@ _NAMES = {
     MixturePrior: "mixture",
     FlowPrior: "flow",
     LatentFlow: "latent-flow",
+    UniformCodes: "uniform",
 }
 
 

@@ -133,7 +133,10 @@ class VectorQuantizer(Quantizer):
             part = codebook[start : start + CODES_AT_ONCE]
             # ‖x - e‖² = ‖x‖² - 2 (x·e - ½ ‖e‖²), whose first term is the same for all e.
             scores = ops.matmul(vectors, ops.transpose(part)) - 0.5 * ops.sum(ops.square(part), axis=-1)
-            score, number = ops.max(scores, axis=-1), start + ops.cast(ops.argmax(scores, axis=-1), "int32")
+            score = ops.max(scores, axis=-1)
+            # Keras's argmax of floats looks at their sign bits, which LiteRT cannot do.
+            is_best = ops.cast(scores >= score[:, None], "int8")
+            number = start + ops.cast(ops.argmax(is_best, axis=-1), "int32")
             nearest = number if best is None else ops.where(score > best, number, nearest)
             best = score if best is None else ops.maximum(score, best)
         return nearest

@@ -101,7 +101,7 @@ def test_float_io_takes_and_gives_float_around_the_same_integers(exported_vae, t
 def test_a_file_beyond_its_bound_is_refused(variants, conditional_vae, tmp_path, monkeypatch):
     only(monkeypatch, "fp16", 1e-9)
     monkeypatch.setattr(tflite, "_convert", lambda *arguments: variants["encoder_fp16"].path.read_bytes())
-    message = r"^encoder_fp16.tflite: largest difference from the Keras model \d.*, bound 1e-09"
+    message = r"^encoder_fp16.tflite: largest absolute difference between it and the Keras model \d.*, bound 1e-09"
     with pytest.raises(ExportError, match=message):
         write_tflite(conditional_vae, tmp_path, make_images(4), make_labels(4))
 

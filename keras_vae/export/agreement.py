@@ -1,0 +1,43 @@
+"""How far the outputs of an exported model are from the Keras model's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+LARGEST = "largest absolute difference"
+OTHER_CODES = "share of codes that differ"
+# Rounding may turn a code that lies between two into the other one, and with it z and pixels.
+MOST_OTHER_CODES = 0.1
+
+
+def largest_difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> float:
+    """The largest absolute difference of any output, over the images that have the same ``codes``, if there are codes.
+
+    It is infinite if more than a tenth of the images have other codes.
+
+    Args:
+        found, expected: outputs by name, (N, ...) each, with the same names.
+    """
+    rows: Any = slice(None)
+    if "codes" in expected:
+        rows = np.all(_array(found["codes"]) == _array(expected["codes"]), axis=_inner_axes(expected["codes"]))
+        if not rows.mean() >= 1 - MOST_OTHER_CODES:
+            return np.inf
+    return max(float(np.abs(_array(found[name])[rows] - _array(value)[rows]).max()) for name, value in expected.items())
+
+
+def share_of_other_codes(found: Mapping[str, Any], expected: Mapping[str, Any]) -> float:
+    """The share of all ``codes`` that differ."""
+    return float(np.mean(_array(found["codes"]) != _array(expected["codes"])))
+
+
+def _array(values: Any) -> npt.NDArray[Any]:
+    return np.asarray(values)
+
+
+def _inner_axes(values: Any) -> tuple[int, ...]:
+    return tuple(range(1, len(values.shape)))

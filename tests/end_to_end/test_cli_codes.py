@@ -1,0 +1,52 @@
+"""A model of codes by the commands: train, evaluate, encode, sample, and the same with what was exported."""
+
+import json
+
+import numpy as np
+import pytest
+from installed_command import SMALL, run_command
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", params=["vq", "fsq"])
+def trained(request, workplace):
+    """A run of one epoch with 14×14 codes of 16 or 15; its directory."""
+    kind = {"vq": ("--codebook-size", 16), "fsq": ("--fsq-levels", "5,3")}[request.param]
+    run = workplace / "runs" / request.param
+    options = ("--latent", "2x14x14", "--bottleneck", request.param, *kind, "--dataset", "idx:mnist", "--epochs", 1)
+    done = run_command("train", *options, "--run-dir", run, *SMALL, cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+def test_commands_measure_encode_and_draw_codes_of_runs_and_of_exports(trained, workplace, run_here):
+    def json_of(*arguments):
+        done = run_here(*arguments, "--json", cwd=workplace)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    size = 16 if trained.name == "vq" else 15
+    exported = json_of("export", trained, "--no-tflite")["path"]
+    for model in (trained, exported):
+        metrics = json_of("evaluate", model, "--dataset", "idx:mnist", "--importance-samples", 0)["metrics"]
+        assert metrics["bits"] == pytest.approx(196 * np.log2(size))
+        assert 1 <= metrics["perplexity"] <= size
+        assert metrics["active_units"] is None
+    arrays = []
+    for number, model in enumerate((trained, exported)):
+        latents, drawn = workplace / f"{trained.name}{number}.npz", workplace / f"{trained.name}{number}.png"
+        done = run_here("encode", model, "idx:mnist", "--out", latents, cwd=workplace)
+        assert done.returncode == 0, done.stderr
+        with np.load(latents) as file:
+            arrays.append(dict(file))
+        done = run_here("sample", model, "--seed", 3, "--out", drawn, cwd=workplace)
+        assert done.returncode == 0, done.stderr
+        assert drawn.stat().st_size > 1000
+        assert "independent" in done.stdout, "it does not say that noise is expected"
+    of_run, of_export = arrays
+    assert of_run["codes"].shape == (len(of_run["mean"]), 14, 14)
+    assert of_run["codes"].dtype == np.int32
+    assert 0 <= of_run["codes"].min() <= of_run["codes"].max() < size
+    for name, values in of_run.items():
+        np.testing.assert_allclose(of_export[name], values, rtol=1e-5, err_msg=name)
