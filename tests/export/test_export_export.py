@@ -41,7 +41,7 @@ def write_tflite_files(vae, folder, images, labels, *, float_io):
     folder.mkdir()
     path = folder / "encoder_int8.tflite"
     path.write_bytes(b"model")
-    return [TFLiteVariant("encoder", "int8", path, 5, 100, "mean difference", 0.01, 0.02)]
+    return [TFLiteVariant("encoder", "int8", path, 5, 100, "mean absolute difference of decoded pixels", 0.01, 0.02)]
 
 
 @pytest.fixture(scope="module")
