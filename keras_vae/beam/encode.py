@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from keras_vae.beam import model_handler
@@ -11,7 +12,7 @@ from keras_vae.errors import InputError
 from keras_vae.export.manifest import Manifest
 
 _FORMATS: dict[str, Callable[[Manifest], ShardFormat]] = {
-    "parquet": lambda manifest: ParquetLatents(manifest.latent_dim),
+    "parquet": lambda manifest: ParquetLatents(manifest.latent_dim, math.prod(manifest.code_shape or (0,))),
     "tfrecord": lambda manifest: TFRecordLatents(),
 }
 
@@ -22,7 +23,7 @@ def encode_images(
     """Encode images into ``latents-00003-of-00008.parquet`` (or ``.tfrecord.gz``), in the order of the input.
 
     Each row has ``name``, ``mean`` and ``log_var`` with L numbers each (a spatial latent in C order), and ``label`` if
-    the image has one.
+    the image has one. A model of codes also gives ``codes``, its codes in C order.
 
     Args:
         options: the job's options.

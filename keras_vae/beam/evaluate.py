@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from keras_vae.beam import model_handler
 from keras_vae.beam.batch import BadImage
 from keras_vae.beam.job import Finish, JobOptions, Summary, run_job, say_on_stderr
 from keras_vae.beam.sinks import write_summary
+from keras_vae.errors import InputError
 from keras_vae.export.manifest import Manifest
 from keras_vae.losses import VGG16Features, kl_per_dimension, lpips_distance
 from keras_vae.losses.vgg16 import read_heads
@@ -105,10 +107,11 @@ class WriteFigures(beam.DoFn):
     Args:
         folder: folder of the job.
         about: further entries of the summary.
+        nats: ``-log p(codes)`` of an image, or None if the model has no codes.
     """
 
-    def __init__(self, folder: str, about: Summary) -> None:
-        self._folder, self._about = folder, about
+    def __init__(self, folder: str, about: Summary, nats: float | None) -> None:
+        self._folder, self._about, self._nats = folder, about, nats
 
     def process(self, start: None, sums: Sums, bad: Iterable[BadImage]) -> None:
         """Write them. ``start``, the only element of the input, carries no information."""
@@ -116,7 +119,10 @@ class WriteFigures(beam.DoFn):
         metrics: dict[str, Any] = {
             name: float(total / count) for name, total in zip(FIGURES, sums.figures, strict=True)
         }
-        metrics |= {"kl": float(sums.kl.sum() / count), "kl_per_dimension": (sums.kl / count).tolist()}
+        if self._nats is None:
+            metrics |= {"kl": float(sums.kl.sum() / count), "kl_per_dimension": (sums.kl / count).tolist()}
+        else:
+            metrics |= {"kl": self._nats, "kl_per_dimension": [], "bits": self._nats / math.log(2)}
         write_summary(self._folder, {**self._about, "images": sums.images, "metrics": metrics}, bad)
 
 
@@ -124,7 +130,8 @@ def evaluate_images(options: JobOptions, *, say: Callable[[str], None] = say_on_
     """Measure reconstructions through the posterior mean, over all images.
 
     The summary's ``metrics`` are means over images: ``mse psnr ssim lpips``, and the KL to N(0, 1) in nats as ``kl``
-    and ``kl_per_dimension``. They equal those of `keras_vae.training.evaluation.evaluation_report` on the same images.
+    and ``kl_per_dimension``; for a model of codes the KL to its prior and the same as ``bits``.
+    They equal those of `keras_vae.training.evaluation.evaluation_report` on the same images.
     That function also measures what needs random draws or all images at once: ELBO, importance sampling, Fréchet
     distances.
 
@@ -133,13 +140,15 @@ def evaluate_images(options: JobOptions, *, say: Callable[[str], None] = say_on_
         say: called with a line about bad images.
 
     Raises:
-        InputError: as in `run_job`.
+        InputError: as in `run_job`, or if the model has codes and another prior than the uniform one.
         BatchJobError: as in `run_job`.
     """
     return run_job(options, model_handler.encode_and_reconstruct, _into_figures, say)
 
 
 def _into_figures(manifest: Manifest) -> Finish:
+    nats = _nats_of_codes(manifest)
+
     def finish(results: Any, bad: Any, folder: str, about: Summary) -> None:
         sums = (
             results
@@ -150,7 +159,15 @@ def _into_figures(manifest: Manifest) -> Finish:
             results.pipeline
             | "Once" >> beam.Create([None])
             | "Figures"
-            >> beam.ParDo(WriteFigures(folder, about), beam.pvalue.AsSingleton(sums), beam.pvalue.AsList(bad))
+            >> beam.ParDo(WriteFigures(folder, about, nats), beam.pvalue.AsSingleton(sums), beam.pvalue.AsList(bad))
         )
 
     return finish
+
+
+def _nats_of_codes(manifest: Manifest) -> float | None:
+    if manifest.code_shape is None:
+        return None
+    if manifest.prior != "uniform":
+        raise InputError(f"the density of the prior ({manifest.prior}) of codes is not in the exported model")
+    return math.prod(manifest.code_shape) * math.log(manifest.codebook_size or 1)

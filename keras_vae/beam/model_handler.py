@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
@@ -14,7 +13,7 @@ from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 from keras_vae.beam.batch import ImageBatch
 from keras_vae.export.loading import ExportedVAE, load_exported
 
-Arrays: TypeAlias = dict[str, npt.NDArray[np.float32]]
+Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 Infer: TypeAlias = Callable[[ExportedVAE, Any, Any], Arrays]
 
 
@@ -58,9 +57,9 @@ class ExportedModelHandler(ModelHandler[ImageBatch, PredictionResult, ExportedVA
 
 
 def encode(model: ExportedVAE, images: Any, labels: Any) -> Arrays:
-    """``mean`` and ``log_var``, (N, latent_dim)."""
-    mean, log_var = model.encode_flat(images, labels)
-    return {"mean": mean.numpy(), "log_var": log_var.numpy()}
+    """``mean`` and ``log_var``, float32 (N, latent_dim), and ``codes``, int32 (N, M), if the model has any."""
+    found = model.answer("encode", labels, image=images)
+    return {name: value.numpy().reshape(len(value), -1) for name, value in found.items()}
 
 
 def reconstruct(model: ExportedVAE, images: Any, labels: Any) -> Arrays:

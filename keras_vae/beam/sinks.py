@@ -73,22 +73,26 @@ class ShardFormat(Protocol):
 class ParquetLatents:
     """Parquet: ``name`` string, ``mean`` and ``log_var`` lists of L float32, ``label`` int32 or null.
 
+    A model of codes also gives ``codes``, lists of M int32.
+
     Args:
         latent_dim: L.
+        codes: M; 0 if the model has no codes.
     """
 
     prefix, suffix = "latents", ".parquet"
 
-    def __init__(self, latent_dim: int) -> None:
-        self._latent_dim = latent_dim
+    def __init__(self, latent_dim: int, codes: int = 0) -> None:
+        self._latent_dim, self._codes = latent_dim, codes
 
     def open(self, path: str) -> Writer:
         """A new file."""
-        return _ParquetWriter(path, self._latent_dim)
+        return _ParquetWriter(path, self._latent_dim, self._codes)
 
 
 class TFRecordLatents:
-    """Gzipped TFRecords of tf.Example: ``name``, ``mean`` and ``log_var`` with L floats, ``label`` if known."""
+    """Gzipped TFRecords of tf.Example: ``name``, ``mean`` and ``log_var`` with L floats, ``label`` if known, and
+    ``codes`` of a model that has any."""
 
     prefix, suffix = "latents", ".tfrecord.gz"
 
@@ -108,9 +112,13 @@ class TFRecordImages:
 
 
 class _ParquetWriter:
-    def __init__(self, path: str, latent_dim: int) -> None:
+    def __init__(self, path: str, latent_dim: int, codes: int) -> None:
         latent = pa.list_(pa.float32(), latent_dim)
-        fields = {"name": pa.string(), "mean": latent, "log_var": latent, "label": pa.int32()}
+        fields = {"name": pa.string(), "mean": latent, "log_var": latent}
+        if codes:
+            fields["codes"] = pa.list_(pa.int32(), codes)
+        self._latents = [name for name in fields if name != "name"]
+        fields["label"] = pa.int32()
         self._schema = pa.schema(list(fields.items()))
         self._file = _GFile(path)
         self._writer = pq.ParquetWriter(self._file, self._schema)
@@ -118,7 +126,7 @@ class _ParquetWriter:
 
     def write(self, result: PredictionResult) -> None:
         images = result.example
-        latents = (result.inference["mean"], result.inference["log_var"])
+        latents = [result.inference[name] for name in self._latents]
         columns = [
             pa.array(images.names, pa.string()),
             *(pa.FixedSizeListArray.from_arrays(pa.array(array.ravel()), array.shape[1]) for array in latents),
@@ -178,12 +186,15 @@ class _TFRecordWriter:
 
 
 def _latent_features(result: PredictionResult) -> Iterator[dict[str, tf.train.Feature]]:
-    names = ("mean", "log_var")
-    for arrays in zip(*(result.inference[name] for name in names), strict=True):
-        yield {
-            name: tf.train.Feature(float_list=tf.train.FloatList(value=array))
-            for name, array in zip(names, arrays, strict=True)
+    found = result.inference
+    for row in range(len(found["mean"])):
+        features = {
+            name: tf.train.Feature(float_list=tf.train.FloatList(value=found[name][row]))
+            for name in ("mean", "log_var")
         }
+        if "codes" in found:
+            features["codes"] = tf.train.Feature(int64_list=tf.train.Int64List(value=found["codes"][row]))
+        yield features
 
 
 def _image_features(result: PredictionResult) -> Iterator[dict[str, tf.train.Feature]]:

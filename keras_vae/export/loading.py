@@ -53,7 +53,7 @@ class ExportedVAE:
 
     def encode(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
         """The posterior's ``(mean, log_var)`` for float32 images in [0, 1], each float32 (N, *latent_shape)."""
-        found = self._call("encode", labels, image=tf.convert_to_tensor(images, tf.float32))
+        found = self.answer("encode", labels, image=tf.convert_to_tensor(images, tf.float32))
         return found["mean"], found["log_var"]
 
     def latents(self, images: Any, labels: Any = None) -> Latents:
@@ -62,7 +62,7 @@ class ExportedVAE:
         Raises:
             InputError: if the model has codes and a prior of which only draws are in the file.
         """
-        found = self._call("encode", labels, image=tf.convert_to_tensor(images, tf.float32))
+        found = self.answer("encode", labels, image=tf.convert_to_tensor(images, tf.float32))
         if self.bottleneck.code_shape is None:
             return Latents(z=found["mean"], kl=tf.zeros(tf.shape(found["mean"])[0]))
         return Latents(z=found["mean"], codes=found["codes"], kl=-self.prior.log_prob(found["codes"]))
@@ -74,7 +74,7 @@ class ExportedVAE:
             InputError: if the model has none.
         """
         self._check_codes()
-        return self._call("encode", labels, image=tf.convert_to_tensor(images, tf.float32))["codes"]
+        return self.answer("encode", labels, image=tf.convert_to_tensor(images, tf.float32))["codes"]
 
     def decode_codes(self, codes: Any, labels: Any = None) -> Any:
         """Codes, integers (N, *code_shape), to images (N, H, W, C), float32 in [0, 1].
@@ -86,7 +86,7 @@ class ExportedVAE:
         size, codes = self.bottleneck.codebook_size, np.asarray(codes)
         if codes.size and not 0 <= codes.min() <= codes.max() < size:
             raise InputError(f"codes must be in [0, {size}), got {codes.min()} to {codes.max()}")
-        return self._call("decode_codes", labels, codes=tf.convert_to_tensor(codes, tf.int32))["image"]
+        return self.answer("decode_codes", labels, codes=tf.convert_to_tensor(codes, tf.int32))["image"]
 
     def encode_flat(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
         """As `encode`, flattened to (N, latent_dim); `decode` takes such vectors too."""
@@ -96,22 +96,23 @@ class ExportedVAE:
     def decode(self, z: Any, labels: Any = None) -> Any:
         """Decode latents (N, *latent_shape) or (N, latent_dim) to images (N, H, W, C), float32 in [0, 1]."""
         z = tf.reshape(tf.convert_to_tensor(z, tf.float32), (-1, *self.latent_shape))
-        return self._call("decode", labels, z=z)["image"]
+        return self.answer("decode", labels, z=z)["image"]
 
     def reconstruct(self, images: Any, labels: Any = None) -> Any:
         """Encode, and decode the posterior mean. Deterministic."""
-        found = self._call("serving_default", labels, image=tf.convert_to_tensor(images, tf.float32))
+        found = self.answer("serving_default", labels, image=tf.convert_to_tensor(images, tf.float32))
         return found["reconstruction"]
 
     def sample(self, count: int, seed: int | None = None, labels: Any = None) -> Any:
         """Decode ``count`` draws from the prior to images (count, H, W, C), the same for the same seed."""
-        return self._call("sample", labels, count=tf.constant(count, tf.int32), seed=_two_numbers(seed))["image"]
+        return self.answer("sample", labels, count=tf.constant(count, tf.int32), seed=_two_numbers(seed))["image"]
 
     def _check_codes(self) -> None:
         if self.bottleneck.code_shape is None:
             raise InputError("the model has no codes")
 
-    def _call(self, signature: str, labels: Any, **inputs: Any) -> dict[str, Any]:
+    def answer(self, signature: str, labels: Any, **inputs: Any) -> dict[str, Any]:
+        """All outputs of a signature by name, for its inputs by name, without the labels."""
         if self.num_classes is not None:
             if labels is None:
                 raise ValueError(f"the model is conditional on {self.num_classes} classes; it needs labels")

@@ -12,6 +12,7 @@ from keras_vae.beam import JobOptions
 from keras_vae.data import ArraySplit, ImageDataset
 from keras_vae.export.manifest import Manifest, write_manifest
 from keras_vae.export.signatures import write_saved_model
+from keras_vae.latents import prior_name
 from keras_vae.models import VAE
 
 # Large enough for three taps of VGG16, and not square.
@@ -33,7 +34,10 @@ def publish(folder, **options):
         image_shape=SHAPE,
         latent_shape=(2,),
         num_classes=vae.num_classes,
-        variational=True,
+        variational=vae.variational,
+        prior=prior_name(vae.prior),
+        codebook_size=vae.bottleneck.codebook_size or None,
+        code_shape=vae.bottleneck.code_shape,
         likelihood="gaussian",
         likelihood_scale=1.0,
         scaling_factor=None,

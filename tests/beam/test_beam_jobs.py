@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
-from jobs import SHAPE, options_for, read_examples, summary_of
+from jobs import SHAPE, options_for, publish, read_examples, summary_of
 from PIL import Image
 
 from keras_vae.beam import encode_images, evaluate_images, reconstruct_images
@@ -16,6 +16,7 @@ from keras_vae.data import load_tfrecords
 from keras_vae.data.framing import Framing
 from keras_vae.data.image_file import read_image
 from keras_vae.export.loading import load_exported
+from keras_vae.latents import FiniteScalarQuantizer
 from keras_vae.training.evaluation import evaluation_report
 
 pytestmark = pytest.mark.slow
@@ -70,6 +71,24 @@ def test_latents_as_tfrecords_are_those_of_the_parquet_files(model, records, tmp
         {"name": row["name"][0].decode(), "mean": row["mean"], "log_var": row["log_var"], "label": row["label"][0]}
         for row in examples
     ] == rows
+
+
+def test_jobs_write_and_count_the_codes_of_a_model_that_has_any(dataset, records, tmp_path):
+    # Two codes of five: one for each number of the latent.
+    model = publish(tmp_path / "codes" / "7", bottleneck=FiniteScalarQuantizer((5,)))
+    data = f"tfrecord:{records}/test/*-00001-*"
+    encode_images(options_for(model, data, tmp_path / "parquet"))
+    encode_images(options_for(model, data, tmp_path / "tfrecord"), "tfrecord")
+    metrics = evaluate_images(options_for(model, data, tmp_path / "figures"))["metrics"]
+
+    codes = load_exported(model).encode_codes(dataset.test.images[13:26].astype(np.float32) / 255).numpy()
+    assert len(np.unique(codes)) > 1
+    assert [row["codes"] for row in read_latents(tmp_path / "parquet")] == codes.tolist()
+    examples = read_examples(tmp_path / "tfrecord" / "latents-00000-of-00001.tfrecord.gz")
+    assert [row["codes"] for row in examples] == codes.tolist()
+    assert metrics["bits"] == pytest.approx(2 * np.log2(5))
+    assert metrics["kl"] == pytest.approx(2 * np.log(5))
+    assert metrics["kl_per_dimension"] == []
 
 
 def test_reconstructions_are_pngs_that_are_images_again(model, dataset, records, tmp_path):
