@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -34,6 +35,11 @@ def load_model(path: Path) -> VAE:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever a damaged or hostile archive makes Keras raise
+        if found := re.search(r"Could not locate class '(\w{1,80})'", str(error)):
+            raise InputError(
+                f"{path}: holds a class of your own, {found[1]}, which the commands do not know; import the class in "
+                "Python and use keras.saving.load_model"
+            ) from error
         raise InputError(f"{path}: cannot be loaded ({first_line(error)})") from error
     if isinstance(model, VAETrainer):
         model = model.inference_vae

@@ -274,6 +274,17 @@ def test_another_kind_of_model_is_refused(tmp_path):
     assert_refused(lambda: load_model(path), "holds a Sequential, not a VAE")
 
 
+def test_a_model_file_of_ones_own_class_is_refused_where_the_class_is_unknown(trainer, tmp_path, monkeypatch):
+    @keras.saving.register_keras_serializable(package="elsewhere")
+    class OwnVAE(type(trainer.vae)):
+        pass
+
+    path = tmp_path / "model.keras"
+    save_model(OwnVAE.from_config(trainer.vae.get_config()), path)
+    monkeypatch.delitem(keras.saving.get_custom_objects(), "elsewhere>OwnVAE")
+    assert_refused(lambda: load_model(path), "holds a class of your own, OwnVAE, which the commands do not know")
+
+
 def test_a_model_file_with_code_in_it_is_refused(tmp_path):
     path = tmp_path / "model.keras"
     keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda inputs: inputs)]).save(path)
