@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,6 +30,8 @@ Array = npt.NDArray[np.float32]
 HELD_OUT = 0.1
 # Draws are evaluated in parts of this many.
 EVALUATED = 2048
+# An epoch takes from a tenth of a second to two minutes.
+SECONDS_BETWEEN_LINES = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +133,7 @@ def fit_prior(
         return _mean(lambda z: prior.fitting_loss(z, seed=seed), validation)
 
     best = (held_out_loss(), 0, prior.get_weights())
-    epoch = 0
+    epoch, said = 0, time.monotonic()
     for epoch in range(1, epochs + 1):
         for batch in _batches(rng.permutation(training), batch_size):
             step(draws(batch))
@@ -138,7 +141,8 @@ def fit_prior(
             loss = held_out_loss()
             if loss < best[0]:
                 best = (loss, epoch, prior.get_weights())
-        if say and (epoch % 10 == 0 or epoch == epochs):
+        if say and (time.monotonic() - said > SECONDS_BETWEEN_LINES or epoch == epochs):
+            said = time.monotonic()
             say(f"epoch {epoch}: loss {loss:.4f} on held-out images, best {best[0]:.4f} in epoch {best[1]}")
         if epoch - best[1] >= max(5, epochs // 4):
             break
