@@ -11,6 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from keras_vae.data import Split
+from keras_vae.latents.bottleneck import LOG_VAR_MIN
 from keras_vae.losses import VGG16Features, lpips_distance
 from keras_vae.losses.vgg16 import read_heads
 from keras_vae.metrics import mse, psnr, ssim
@@ -71,11 +72,16 @@ def measure_reconstructions(
 
     @tf.function(input_signature=(images_spec, noise_spec, *labels_spec), autograph=False)
     def measure(images: Any, noise: Any, labels: Any = None) -> Any:
-        mean, log_var = vae.encode_flat(images, labels)
+        latents: dict[str, Any] = {}
+        if vae.variational:
+            mean, log_var = vae.encode_flat(images, labels)
+        else:
+            latents = {**vae.latents(images, labels)}
+            mean = tf.reshape(latents["z"], (-1, vae.latent_dim))
+            log_var = tf.fill(tf.shape(mean), LOG_VAR_MIN)
         reconstructions = vae.decode(mean, labels)
         sampled = vae.decode(mean + tf.exp(0.5 * log_var) * noise, labels) if vae.variational else reconstructions
         activations, reconstructed = network(images), network(reconstructions)
-        latents: dict[str, Any] = {} if vae.variational else {**vae.latents(images, labels)}
         return {
             **{name: latents[name] for name in ("kl", "codes") if name in latents},
             "mse": mse(images, reconstructions),
