@@ -30,7 +30,7 @@ Array = npt.NDArray[np.float32]
 HELD_OUT = 0.1
 # Draws are evaluated in parts of this many.
 EVALUATED = 2048
-# An epoch takes from a tenth of a second to two minutes.
+# An epoch takes from a tenth of a second to minutes.
 SECONDS_BETWEEN_LINES = 10
 
 
@@ -217,14 +217,16 @@ def _compiled_step(
 @contextlib.contextmanager
 def _averaged(prior: Any, averages: list[tf.Variable]) -> Iterator[None]:
     """The prior with the averaged weights, if there are any, inside of the block."""
+    if not averages:
+        yield
+        return
     variables = prior.trainable_variables
     current = [np.array(variable) for variable in variables]
-    for variable, average in zip(variables, averages, strict=False):
+    for variable, average in zip(variables, averages, strict=True):
         variable.assign(average)
     yield
-    if averages:
-        for variable, value in zip(variables, current, strict=True):
-            variable.assign(value)
+    for variable, value in zip(variables, current, strict=True):
+        variable.assign(value)
 
 
 def _mean(function: Callable[[Array], Any], z: Array) -> float:
