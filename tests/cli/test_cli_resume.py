@@ -9,7 +9,7 @@ import pytest
 from keras_vae.config import RunConfig
 from keras_vae.data import ArraySplit, ImageDataset
 from keras_vae.errors import InputError, TrainingStoppedError
-from keras_vae.training import RunDirectory
+from keras_vae.training import RunDirectory, VAETrainer
 from keras_vae_cli import train, training
 
 pytestmark = pytest.mark.slow
@@ -37,13 +37,20 @@ def make_split(count, seed):
 
 
 def stand_in(patch):
-    """Made-up data, and no pictures: drawing takes most of the time."""
+    """Made-up data, steps that run eagerly, since tracing two takes longer, and no pictures: drawing takes longest."""
     dataset = ImageDataset("noise", "sample", make_split(IMAGES, 0), make_split(4, 1))
     patch.setattr(training, "_load_dataset", lambda config, meanwhile=None: dataset)
     patch.setattr(
         "keras_vae.callbacks.pictures.Pictures.on_train_end", lambda self, logs=None: self.run.mark_finished()
     )
     patch.setattr("keras_vae.callbacks.tensorboard.TensorBoardSummaries._may_draw", lambda self, epoch: False)
+    fit = VAETrainer.fit
+
+    def fit_eagerly(self, *arguments, **named):
+        self.run_eagerly = True
+        return fit(self, *arguments, **named)
+
+    patch.setattr(VAETrainer, "fit", fit_eagerly)
 
 
 @pytest.fixture(autouse=True)
