@@ -80,11 +80,15 @@ def main() -> None:
         attention_resolution, execution = CASES[arguments.case]
         config = config_with(attention_resolution)
         if arguments.smoke:
-            config = small.small(config).replace(model__image_shape=(32, 32, 3), model__attention_resolution=8)
+            config = small.small(config).replace(
+                model__image_shape=(32, 32, 3),
+                model__attention_resolution=8,
+                objective__perceptual_weight=0.0,  # VGG16 takes longest to trace
+            )
         train(config, execution, arguments.steps)
         return
-    # The two that differ in every way.
-    cases = (min(CASES), max(CASES)) if arguments.smoke else CASES
+    # The one with every option.
+    cases = list(CASES)[-1:] if arguments.smoke else CASES
     print(f"{heading()}\n")
     print("| attention up to | parameters of the VAE | peak memory, GB | within 8 GB | seconds per step |")
     print("| --- | --- | --- | --- | --- |")
