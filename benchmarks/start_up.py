@@ -188,6 +188,8 @@ def main() -> None:
             options["export"].append("--no-tflite")
             options["experiment"].append("--no-export")
         for command in arguments.commands:
+            if arguments.smoke and command != "train":  # one command is enough to see both environments
+                pythons = {"now": sys.executable}
             found: dict[str, list[dict[str, float]]] = {name: [] for name in pythons}
             for turn in range(1 if command == "experiment" else rounds):
                 for number, (name, python) in enumerate(pythons.items(), 1):
