@@ -106,7 +106,11 @@ def begun(execute, tmp_path_factory):
 def test_a_document_s_commands_can_follow_each_other(path, execute, begun, tmp_path):
     folder = tmp_path / "reader"
     shutil.copytree(begun, folder, symlinks=True)
-    execute(shell.commands_to_execute(path), folder)
+    lines = shell.commands_to_execute(path)
+    execute(lines, folder)
+    for words in map(shlex.split, lines):
+        if "train" in words and "--run-dir" in words:
+            assert (folder / words[words.index("--run-dir") + 1] / "model.keras").is_file()
 
 
 @pytest.mark.parametrize("beginning", shell.NOT_EXECUTED)

@@ -1,4 +1,4 @@
-"""The shell examples, with stand-ins for Docker and Slurm in PATH."""
+"""The shell examples, with stand-ins for Docker and Slurm in PATH; tests/docs trains with `local_workers.sh`."""
 
 import json
 import os
@@ -7,9 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from keras_vae_cli.train import command as train
 
@@ -141,22 +139,3 @@ def test_local_workers_end_with_the_code_of_a_worker_that_failed(stand_in, run):
     stand_in("keras-vae", 'case "$TF_CONFIG" in *\'"index": 0\'*) exit 5;; esac')
 
     assert run("local_workers.sh", 2, "train").returncode == 5
-
-
-@pytest.mark.distributed
-def test_local_workers_train(run, tmp_path):
-    images = tmp_path / "images"
-    images.mkdir()
-    random = np.random.default_rng(0)
-    for index in range(40):
-        Image.fromarray(random.integers(0, 256, (8, 8), dtype=np.uint8)).save(images / f"{index}.png")
-    small = (
-        *("--widths", "8", "--groups", "4", "--attention-resolution", "0", "--no-generative-skips"),
-        *("--adversarial-weight", "0", "--perceptual-weight", "0", "--batch-size", "8", "--epochs", "1"),
-    )
-    data = ("--dataset", f"folder:{images}", "--image-size", "8", "--channels", "1")
-
-    done = run("local_workers.sh", 2, "train", *data, *small, "--run-dir", tmp_path / "run")
-
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "run" / "model.keras").is_file()
