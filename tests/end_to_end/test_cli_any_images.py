@@ -14,7 +14,10 @@ from keras_vae.training.saving import load_model
 
 pytestmark = pytest.mark.slow
 
-TINY = ("--widths", "8,16", "--groups", "4", "--discriminator-widths", "8,16", "--epochs", "1", "--mapping-width", "32")
+TINY = (
+    *("--widths", "8,16", "--groups", "4", "--discriminator-widths", "8,16", "--epochs", "1", "--mapping-width", "32"),
+    *("--optimizer", "adamw"),
+)
 # What is told of other runs does not depend on the other losses, which are slow to trace.
 ELBO_ALONE = ("--adversarial-weight", "0", "--perceptual-weight", "0")
 
@@ -118,10 +121,10 @@ def test_idx_files_of_other_things_than_digits_train_and_come_back_from_an_expor
     )
     assert done.returncode == 0, done.stderr
     assert "garments: 480 training and 60 test images, 28×28×1" in done.stdout
-    done = run_here("export", "run", "--name", "garments", "--version", 1, cwd=tmp_path)
+    # LiteRT's converter takes longest; documents export with it by the command, and tests/export conditional models.
+    done = run_here("export", "run", "--name", "garments", "--version", 1, "--no-tflite", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     version = tmp_path / "exports" / "garments" / "1"
-    assert (version / "tflite" / "decoder_int8.tflite").is_file()
 
     served, trained = load_exported(version), load_model(tmp_path / "run" / "model.keras")
     images = np.random.default_rng(1).random((4, 28, 28, 1)).astype(np.float32)

@@ -15,6 +15,8 @@ def trained(workplace):
     run = workplace / "runs" / "codes"
     # In the precision of exported models, since coarser rounding gives some positions another code.
     options = ("--latent", "2x14x14", "--bottleneck", "fsq", "--fsq-levels", "5,3", "--precision", "float32")
+    # The other losses are slow to trace, and know no codes.
+    options += ("--adversarial-weight", "0", "--perceptual-weight", "0", "--optimizer", "adamw")
     done = run_command(
         "train", *options, "--dataset", "idx:mnist", "--epochs", 1, "--run-dir", run, *SMALL, cwd=workplace
     )

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 COUNTS = {"train": 80, "t10k": 40}
 # Other tests cover the parts that are slow to trace or to convert.
 QUICK = ("--widths", "8", "--groups", "4", "--batch-size", "40", "--no-export")
-QUICK += ("--adversarial-weight", "0", "--perceptual-weight", "0")
+QUICK += ("--adversarial-weight", "0", "--perceptual-weight", "0", "--mapping-layers", "0", "--optimizer", "adamw")
 
 
 def write_idx(folder):
