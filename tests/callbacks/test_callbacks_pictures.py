@@ -259,25 +259,29 @@ def test_codes_have_neither_manifold_nor_traversal(tmp_path):
     assert {path.stem for path in run.plots.iterdir()} == set(PICTURES) - left_out
 
 
+MANIFOLD = {"latent_manifold.png", "TensorBoard's z/latent_manifold"}
+LATENT_FRAMES = {"test_latent_visualization.gif", "TensorBoard's z/latent_plot"}
+SAMPLES = {"samples.png", "TensorBoard's samples/prior"}
+
+
 @pytest.mark.parametrize(
-    ("name", "missing"),
+    ("names", "missing"),
     [
-        ("manifold_picture", {"latent_manifold.png", "TensorBoard's z/latent_manifold"}),
-        ("metric_curves", {"train_plots.png", "test_plots.png"}),
-        ("latent_frames", {"test_latent_visualization.gif", "TensorBoard's z/latent_plot"}),
-        ("class_grid", set()),  # of conditional models alone
-        ("image_grid", {"samples.png", "TensorBoard's samples/prior"}),
+        (("manifold_picture", "metric_curves"), MANIFOLD | {"train_plots.png", "test_plots.png"}),
+        # A class_grid is of conditional models alone.
+        (("latent_frames", "image_grid", "class_grid"), LATENT_FRAMES | SAMPLES),
     ],
 )
 def test_a_picture_that_fails_is_one_warning_and_the_others_are_drawn(
-    name, missing, finished, dataset, monkeypatch, capsys
+    names, missing, finished, dataset, monkeypatch, capsys
 ):
     def fail(*arguments, **options):
         raise ValueError("need at least one array\nto concatenate")
 
     run = finished.directory
     kept = tuple(path.read_bytes() for path in sorted(run.plots.iterdir()))
-    monkeypatch.setattr(f"keras_vae.visualize.{name}", fail)
+    for name in names:
+        monkeypatch.setattr(f"keras_vae.visualize.{name}", fail)
     posteriors = EpochPosteriors(dataset.test.images, dataset.test.labels, 2, 4)
     posteriors.set_model(finished.trainer)
     posteriors.on_epoch_end(0)

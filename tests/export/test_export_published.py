@@ -28,14 +28,18 @@ def digits():
     return load_dataset("sample").test.first(500)[0].astype("float32") / 255
 
 
-@pytest.fixture(params=PUBLISHED)
+@pytest.fixture(scope="module", params=PUBLISHED)
 def name(request):
     return request.param
 
 
-def test_from_preset_reconstructs_digits_as_well_as_promised(name, digits):
+@pytest.fixture(scope="module")
+def vae(name):
+    return VAE.from_preset(name)
+
+
+def test_from_preset_reconstructs_digits_as_well_as_promised(name, vae, digits):
     mse, _, kl, _ = PROMISED[name]
-    vae = VAE.from_preset(name)
     mean, log_var = (np.asarray(part) for part in vae.encode(digits))
 
     # The mean over five hundred digits is within 10% of that over ten thousand.
@@ -43,13 +47,13 @@ def test_from_preset_reconstructs_digits_as_well_as_promised(name, digits):
     assert np.mean(np.sum(np.exp(log_var) + mean**2 - 1 - log_var, axis=1)) / 2 < 1.1 * kl
 
 
-def test_the_published_version_is_whole_keeps_its_promise_and_is_the_same_model(name, digits):
+def test_the_published_version_is_whole_keeps_its_promise_and_is_the_same_model(name, vae, digits):
     (version,) = (SAVED_MODELS / name).iterdir()
     metrics = check_manifest(version).evaluation["metrics"]
     measured = [metrics[key] for key in ("mse", "lpips", "kl", "frechet_prior")]
     assert all(found <= promised for found, promised in zip(measured, PROMISED[name], strict=True)), measured
 
-    served, vae = load_exported(version), VAE.from_preset(name)
+    served = load_exported(version)
     np.testing.assert_allclose(served.reconstruct(digits[:8]), vae.reconstruct(digits[:8]), atol=1e-4)
 
 
