@@ -12,8 +12,8 @@ pytestmark = pytest.mark.slow
 
 TRAIN = (
     *("train", "--dataset", "sample", "--latent", "2", "--epochs", "4", "--batch-size", "250", "--run-dir", "run"),
-    *("--widths", "8", "--groups", "4", "--mapping-width", "16", "--attention-resolution", "0"),
-    *("--no-generative-skips", "--adversarial-weight", "0", "--perceptual-weight", "0"),
+    *("--widths", "8", "--groups", "4", "--mapping-layers", "0", "--attention-resolution", "0"),
+    *("--no-generative-skips", "--adversarial-weight", "0", "--perceptual-weight", "0", "--optimizer", "adamw"),
 )
 # $1 is the mount point, $2 runs after the first checkpoint, and the rest is the command.
 UNTIL_A_CHECKPOINT = """

@@ -1,7 +1,7 @@
 """Training that is killed at any moment resumes as if nothing had happened; ``pytest --kills 50`` tries many moments.
 
 The model is small, since starting takes most of the time, and kills come while it trains or draws. `tests/callbacks`
-interrupts training with both players after each of its steps.
+interrupts training with both players and Muon after each of its steps.
 """
 
 import csv
@@ -22,7 +22,7 @@ TRAIN = (
     *("train", "--dataset", "idx:noise", "--latent", "2", "--epochs", str(EPOCHS), "--batch-size", "10"),
     *("--widths", "8", "--groups", "4", "--mapping-layers", "0", "--attention-resolution", "0"),
     *("--no-generative-skips", "--adversarial-weight", "0", "--perceptual-weight", "0", "--precision", "float32"),
-    *("--run-dir", "run"),
+    *("--optimizer", "adamw", "--run-dir", "run"),
 )
 # A checkpoint after every step, so that a kill may come while one is written.
 OFTEN = ("--checkpoint-every", "0.0001min")
