@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keras_vae.config import ALL_PRIORS
+from keras_vae.config import FITTED_PRIORS
 from keras_vae.errors import InputError
 from keras_vae.training.run_directory import RunDirectory
 from keras_vae.training.run_lock import run_lock
@@ -21,16 +21,22 @@ from .runtime import class_names_of, exported_version, open_dataset, open_model,
 from .values import Choice, FilePath
 
 if TYPE_CHECKING:
+    from keras_vae.data import ImageDataset
     from keras_vae.models import VAE
 
 
 @click.command("fit-prior", short_help="Give a trained model a learned prior.")
 @run_argument
-@click.option("--prior", type=Choice(ALL_PRIORS[1:]), required=True, help="Kind of the prior.")
+@click.option("--prior", type=Choice(FITTED_PRIORS), required=True, help="Kind of the prior.")
 @click.option(
     "--components", type=click.IntRange(1, 65536), default=64, show_default=True, help="Components of vamp or mixture."
 )
-@click.option("--epochs", type=click.IntRange(min=1), default=50, show_default=True, help="Passes over the images.")
+@click.option(
+    "--conditional", is_flag=True, help="Let latent-flow or codes know the images' labels, so that it draws by class."
+)
+@click.option(
+    "--epochs", type=click.IntRange(min=1), help="Passes over the images, at most; by default what suits the prior."
+)
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images a step; by default what suits the prior.")
 @click.option(
     "--learning-rate",
@@ -46,7 +52,8 @@ def command(
     run: Path,
     prior: str,
     components: int,
-    epochs: int,
+    conditional: bool,
+    epochs: int | None,
     batch_size: int | None,
     learning_rate: float | None,
     dataset: str | None,
@@ -56,7 +63,9 @@ def command(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Fit a prior to the posteriors of RUN's training images; encoder and decoder stay as they are.
+    """Fit a prior to the latents of RUN's training images; encoder and decoder stay as they are.
+
+    vamp, mixture and flow are priors of latent vectors, latent-flow of spatial latents, and codes of codes.
 
     RUN is a run directory that has finished, whose model.keras is replaced, or with --out also a .keras file or a
     published model. Samples, evaluations and exports of the model then use the prior. samples.png is drawn anew, and
@@ -67,6 +76,8 @@ def command(
       keras-vae fit-prior runs/mnist-latent16 --prior flow
       keras-vae fit-prior runs/mnist-latent2 --prior vamp --components 100 --json
       keras-vae fit-prior runs/mnist-latent4x7x7 --prior latent-flow
+      keras-vae fit-prior runs/mnist-latent4x7x7 --prior latent-flow --conditional
+      keras-vae fit-prior runs/codes --prior codes
       keras-vae fit-prior mnist-latent16 --prior flow --dataset sample --out flow.keras
     """
     directory = RunDirectory(run)
@@ -87,6 +98,7 @@ def command(
             images.train,
             prior,
             components=components,
+            num_classes=_classes_of(images) if conditional else None,
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -116,6 +128,12 @@ def _draw_samples(vae: VAE, run: RunDirectory) -> None:
         names = class_names_of(run.path, vae)
         with writing(run.plots / "samples.png") as beside:
             write_png(beside, samples_picture(vae, SAMPLES, run.read_config().seed, class_names=names))
+
+
+def _classes_of(images: ImageDataset) -> int:
+    if images.num_classes is None:
+        raise InputError(f"{images.name}: has no labels, which --conditional needs")
+    return images.num_classes
 
 
 def _check_run(path: Path, run: RunDirectory) -> None:

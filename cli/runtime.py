@@ -194,7 +194,7 @@ def open_dataset(
         raise InputError(
             f"{loaded.name}: its images are {loaded.image_shape}, the model takes {vae.image_shape}; choose --dataset"
         )
-    return loaded if vae.num_classes is None else numbered_as_recorded(loaded, recorded_data(run))
+    return loaded if vae.sample_classes is None else numbered_as_recorded(loaded, recorded_data(run))
 
 
 def framed_as(config: DataConfig, shape: tuple[int, int, int]) -> DataConfig:
@@ -233,27 +233,31 @@ def recorded_data(path: Path) -> dict[str, Any]:
 
 
 def class_names_of(path: Path, vae: VAE) -> tuple[str, ...] | None:
-    """The class names of a conditional model, if they were recorded."""
+    """The names of the classes that ``vae`` can sample, if they were recorded."""
     from keras_vae.data.class_names import recorded_names
 
     names = recorded_names(recorded_data(path))
-    return names if names is not None and len(names) == vae.num_classes else None
+    return names if names is not None and len(names) == vae.sample_classes else None
 
 
-def find_label(vae: VAE, run: Path, label: str | None) -> int | None:
+def find_label(vae: VAE, run: Path, label: str | None, *, of_sample: bool = False) -> int | None:
     """The number of the class ``label``, a name or a number; None if it is None.
+
+    Args:
+        of_sample: whether the prior's classes count too.
 
     Raises:
         InputError: if the model has no classes, or not this one.
     """
     if label is None:
         return None
-    if vae.num_classes is None:
+    classes = vae.sample_classes if of_sample else vae.num_classes
+    if classes is None:
         raise InputError(f"{run}: is not conditional, so it has no label {label}; train with --conditional")
     from keras_vae.data.class_names import find_class
 
     try:
-        return find_class(label, class_names_of(run, vae), vae.num_classes)
+        return find_class(label, class_names_of(run, vae), classes)
     except InputError as error:
         raise InputError(f"{run}: {error}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from .options import picture_option, run_argument, seed_option, with_data_option
 from .outputs import check_output, write_picture
 from .runtime import class_names_of, find_label, open_dataset, open_model
 from .values import Choice
+
+if TYPE_CHECKING:
+    from keras_vae.models import VAE
 
 COMPONENTS = 10
 
@@ -26,7 +30,14 @@ COMPONENTS = 10
     show_default=True,
     help="Distribution of z: the prior, or a Gaussian mixture fitted to the training images' latents.",
 )
-@click.option("--label", help="Class of a conditional model, by name or number; by default each class gets a row.")
+@click.option(
+    "--label", help="Class of a conditional model or prior, by name or number; by default each class gets a row."
+)
+@click.option(
+    "--guidance",
+    type=click.FloatRange(min=0),
+    help="How far a conditional prior (latent-flow or codes) is led to the class; 1 is its own distribution.",
+)
 @click.option("--components", type=click.IntRange(min=1), help=f"Components of the mixture; by default {COMPONENTS}.")
 @with_data_options
 @seed_option
@@ -36,6 +47,7 @@ def command(
     count: int,
     sampler: str,
     label: str | None,
+    guidance: float | None,
     components: int | None,
     dataset: str | None,
     data_dir: str | None,
@@ -56,6 +68,7 @@ def command(
       keras-vae sample runs/mnist-latent2 --sampler gmm --components 20
       keras-vae sample runs/conditional --label 7
       keras-vae sample runs/pets --label dog
+      keras-vae sample runs/mnist-latent4x7x7 --label 7 --guidance 2     (after fit-prior --conditional)
     """
     fitting = {"--components": components, "--dataset": dataset, "--data-dir": data_dir}
     given = [name for name, value in fitting.items() if value is not None]
@@ -64,7 +77,9 @@ def command(
     out = out or Path("samples.png" if sampler == "prior" else "samples_gmm.png")
     check_output(out, overwrite=overwrite, suffix=".png")
     vae, config = open_model(run)
-    number = find_label(vae, run, label)
+    number = find_label(vae, run, label, of_sample=sampler == "prior")
+    if guidance is not None:
+        _guide(vae, run, guidance, sampler)
     from keras_vae.callbacks.model_pictures import NOISE_EXPECTED, is_noise_expected, samples_picture
     from keras_vae.training.posteriors import fit_mixture
 
@@ -76,3 +91,12 @@ def command(
     write_picture(out, samples_picture(vae, count, seed, mixture, label=number, class_names=names))
     if is_noise_expected(vae, mixture):
         print(f"{out}: {NOISE_EXPECTED}")
+
+
+def _guide(vae: VAE, run: Path, guidance: float, sampler: str) -> None:
+    """Let the prior of the model draw with that guidance."""
+    if sampler != "prior" or vae.bottleneck.num_classes is None:
+        raise InputError("--guidance is one of a conditional prior; make one with: keras-vae fit-prior --conditional")
+    if not hasattr(vae.prior, "guidance"):
+        raise InputError(f"{run}: an exported model keeps the guidance of its prior; sample the model it came from")
+    vae.prior.guidance = guidance

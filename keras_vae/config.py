@@ -20,6 +20,8 @@ BOTTLENECKS = ("gaussian", "vq", "fsq")
 PRIORS = ("normal", "vamp", "mixture", "flow")
 # A latent flow is fitted to a finished model; it cannot be trained together with one.
 ALL_PRIORS = (*PRIORS, "latent-flow")
+# Those that are fitted to a finished model.
+FITTED_PRIORS = (*ALL_PRIORS[1:], "codes")
 OPTIMIZERS = ("muon", "adamw")
 
 
@@ -177,8 +179,6 @@ def check_prior(name: str, *, latent_shape: tuple[int, ...] | None, num_classes:
     if name == "latent-flow":
         if latent_shape is None:
             raise InputError("prior latent-flow is one of spatial latents; for a latent vector choose flow")
-        if num_classes is not None:
-            raise InputError("prior latent-flow draws without labels, but the model is conditional")
         return
     if not variational:
         raise InputError(f"prior {name} needs posteriors, which a plain autoencoder has not; leave out one of the two")

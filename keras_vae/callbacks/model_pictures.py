@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_vae import visualize
+from keras_vae.errors import InputError
 from keras_vae.latents import UniformCodes
 from keras_vae.layers import StandardNormal
 from keras_vae.models import VAE, GaussianMixtureSampler, PriorSampler, Sampler
@@ -40,27 +41,40 @@ def samples_picture(
 ) -> Picture:
     """Decoded draws of ``sampler``, by default of the prior.
 
-    A conditional model draws the class ``label``. Without a label it draws one row for each class (at most 20), with
-    the same z down each column; together about ``count`` images. The title of a picture that can only show noise says
-    so (`is_noise_expected`).
+    A model with ``sample_classes`` draws the class ``label``. Without a label it draws one row for each class (at most
+    20), with the same z down each column, or the same noise if the prior is conditional; together about ``count``
+    images. The title of a picture that can only show noise says so (`is_noise_expected`).
+
+    Raises:
+        InputError: if there is a label, and neither the decoder nor the sampler knows labels.
     """
     sampler = sampler or PriorSampler(vae.bottleneck)
     title = f"Samples of {_name_of(sampler)} · latent {_latent_size(vae)}"
     title += _note_on(vae, sampler)
-    if vae.num_classes is None or label is not None:
-        labels = None if label is None else np.full(count, label, np.int32)
-        images = decode_in_batches(vae, sampler.sample(count, seed), labels)
-        if label is not None:
-            title = f"{title} · class {label if class_names is None else class_names[label]}"
-        return visualize.image_grid(images, title=title, width=width)
-    rows = min(vae.num_classes, MOST_CLASSES)
+    of_class = isinstance(sampler, PriorSampler) and sampler.num_classes is not None
+    classes = vae.sample_classes if of_class else vae.num_classes
+    if label is not None and classes is None:
+        raise InputError(f"{_name_of(sampler)} has no labels; leave the label out, or sample the prior")
+
+    def draws(labels: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        chosen = PriorSampler(sampler.prior, labels) if isinstance(sampler, PriorSampler) and of_class else sampler
+        return chosen.sample(len(labels), seed)
+
+    if classes is None:
+        return visualize.image_grid(decode_in_batches(vae, sampler.sample(count, seed)), title=title, width=width)
+    if label is not None:
+        labels = np.full(count, label, np.int32)
+        title = f"{title} · class {label if class_names is None else class_names[label]}"
+        return visualize.image_grid(decode_in_batches(vae, draws(labels), labels), title=title, width=width)
+    rows = min(classes, MOST_CLASSES)
     columns = max(1, count // rows)
-    z = np.tile(sampler.sample(columns, seed), (rows, 1))
-    images = decode_in_batches(vae, z, np.repeat(np.arange(rows, dtype=np.int32), columns))
+    labels = np.repeat(np.arange(rows, dtype=np.int32), columns)
+    z = np.concatenate([draws(part) for part in np.split(labels, rows)])
+    grid = decode_in_batches(vae, z, labels).reshape(rows, columns, *vae.image_shape)
     names = (class_names or tuple(map(str, range(rows))))[:rows]
-    shown = "" if rows == vae.num_classes else f" · the first {rows} of {vae.num_classes} classes"
-    grid = images.reshape(rows, columns, *vae.image_shape)
-    return visualize.class_grid(grid, names, title=f"{title} · a z in each column{shown}", width=width)
+    shown = "" if rows == classes else f" · the first {rows} of {classes} classes"
+    same = "the same noise" if of_class else "a z"
+    return visualize.class_grid(grid, names, title=f"{title} · {same} in each column{shown}", width=width)
 
 
 def interpolation_picture(

@@ -163,8 +163,10 @@ def signature_differences(
     posterior = answer(vae, "encode", {"image": pixels, **conditions})
     reconstruction = {"reconstruction": vae.decode(posterior["mean"], classes), **posterior}
     seed = tf.constant([1, 2], tf.int32)
-    drawn = model.signatures["sample"](count=tf.constant(len(images), tf.int32), seed=seed, **conditions)
-    expected_draws = prior_draws(vae, len(images), seed)
+    drawn_classes = None if vae.sample_classes is None else tf.range(len(images)) % vae.sample_classes
+    drawn_label = {} if drawn_classes is None else {"label": drawn_classes}
+    drawn = model.signatures["sample"](count=tf.constant(len(images), tf.int32), seed=seed, **drawn_label)
+    expected_draws = prior_draws(vae, len(images), seed, drawn_classes)
     examples = tf.constant(
         [
             tf_example(png, None if classes is None else int(classes[index]))
@@ -181,7 +183,7 @@ def signature_differences(
             model.signatures["decode"](z=posterior["mean"], **conditions),
             {"image": reconstruction["reconstruction"]},
         ),
-        "sample": (drawn, {"image": vae.decode(expected_draws["z"], classes), **expected_draws}),
+        "sample": (drawn, {"image": vae.decode(expected_draws["z"], drawn_classes), **expected_draws}),
         "serve_tf_examples": (model.signatures["serve_tf_examples"](examples=examples), reconstruction),
     }
     if "codes" in posterior:
@@ -240,6 +242,7 @@ def _describe(
         num_classes=vae.num_classes,
         variational=vae.variational,
         prior=prior_name(vae.prior),
+        prior_classes=vae.prior.num_classes,
         codebook_size=vae.bottleneck.codebook_size or None,
         code_shape=vae.bottleneck.code_shape,
         likelihood=vae.likelihood,

@@ -40,6 +40,7 @@ class ExportedVAE:
         self.image_shape = manifest.image_shape
         self.latent_dim, self.latent_shape = manifest.latent_dim, manifest.latent_shape
         self.num_classes = manifest.num_classes
+        self.sample_classes = manifest.num_classes or manifest.prior_classes
         self.variational = manifest.variational
         self.likelihood = manifest.likelihood
         self.likelihood_scale = manifest.likelihood_scale
@@ -104,8 +105,13 @@ class ExportedVAE:
         return found["reconstruction"]
 
     def sample(self, count: int, seed: int | None = None, labels: Any = None) -> Any:
-        """Decode ``count`` draws from the prior to images (count, H, W, C), the same for the same seed."""
-        return self.answer("sample", labels, count=tf.constant(count, tf.int32), seed=_two_numbers(seed))["image"]
+        """Decode ``count`` draws from the prior to images (count, H, W, C), the same for the same seed.
+
+        Labels (count,) are for a model with ``sample_classes``.
+        """
+        if self.num_classes is not None and labels is None:
+            raise ValueError(f"the model is conditional on {self.num_classes} classes; it needs labels")
+        return draws_of(self._model, self.manifest, count, seed, labels)["image"]
 
     def _check_codes(self) -> None:
         if self.bottleneck.code_shape is None:
@@ -154,16 +160,26 @@ class ExportedPrior(Prior):
 
     def __init__(self, model: Any, manifest: Manifest) -> None:
         super().__init__(manifest.latent_shape, name=manifest.prior)
-        self._signature: Any = model.signatures["sample"]  # the caller keeps the model
-        self.num_classes = manifest.num_classes
+        self._model, self._manifest = model, manifest
+        self.num_classes = manifest.prior_classes
 
     def log_prob(self, z: Any) -> Any:
         """Raise InputError."""
         raise InputError(f"an exported model can draw from its prior ({self.name}), but does not hold its density")
 
-    def sample(self, count: int, seed: int | None = None) -> Any:
-        label = {} if self.num_classes is None else {"label": tf.zeros(count, tf.int32)}
-        return self._signature(count=tf.constant(count, tf.int32), seed=_two_numbers(seed), **label)["z"]
+    def sample(self, count: int, seed: int | None = None, labels: Any = None) -> Any:
+        return draws_of(self._model, self._manifest, count, seed, labels)["z"]
+
+
+def draws_of(model: Any, manifest: Manifest, count: int, seed: int | None, labels: Any) -> dict[str, Any]:
+    """What the signature ``sample`` gives: ``z`` and ``image``, by default without a label of the prior."""
+    inputs = {"count": tf.constant(count, tf.int32), "seed": _two_numbers(seed)}
+    classes = manifest.num_classes or manifest.prior_classes
+    if classes is not None:
+        # A prior has one label more, for none. A decoder has not, and to z its label is no matter.
+        none = 0 if manifest.prior_classes is None else manifest.prior_classes
+        inputs["label"] = tf.fill([count], none) if labels is None else tf.convert_to_tensor(labels, tf.int32)
+    return dict(model.signatures["sample"](**inputs))
 
 
 def _two_numbers(seed: int | None) -> Any:

@@ -50,6 +50,7 @@ class Manifest:
             ``measure`` of that difference, its ``bound``, and further details.
         onnx: the same for each ONNX file.
         prior: name of the distribution that ``sample`` draws from, such as "normal", "flow", or "uniform" for codes.
+        prior_classes: number of labels of a prior that ``sample`` draws from by class, else None.
         codebook_size: the number of different codes, or None if the model has none.
         code_shape: the shape of an image's codes, or None.
         files: path in the version's folder → ``sha256`` and ``size``, for every file except the manifest.
@@ -74,6 +75,7 @@ class Manifest:
     tflite: tuple[Mapping[str, Any], ...] = ()
     onnx: tuple[Mapping[str, Any], ...] = ()
     prior: str = "normal"
+    prior_classes: int | None = None
     codebook_size: int | None = None
     code_shape: tuple[int, ...] | None = None
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -276,6 +278,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "num_classes": (_or_none(_is_count), "a number from 1, or null"),
     "variational": (lambda value: isinstance(value, bool), "true or false"),
     "prior": (_is_text, "a text in one line"),
+    "prior_classes": (_or_none(_is_count), "a number from 1, or null"),
     "codebook_size": (_or_none(_is_count), "a number from 1, or null"),
     "code_shape": (_or_none(_is_code_shape), "[groups], [height, width] or [height, width, groups], or null"),
     "likelihood": (lambda value: value in LIKELIHOODS, f"one of {', '.join(LIKELIHOODS)}"),

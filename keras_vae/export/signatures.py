@@ -22,7 +22,7 @@ def write_saved_model(vae: VAE, folder: Path) -> None:
 
     Every signature takes any batch size N, computes in the model's own precision and returns float32. A conditional
     model's ``serving_default``, ``encode``, ``decode`` and ``sample`` also take ``label``, int32 (N,), for `sample`
-    (count,).
+    (count,). So does the ``sample`` of a conditional prior, where the number of classes as a label stands for none.
 
     - ``serving_default``: ``image`` float32 (N, H, W, C) in [0, 1] → ``reconstruction`` (N, H, W, C) through the
       posterior mean, ``mean`` and ``log_var`` (N, L), or (N, h, w, c) for a spatial latent
@@ -47,6 +47,7 @@ def _signatures(vae: VAE) -> dict[str, Any]:
     image = {"image": tf.TensorSpec((None, *vae.image_shape), tf.float32, "image")}
     z = {"z": tf.TensorSpec((None, *vae.latent_shape), tf.float32, "z")}
     label = {} if vae.num_classes is None else {"label": tf.TensorSpec((None,), tf.int32, "label")}
+    label_of_draw = {} if vae.sample_classes is None else {"label": tf.TensorSpec((None,), tf.int32, "label")}
 
     # The signatures call one graph each for encoder and decoder, so that the file holds them once.
     def call_encoder(image: Any, label: Any = None) -> dict[str, Any]:
@@ -66,9 +67,9 @@ def _signatures(vae: VAE) -> dict[str, Any]:
         posterior = encode(image=image, **label)
         return {"reconstruction": decode(z=posterior["mean"], **label)["image"], **posterior}
 
-    def sample(count: Any, seed: Any, **label: Any) -> dict[str, Any]:
-        drawn = prior_draws(vae, count, seed)
-        return {"image": decode(z=drawn["z"], **label)["image"], **drawn}
+    def sample(count: Any, seed: Any, **given: Any) -> dict[str, Any]:
+        drawn = prior_draws(vae, count, seed, given.get("label"))
+        return {"image": decode(z=drawn["z"], **(given if label else {}))["image"], **drawn}
 
     def decode_codes(codes: Any, **label: Any) -> dict[str, Any]:
         return {"image": decode(z=vae.bottleneck.embed(_in_range(codes, vae.bottleneck)), **label)["image"]}
@@ -80,7 +81,11 @@ def _signatures(vae: VAE) -> dict[str, Any]:
         "serving_default": (reconstruct, {**image, **label}),
         "sample": (
             sample,
-            {"count": tf.TensorSpec((), tf.int32, "count"), "seed": tf.TensorSpec((2,), tf.int32, "seed"), **label},
+            {
+                "count": tf.TensorSpec((), tf.int32, "count"),
+                "seed": tf.TensorSpec((2,), tf.int32, "seed"),
+                **label_of_draw,
+            },
         ),
         "serve_tf_examples": (serve_tf_examples, {"examples": tf.TensorSpec((None,), tf.string, "examples")}),
     }
@@ -98,13 +103,15 @@ def _variables(vae: VAE) -> list[Any]:
     return [*vae.encoder.variables, *vae.decoder.variables, *vae.bottleneck.variables]
 
 
-def prior_draws(vae: VAE, count: Any, seed: Any) -> dict[str, Any]:
+def prior_draws(vae: VAE, count: Any, seed: Any, labels: Any = None) -> dict[str, Any]:
     """``count`` int32 () draws from the prior for a ``seed`` int32 (2,): ``z``, and ``codes`` if the model has any.
 
-    `Bottleneck.sample` with the seed s draws the same as this function with (s, 0).
+    `Bottleneck.sample` with the seed s draws the same as this function with (s, 0). Labels (count,) are for a
+    conditional prior; others do not look at them.
     """
     prior = vae.prior
-    drawn = prior.draw(tf.random.stateless_normal((count, *prior.noise_shape), seed))
+    noise = tf.random.stateless_normal((count, *prior.noise_shape), seed)
+    drawn = prior.draw(noise) if prior.num_classes is None else prior.draw(noise, _labels(labels, count))
     if vae.bottleneck.code_shape is None:
         return {"z": drawn}
     return {"z": vae.bottleneck.embed(drawn), "codes": drawn}

@@ -97,6 +97,7 @@ def _inputs(vae: VAE, images: npt.NDArray[np.float32]) -> dict[str, dict[str, An
     count = len(images)
     labels = None if vae.num_classes is None else np.arange(count, dtype="int32") % vae.num_classes
     label = {} if labels is None else {"label": labels}
+    drawn = {} if vae.sample_classes is None else {"label": np.arange(count, dtype="int32") % vae.sample_classes}
     posterior = answer(vae, "encode", {"image": images, **label})
     codes = {"decode_codes": {"codes": posterior["codes"], **label}} if "codes" in posterior else {}
     return {
@@ -104,7 +105,7 @@ def _inputs(vae: VAE, images: npt.NDArray[np.float32]) -> dict[str, dict[str, An
         "serving_default": {"image": images, **label},
         "encode": {"image": images, **label},
         "decode": {"z": posterior["mean"], **label},
-        "sample": {"count": np.int32(count), "seed": np.zeros(2, "int32"), **label},
+        "sample": {"count": np.int32(count), "seed": np.zeros(2, "int32"), **drawn},
         "serve_tf_examples": {"examples": list(_examples(images, labels))},
     }
 

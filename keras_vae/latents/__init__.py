@@ -1,5 +1,6 @@
 """Bottlenecks, which stand between encoder and decoder, and learned priors, on `keras.ops` alone."""
 
+from keras_vae.latents.autoregressive_codes import AutoregressiveCodes
 from keras_vae.latents.bottleneck import Bottleneck, Latents
 from keras_vae.latents.code_prior import CodePrior, UniformCodes
 from keras_vae.latents.finite_scalar import FiniteScalarQuantizer
@@ -14,6 +15,7 @@ from keras_vae.latents.vector_prior import VectorPrior
 from keras_vae.latents.vector_quantizer import VectorQuantizer
 
 __all__ = [
+    "AutoregressiveCodes",
     "Bottleneck",
     "CodePrior",
     "FiniteScalarQuantizer",

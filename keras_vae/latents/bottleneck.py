@@ -109,9 +109,21 @@ class Bottleneck(keras.layers.Layer):
         """``(mean, log_var)`` of z, each float32 (N, *latent_shape). A point has the ``log_var`` ``LOG_VAR_MIN``."""
         raise NotImplementedError
 
-    def sample(self, count: int, seed: Any = None) -> Any:
-        """``count`` draws of z from the prior, float32 (count, *latent_shape); the same for the same seed."""
+    @property
+    def num_classes(self) -> int | None:
+        """Number of labels of a prior that can be drawn from by class."""
+        return None if self.prior is None else self.prior.num_classes
+
+    def sample(self, count: int, seed: Any = None, labels: Any = None) -> Any:
+        """``count`` draws of z from the prior, float32 (count, *latent_shape); the same for the same seed.
+
+        Labels, int32 (count,), are for a prior with ``num_classes``.
+        """
         raise NotImplementedError
+
+    def _prior_draws(self, count: int, seed: Any, labels: Any) -> Any:
+        """Draws of the prior. One without ``num_classes`` need not know of labels."""
+        return self.prior.sample(count, seed) if self.num_classes is None else self.prior.sample(count, seed, labels)
 
     def log_ratio(self, *args: Any) -> Any:
         """``log q(z|x) - log p(z)`` of the features and z, for which N rows are given: (N,) nats, float32.

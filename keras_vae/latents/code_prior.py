@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_vae.layers.prior import normal_cdf, sample_of
+
 
 class CodePrior(keras.layers.Layer):
     """Base of priors p(codes). A subclass defines `log_prob` and `draw`, and may have weights, which are trained.
@@ -16,12 +18,16 @@ class CodePrior(keras.layers.Layer):
     subclass makes its weights in the constructor or in `build`, which gets the codes' shape.
 
     Draws are a function of standard normal noise, as those of `keras_vae.layers.Prior` are. A prior that cannot be
-    drawn from in this way defines `sample` instead of `draw`; models with it are not exported.
+    drawn from in this way defines `sample` instead of `draw`; models with it are not exported. If a prior has
+    ``num_classes``, its `draw` also takes labels, int32 (N,), or None for draws of all classes.
 
     Args:
         codebook_size: the number K of different codes; each code is in [0, K).
         code_shape: the shape of an image's codes: (h, w), (h, w, g), or (g,) for a latent vector.
     """
+
+    num_classes: int | None = None
+    """Number of labels of a prior that can be drawn from by class."""
 
     def __init__(self, codebook_size: int, code_shape: tuple[int, ...], **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
@@ -48,9 +54,12 @@ class CodePrior(keras.layers.Layer):
         """Draws, int32 (N, *code_shape), made of draws from N(0, I), float32 (N, *noise_shape)."""
         raise NotImplementedError
 
-    def sample(self, count: int, seed: Any = None) -> Any:
-        """``count`` draws, int32 (count, *code_shape); the same for the same seed (as `keras.random` takes it)."""
-        return self.draw(keras.random.normal((count, *self.noise_shape), dtype="float32", seed=seed))
+    def sample(self, count: int, seed: Any = None, labels: Any = None) -> Any:
+        """``count`` draws, int32 (count, *code_shape); the same for the same seed (as `keras.random` takes it).
+
+        A prior with ``num_classes`` takes labels (count,), and draws of these classes.
+        """
+        return sample_of(self, count, seed, labels)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "codebook_size": self.codebook_size, "code_shape": self.code_shape}
@@ -67,6 +76,5 @@ class UniformCodes(CodePrior):
         return ops.full(ops.shape(codes)[:1], -math.prod(self.code_shape) * math.log(self.codebook_size), "float32")
 
     def draw(self, noise: Any) -> Any:
-        uniform = 0.5 * (1.0 + ops.erf(noise / 2**0.5))
         # The noise's distribution function rounds to 1 far out.
-        return ops.minimum(ops.cast(uniform * self.codebook_size, "int32"), self.codebook_size - 1)
+        return ops.minimum(ops.cast(normal_cdf(noise) * self.codebook_size, "int32"), self.codebook_size - 1)

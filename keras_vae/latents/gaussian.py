@@ -27,9 +27,8 @@ class _Continuous(Bottleneck):
     def posterior(self, mean: Any, log_var: Any) -> tuple[Any, Any]:
         return mean, log_var
 
-    def sample(self, count: int, seed: Any = None) -> Any:
-        assert self.prior is not None
-        return self.prior.sample(count, seed)
+    def sample(self, count: int, seed: Any = None, labels: Any = None) -> Any:
+        return self._prior_draws(count, seed, labels)
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")

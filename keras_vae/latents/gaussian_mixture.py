@@ -7,7 +7,7 @@ from typing import Any
 from keras import ops
 
 from keras_vae.latents.vector_prior import VectorPrior
-from keras_vae.layers.prior import LOG_TWO_PI
+from keras_vae.layers.prior import LOG_TWO_PI, normal_cdf
 
 
 class GaussianMixture(VectorPrior):
@@ -51,10 +51,9 @@ class GaussianMixture(VectorPrior):
     def draw(self, noise: Any) -> Any:
         log_weights, means, log_vars = self.parameters()
         within, between = noise[:, :-1], noise[:, -1]
-        uniform = 0.5 * (1.0 + ops.erf(between / 2**0.5))
         # The last component takes the rest, since rounding may leave a sum below 1.
         ends = ops.cumsum(ops.exp(log_weights))[:-1]
-        chosen = ops.sum(ops.cast(uniform[:, None] >= ends, "int32"), axis=1)
+        chosen = ops.sum(ops.cast(normal_cdf(between)[:, None] >= ends, "int32"), axis=1)
         return ops.take(means, chosen, axis=0) + ops.exp(0.5 * ops.take(log_vars, chosen, axis=0)) * within
 
     def get_config(self) -> dict[str, Any]:

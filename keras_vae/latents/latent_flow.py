@@ -15,6 +15,7 @@ from keras import ops
 from keras_vae.errors import InputError
 from keras_vae.latents.velocity_field import VelocityField
 from keras_vae.layers import Prior, StandardNormal
+from keras_vae.layers.prior import normal_cdf
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
@@ -56,6 +57,7 @@ class LatentFlow(Prior):
         if steps < 1:
             raise InputError(f"steps must be at least 1, got {steps}")
         height, width, channels = self.latent_shape
+        self.num_classes = num_classes
         self.field = VelocityField(
             (height, width, channels),
             widths,
@@ -72,11 +74,6 @@ class LatentFlow(Prior):
         self.mean = self.add_weight((channels,), "zeros", trainable=False, autocast=False, name="mean")
         self.deviation = self.add_weight((channels,), "ones", trainable=False, autocast=False, name="deviation")
         self._normal = StandardNormal(self.latent_shape, name="normal")
-
-    @property
-    def num_classes(self) -> int | None:
-        """Number of labels, None for a flow without."""
-        return self.field.num_classes
 
     def log_prob(self, z: Any) -> Any:
         """``log N(z; 0, I)``: see the class."""
@@ -108,7 +105,7 @@ class LatentFlow(Prior):
         t = ops.sigmoid(normal[:, size])
         share = t[:, None, None, None]
         if self.num_classes is not None:
-            uniform = 0.5 * (1.0 + ops.erf(normal[:, size + 1] / math.sqrt(2.0)))
+            uniform = normal_cdf(normal[:, size + 1])
             labels = ops.where(uniform < self.label_dropout, self.num_classes, ops.cast(labels, "int32"))
         velocity = self.field((1.0 - share) * noise + share * target, t, labels)
         return ops.mean(ops.square(velocity - (target - noise)))
@@ -127,12 +124,11 @@ class LatentFlow(Prior):
         without = self.field(x, t, none)
         return without + self.guidance * (with_label - without)
 
-    def sample(self, count: int, seed: Any = None, labels: Any = None) -> Any:
-        """``count`` draws, (count, *latent_shape) float32; with labels (count,), of those classes."""
-        return self.draw(keras.random.normal((count, *self.noise_shape), seed=seed), labels)
-
     def draw(self, noise: Any, labels: Any = None) -> Any:
-        """The draws, float32 (N, *latent_shape), that noise from N(0, I) of the same shape flows to."""
+        """The draws, float32 (N, *latent_shape), that noise from N(0, I) of the same shape flows to.
+
+        A conditional flow takes labels, int32 (N,), ``num_classes`` for none; without them it draws of all classes.
+        """
 
         def step(index: Any, x: Any) -> Any:
             t = ops.cast(index, "float32") / self.steps
@@ -143,6 +139,6 @@ class LatentFlow(Prior):
         return self.mean + self.deviation * ops.fori_loop(0, self.steps, step, noise)
 
     def get_config(self) -> dict[str, Any]:
-        field = {name: getattr(self.field, name) for name in ("widths", "num_layers", "num_heads", "num_classes")}
-        own = {name: getattr(self, name) for name in ("steps", "guidance", "label_dropout")}
+        field = {name: getattr(self.field, name) for name in ("widths", "num_layers", "num_heads")}
+        own = {name: getattr(self, name) for name in ("num_classes", "steps", "guidance", "label_dropout")}
         return {**super().get_config(), **field, **own}

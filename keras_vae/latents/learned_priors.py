@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_vae.latents.code_prior import UniformCodes
+from keras_vae.latents.autoregressive_codes import AutoregressiveCodes
+from keras_vae.latents.code_prior import CodePrior, UniformCodes
 from keras_vae.latents.flow_prior import FlowPrior
 from keras_vae.latents.latent_flow import LatentFlow
 from keras_vae.latents.mixture_prior import MixturePrior
@@ -19,6 +20,7 @@ _NAMES = {
     FlowPrior: "flow",
     LatentFlow: "latent-flow",
     UniformCodes: "uniform",
+    AutoregressiveCodes: "codes",
 }
 
 
@@ -28,14 +30,14 @@ def learned_prior(name: str, latent_shape: tuple[int, ...], encoder: Any, compon
     Args:
         name: "vamp", "mixture", "flow" or "latent-flow".
         latent_shape: (L,); for "latent-flow" (h, w, c).
-        encoder: as for `VampPrior`.
+        encoder: as for `VampPrior`; a "latent-flow" has its classes.
         components: of "vamp" or "mixture".
 
     Raises:
         InputError: if the latent has the other shape, or the encoder needs labels and ``name`` is "vamp".
     """
     if name == "latent-flow":
-        return LatentFlow(latent_shape, name="prior")
+        return LatentFlow(latent_shape, num_classes=encoder.num_classes, name="prior")
     if name == "vamp":
         return VampPrior(latent_shape, encoder, components, name="prior")
     if name == "mixture":
@@ -43,6 +45,6 @@ def learned_prior(name: str, latent_shape: tuple[int, ...], encoder: Any, compon
     return FlowPrior(latent_shape, name="prior")
 
 
-def prior_name(prior: Prior) -> str:
-    """The name of a prior, as `keras_vae.config.ALL_PRIORS` has it; for one of your own the name of its class."""
+def prior_name(prior: Prior | CodePrior) -> str:
+    """The name of a prior: "normal", "uniform", or one of `keras_vae.config.FITTED_PRIORS`; else that of its class."""
     return _NAMES.get(type(prior), type(prior).__name__)

@@ -127,9 +127,8 @@ class Quantizer(Bottleneck):
             raise InputError(f"codes must have the shape (N, {_csv(self._built_code_shape)}), got {tuple(codes.shape)}")
         return self._as_latents(self._lookup(ops.reshape(ops.cast(codes, "int32"), (-1,))))
 
-    def sample(self, count: int, seed: Any = None) -> Any:
-        assert self.prior is not None
-        return self.embed(ops.convert_to_tensor(self.prior.sample(count, seed)))
+    def sample(self, count: int, seed: Any = None, labels: Any = None) -> Any:
+        return self.embed(ops.convert_to_tensor(self._prior_draws(count, seed, labels)))
 
     def perplexity(self) -> Any:
         """The exponential of the running usage's entropy, a float32 scalar in [1, codebook_size].

@@ -32,7 +32,7 @@ class VectorPrior(Prior):
         """L."""
         return self.latent_shape[0]
 
-    def fitting_loss(self, z: Any, seed: Any = None) -> Any:
+    def fitting_loss(self, z: Any, labels: Any = None, seed: Any = None) -> Any:
         """``-log p(z)`` in nats, the mean over z (N, L): a float32 scalar, which fits the prior to latents."""
         return -ops.mean(self.log_prob(z))
 

@@ -9,13 +9,16 @@ import keras
 from keras import ops
 
 LOG_TWO_PI = math.log(2.0 * math.pi)
+# Draws of a network can take a megabyte each.
+DRAWN_AT_ONCE = 500
 
 
 class Prior(keras.layers.Layer):
     """Base of priors p(z). A subclass defines `log_prob` and `draw`, and may have weights, which are trained.
 
     Draws are a function of standard normal noise, so that an exported model repeats them with noise of its own. A prior
-    that cannot be drawn from in this way defines `sample` instead of `draw`; models with it are not exported.
+    that cannot be drawn from in this way defines `sample` instead of `draw`; models with it are not exported. If it has
+    ``num_classes``, its `draw` also takes labels, int32 (N,), or None for draws of all classes.
 
     Args:
         latent_shape: (L,) for a latent vector, (h, w, c) for a spatial latent.
@@ -23,6 +26,8 @@ class Prior(keras.layers.Layer):
 
     has_density = True
     """Whether `log_prob` is known. If it is not, only draws are."""
+    num_classes: int | None = None
+    """Number of labels of a prior that can be drawn from by class."""
 
     def __init__(self, latent_shape: tuple[int, ...], **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
@@ -49,9 +54,12 @@ class Prior(keras.layers.Layer):
         """Draws from the prior, float32 (N, *latent_shape), made of draws from N(0, I), float32 (N, *noise_shape)."""
         raise NotImplementedError
 
-    def sample(self, count: int, seed: Any = None) -> Any:
-        """``count`` draws, (count, *latent_shape) float32; the same for the same seed (as `keras.random` takes it)."""
-        return self.draw(keras.random.normal((count, *self.noise_shape), dtype="float32", seed=seed))
+    def sample(self, count: int, seed: Any = None, labels: Any = None) -> Any:
+        """``count`` draws, (count, *latent_shape) float32; the same for the same seed (as `keras.random` takes it).
+
+        A prior with ``num_classes`` takes labels (count,), and draws of these classes.
+        """
+        return sample_of(self, count, seed, labels)
 
     def kl(self, mean: Any, log_var: Any, z: Any) -> Any:
         """KL of posteriors to the prior, (N,) nats: the unbiased estimate ``log q(z|x) - log p(z)`` at their draws z.
@@ -82,6 +90,22 @@ class StandardNormal(Prior):
     def kl(self, mean: Any, log_var: Any, z: Any = None) -> Any:
         """`kl_divergence`, which does not need z."""
         return kl_divergence(mean, log_var)
+
+
+def sample_of(prior: Any, count: int, seed: Any, labels: Any) -> Any:
+    """``count`` draws of a prior that makes them of noise, in parts of `DRAWN_AT_ONCE`."""
+    noise = keras.random.normal((count, *prior.noise_shape), dtype="float32", seed=seed)
+    draws = []
+    for start in range(0, max(count, 1), DRAWN_AT_ONCE):
+        part = slice(start, start + DRAWN_AT_ONCE)
+        of_class = () if prior.num_classes is None else (None if labels is None else labels[part],)
+        draws.append(prior.draw(noise[part], *of_class))
+    return ops.concatenate(draws, axis=0) if len(draws) > 1 else draws[0]
+
+
+def normal_cdf(noise: Any) -> Any:
+    """The distribution function of N(0, 1), in [0, 1]: it makes uniform numbers of normal ones."""
+    return 0.5 * (1.0 + ops.erf(noise / math.sqrt(2.0)))
 
 
 def kl_per_dimension(mean: Any, log_var: Any) -> Any:

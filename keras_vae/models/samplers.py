@@ -51,13 +51,21 @@ class PriorSampler:
 
     Args:
         prior: the bottleneck of the model, or its prior.
+        labels: int32 (count,), for draws of these classes; only for a prior with ``num_classes``.
     """
 
     name: ClassVar[str] = "prior"
     prior: Bottleneck | Prior
+    labels: npt.NDArray[np.int32] | None = None
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of labels of a prior that can be drawn from by class."""
+        return self.prior.num_classes
 
     def sample(self, count: int, seed: int | None) -> Array:
-        return keras.ops.convert_to_numpy(self.prior.sample(count, seed)).reshape(count, -1)
+        labels = () if self.labels is None else (self.labels,)
+        return keras.ops.convert_to_numpy(self.prior.sample(count, seed, *labels)).reshape(count, -1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,8 +42,9 @@ class VAE(ReadyModel):
         likelihood: distribution of a pixel given z: "gaussian", "laplace", "bernoulli" or "discretized_logistic".
         scale: its standard deviation (Gaussian) or scale (Laplace, logistic). None leaves it to training, which
             calibrates it. It is the weight ``likelihood_scale``, and thus part of a saved model.
-        prior: p(z) of the default bottleneck: "normal" is N(0, I); "vamp", "mixture" and "flow" are learned, and of
-            latent vectors; "latent-flow" is fitted afterwards, and of spatial latents (`keras_vae.latents`).
+        prior: p(z) of the default bottleneck, a `Prior` or a name: "normal" is N(0, I); "vamp", "mixture" and "flow"
+            are learned, and of latent vectors; "latent-flow" is fitted afterwards, and of spatial latents
+            (`keras_vae.latents`).
         prior_components: components of "vamp" or "mixture".
         seed: seed of the default bottleneck's noise; None draws one from Keras's global seed.
         **kwargs: the other fields of `keras_vae.config.Architecture`, such as ``num_classes`` and ``latent_shape``; and
@@ -89,7 +90,7 @@ class VAE(ReadyModel):
         bottleneck: Bottleneck | None = None,
         likelihood: str = "gaussian",
         scale: float | None = None,
-        prior: str = "normal",
+        prior: str | Prior = "normal",
         prior_components: int = 64,
         seed: int | None = None,
         **kwargs: Any,
@@ -102,17 +103,10 @@ class VAE(ReadyModel):
             raise ValueError(f"likelihood must be one of {', '.join(LIKELIHOODS)}, got {likelihood!r}")
         if bottleneck is not None and not variational:
             raise ValueError("variational=False is a bottleneck of its own: leave out one of the two")
-        if prior not in ALL_PRIORS:
-            raise ValueError(f"prior must be one of {', '.join(ALL_PRIORS)}, got {prior!r}")
         if bottleneck is not None and prior != "normal":
             raise ValueError("prior is one of the default bottleneck: give your own bottleneck its prior")
-        check_prior(
-            prior,
-            latent_shape=architecture.latent_shape,
-            num_classes=architecture.num_classes,
-            variational=variational,
-        )
-        self._prior_name = prior
+        _check_prior(prior, architecture, variational=variational)
+        self._given_prior = prior
         self.prior_components = prior_components
         self.seed = seed
         self._has_own_bottleneck = bottleneck is not None
@@ -161,13 +155,15 @@ class VAE(ReadyModel):
         """Do nothing: all is built."""
 
     def make_prior(self) -> Prior | None:
-        """The prior of a bottleneck that was given none, by default the one that ``prior`` names; None is N(0, I).
+        """The prior of a bottleneck that was given none, by default that of the argument ``prior``; None is N(0, I).
 
         Encoder and decoder exist when this is called.
         """
-        if self._prior_name == "normal":
+        if isinstance(self._given_prior, Prior):
+            return self._given_prior
+        if self._given_prior == "normal":
             return None
-        return learned_prior(self._prior_name, self.latent_shape, self.encoder, self.prior_components)
+        return learned_prior(self._given_prior, self.latent_shape, self.encoder, self.prior_components)
 
     if not TYPE_CHECKING:
 
@@ -258,6 +254,11 @@ class VAE(ReadyModel):
         """Number of labels of a conditional model, else None."""
         return self.encoder.num_classes
 
+    @property
+    def sample_classes(self) -> int | None:
+        """Number of labels that `sample` knows, of a conditional model or prior, else None."""
+        return self.num_classes or self.bottleneck.num_classes
+
     def encode(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
         """The posterior's ``(mean, log_var)``, each float32 (N, *latent_shape)."""
         mean, log_var = self.bottleneck.posterior(*self.encoder(images, labels))
@@ -306,8 +307,12 @@ class VAE(ReadyModel):
         return self.encoder.geometry_of(*images.shape[1:3]).crop(decoded)
 
     def sample(self, count: int, seed: int | None = None, labels: Any = None) -> Any:
-        """Decode ``count`` draws from the prior: images (count, H, W, C), the same for the same seed."""
-        return self.decode(self.bottleneck.sample(count, seed), labels)
+        """Decode ``count`` draws from the prior: images (count, H, W, C), the same for the same seed.
+
+        Labels (count,) are for a model with ``sample_classes``.
+        """
+        of_class = () if self.bottleneck.num_classes is None else (labels,)
+        return self.decode(self.bottleneck.sample(count, seed, *of_class), labels)
 
     @property
     def input_signature(self) -> list[Any]:
@@ -355,7 +360,7 @@ class VAE(ReadyModel):
             "bottleneck": keras.saving.serialize_keras_object(self.bottleneck) if self._has_own_bottleneck else None,
             "likelihood": self.likelihood,
             "scale": self.scale,
-            "prior": self._prior_name,
+            "prior": keras.saving.serialize_keras_object(self._given_prior),
             "prior_components": self.prior_components,
             "seed": self.seed,
         }
@@ -363,8 +368,28 @@ class VAE(ReadyModel):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> VAE:
         # Configs from before bottlenecks have none.
-        bottleneck = keras.saving.deserialize_keras_object(config.get("bottleneck"), custom_objects)
-        return cls(**{**config, "bottleneck": bottleneck})
+        parts: dict[str, Any] = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
+            for name in ("bottleneck", "prior")
+            if name in config
+        }
+        return cls(**{**config, **parts})
+
+
+def _check_prior(prior: str | Prior, architecture: Architecture, *, variational: bool) -> None:
+    if isinstance(prior, Prior):
+        expected = architecture.latent_shape or (architecture.latent_dim,)
+        if prior.latent_shape != expected:
+            raise ValueError(f"the prior is for latents of the shape {prior.latent_shape}, the model has {expected}")
+        return
+    if prior not in ALL_PRIORS:
+        raise ValueError(f"prior must be a Prior or one of {', '.join(ALL_PRIORS)}, got {prior!r}")
+    check_prior(
+        prior,
+        latent_shape=architecture.latent_shape,
+        num_classes=architecture.num_classes,
+        variational=variational,
+    )
 
 
 def _unpacked(images: Any, labels: Any) -> tuple[Any, Any]:

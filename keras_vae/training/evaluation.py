@@ -160,12 +160,23 @@ def _measure(vae: VAE, dataset: ImageDataset, settings: _Settings, say: Callable
         metrics["knn_accuracy"] = knn_accuracy(means, labels, figures.means, figures.labels, settings.neighbours)
 
     features_of = _compiled_features_of(vae, network, is_conditional=figures.labels is not None)
-    samplers = (PriorSampler(vae.bottleneck), GaussianMixtureSampler.fit(draws, settings.components, seed))
+    of_class = _labels_of_draws(vae.bottleneck.num_classes, figures.labels, settings)
+    samplers = (PriorSampler(vae.bottleneck, of_class), GaussianMixtureSampler.fit(draws, settings.components, seed))
     for sampler in samplers:
         say(f"decoding {settings.frechet_images:,} draws ({sampler.name})")
         features = _features_of_draws(features_of, sampler, figures.labels, settings)
         metrics[f"frechet_{sampler.name}"] = frechet_distance(figures.features, features)
     return metrics
+
+
+def _labels_of_draws(
+    num_classes: int | None, labels: npt.NDArray[np.int32] | None, settings: _Settings
+) -> npt.NDArray[np.int32] | None:
+    """The test images' labels for draws of a conditional prior; an unknown one becomes its label for none."""
+    if num_classes is None or labels is None:
+        return None
+    labels = labels[: settings.frechet_images]
+    return np.where((labels >= 0) & (labels < num_classes), labels, num_classes).astype(np.int32)
 
 
 def _image_and_posterior_metrics(vae: VAE, figures: ReconstructionFigures, seed: int) -> dict[str, Any]:

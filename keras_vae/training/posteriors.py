@@ -63,6 +63,18 @@ def posteriors_of(
     return means, log_vars, labels[0] if labels else None
 
 
+def codes_of(
+    vae: VAE, split: Split, limit: int, batch_size: int | None = None
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32] | None]:
+    """Codes int32 (N, *code_shape), and labels, of a model of codes; the arguments are `posterior_draws`'s."""
+    batch_size = images_at_a_time(vae.image_shape) if batch_size is None else batch_size
+    batches = tuple_batches(split, batch_size).take(-(-limit // batch_size))
+    encode = tf.function(vae.encode_codes, input_signature=batches.element_spec, autograph=False)
+    parts = [[encode(*batch), *batch[1:]] for batch in batches]
+    codes, *labels = (np.concatenate(arrays)[:limit] for arrays in zip(*parts, strict=True))
+    return codes, labels[0] if labels else None
+
+
 def fit_mixture(vae: VAE, split: Split, components: int = COMPONENTS, seed: int = 0) -> GaussianMixtureSampler:
     """A Gaussian mixture over the latents of the first `TRAINING_POSTERIORS` images of ``split``.
 
