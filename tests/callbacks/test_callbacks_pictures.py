@@ -28,8 +28,9 @@ from keras_vae.callbacks.model_pictures import (
     traversal_picture_of,
 )
 from keras_vae.config import RunConfig
+from keras_vae.errors import InputError
 from keras_vae.latents import FiniteScalarQuantizer
-from keras_vae.layers import Prior
+from keras_vae.layers import Prior, StandardNormal
 from keras_vae.models import VAE, GaussianMixtureSampler
 from keras_vae.training import RunDirectory
 from keras_vae.training.saving import load_model
@@ -112,6 +113,31 @@ def test_a_conditional_model_draws_the_class_that_it_is_asked_for(decoded):
     ((z, labels),) = seen
     assert labels.tolist() == [2, 2, 2, 2]
     assert len(np.unique(z, axis=0)) == 4
+
+
+class ClassMeans(StandardNormal):
+    """N(label, I)."""
+
+    num_classes = 3
+
+    def draw(self, noise, labels=None):
+        return noise if labels is None else noise + np.float32(labels)[:, None]
+
+
+def test_a_conditional_prior_draws_each_row_of_its_class_from_the_same_noise(monkeypatch):
+    vae = make_vae(latent_dim=2, prior=ClassMeans((2,)))
+    seen, original = [], vae.decode
+    monkeypatch.setattr(vae, "decode", lambda z, labels=None: seen.append(np.array(z)) or original(z, labels))
+    samples_picture(vae, 7, seed=0)
+    samples_picture(vae, 4, seed=0, label=2)
+    rows, of_label = seen
+    np.testing.assert_allclose(rows[2:4], rows[:2] + 1, rtol=1e-6)
+    np.testing.assert_allclose(rows[4:], rows[:2] + 2, rtol=1e-6)
+    np.testing.assert_array_equal(of_label, np.asarray(vae.bottleneck.sample(4, 0, np.full(4, 2, "int32"))))
+    # A mixture of all latents knows nothing of classes.
+    mixture = GaussianMixtureSampler.fit(np.random.default_rng(0).normal(size=(20, 2)), 1)
+    with pytest.raises(InputError, match=r"a Gaussian mixture .* has no labels"):
+        samples_picture(vae, 4, 0, mixture, label=2)
 
 
 def test_samples_are_the_same_for_the_same_seed_alone():

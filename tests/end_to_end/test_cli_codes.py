@@ -53,3 +53,29 @@ def test_commands_measure_encode_and_draw_codes_of_runs_and_of_exports(trained, 
     assert 0 <= of_run["codes"].min() <= of_run["codes"].max() < 15
     for name, values in of_run.items():
         np.testing.assert_allclose(of_export[name], values, rtol=1e-5, err_msg=name)
+
+
+def test_a_prior_of_codes_is_fitted_and_draws_by_class(trained, workplace, run_here):
+    fitted = workplace / "fitted.keras"
+    done = run_here("fit-prior", trained, "--prior", "codes", "--conditional", "--epochs", 1, "--dataset", "idx:mnist",
+                    "--out", fitted, "--json", cwd=workplace)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert (figures["prior"], figures["num_classes"]) == ("codes", 10)
+    assert figures["loss"] < figures["loss_before"] == pytest.approx(196 * np.log(15), rel=1e-5)
+
+    drawn = [workplace / f"drawn{number}.png" for number in range(2)]
+    for picture, options in zip(drawn, [("--label", 7), ("--label", 7, "--guidance", 5)], strict=True):
+        done = run_here("sample", fitted, "--count", 10, *options, "--out", picture, cwd=workplace)
+        assert done.returncode == 0, done.stderr
+        assert "independent" not in done.stdout
+    assert drawn[0].read_bytes() != drawn[1].read_bytes()
+
+    for model, options, message in [
+        (trained, ("--label", 7), "is not conditional, so it has no label 7"),
+        (trained, ("--guidance", 2), "--guidance is one of a conditional prior; make one with: keras-vae fit-prior"),
+        (fitted, ("--label", 12), "12"),
+    ]:
+        done = run_here("sample", model, *options, "--out", workplace / "none.png", cwd=workplace)
+        assert done.returncode == 2
+        assert message in done.stderr

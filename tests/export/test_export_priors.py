@@ -8,7 +8,7 @@ from stand_ins import EVALUATION
 from keras_vae.errors import InputError
 from keras_vae.export.export import export_saved_model
 from keras_vae.export.loading import load_exported
-from keras_vae.latents import Bottleneck
+from keras_vae.latents import AutoregressiveCodes, Bottleneck, LatentFlow, VectorQuantizer
 from keras_vae.layers import Prior
 from keras_vae.models import VAE
 
@@ -62,6 +62,33 @@ def test_an_exported_model_draws_what_the_model_draws(prior, tmp_path):
     np.testing.assert_allclose(exported.sample(5, seed=3), vae.sample(5, seed=3), atol=1e-3)
     with pytest.raises(InputError, match="does not hold its density"):
         exported.prior.log_prob(np.zeros((1, 2), "float32"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["latent-flow", "codes"])
+def test_an_exported_model_draws_by_the_classes_of_its_prior(kind, tmp_path):
+    keras.utils.set_random_seed(0)
+    if kind == "codes":
+        prior = AutoregressiveCodes(6, (4, 4), 8, 1, 2, num_classes=2, name="prior")
+        given = {"bottleneck": VectorQuantizer(6, prior=prior)}
+    else:
+        given = {"prior": LatentFlow((4, 4, 2), (8,), 1, num_classes=2, steps=2, name="prior")}
+    vae = VAE(SHAPE, **FEW_LAYERS, latent_shape=(4, 4, 2), **given)
+    rng = np.random.default_rng(0)
+    for weight in vae.prior.trainable_weights:
+        weight.assign_add(0.5 * rng.standard_normal(weight.shape).astype("float32"))
+
+    exported = load_exported(publish(vae, tmp_path))
+
+    assert (exported.manifest.prior, exported.num_classes, exported.sample_classes) == (kind, None, 2)
+    labels = np.array([0, 1, 1, 0, 2], "int32")
+    drawn = exported.sample(5, seed=3, labels=labels)
+    np.testing.assert_allclose(drawn, vae.sample(5, 3, labels), atol=1e-3)
+    assert not np.allclose(drawn, exported.sample(5, seed=3, labels=1 - np.minimum(labels, 1)), atol=1e-3)
+    # Without labels, all draws are of none.
+    none = np.full(5, 2, "int32")
+    np.testing.assert_array_equal(exported.sample(5, seed=3), exported.sample(5, seed=3, labels=none))
+    np.testing.assert_allclose(exported.prior.sample(5, 3, labels), vae.bottleneck.sample(5, 3, labels), atol=1e-3)
 
 
 @pytest.mark.parametrize(
