@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -9,15 +10,19 @@ from keras import ops
 
 from keras_vae.layers.normalization import GroupNorm, check_groups
 
+# Of an image at a time: 64 MB in float32, which 4,096 positions of one head have.
+MOST_LOGITS = 1 << 24
+
 
 class _Attention2D(keras.layers.Layer):
     """The common part of both: ``y = x + out(softmax(q·kᵀ / √d)·v)`` over the positions of ``x``, head by head."""
 
-    def __init__(self, num_heads: int = 2, groups: int = 8, **kwargs: Any) -> None:
+    def __init__(self, num_heads: int = 2, groups: int = 8, epsilon: float = 1e-5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.groups = groups
-        self.norm = GroupNorm(groups, dtype=self.dtype_policy, name="norm")
+        self.epsilon = epsilon
+        self.norm = GroupNorm(groups, epsilon, dtype=self.dtype_policy, name="norm")
 
     def _build_ends(self, input_shape: Any) -> None:
         """The normalisation before and the projection after the attention."""
@@ -46,11 +51,32 @@ class _Attention2D(keras.layers.Layer):
         return [ops.reshape(part, shape) for part in ops.split(tokens, parts, axis=-1)]
 
     def _attend(self, inputs: Any, query: Any, key: Any, value: Any) -> Any:
-        attended = ops.reshape(_attention(query, key, value), (-1, *_flat(inputs)))
+        attended = ops.reshape(_attention_in_chunks(query, key, value), (-1, *_flat(inputs)))
         return inputs + ops.reshape(self.out(attended), (-1, *inputs.shape[1:]))
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "num_heads": self.num_heads, "groups": self.groups}
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "groups": self.groups,
+            "epsilon": self.epsilon,
+        }
+
+
+def _attention_in_chunks(query: Any, key: Any, value: Any) -> Any:
+    """`_attention`, which needs no more memory for more queries: above `MOST_LOGITS` they go in equal chunks."""
+    count, heads, size = query.shape[1:]
+    chunks = math.ceil(count * key.shape[1] * heads / MOST_LOGITS)
+    if chunks == 1:
+        return _attention(query, key, value)
+    each = math.ceil(count / chunks)
+    chunks = math.ceil(count / each)
+    # What fills the last chunk attends too, and is cut off: no query sees another.
+    query = ops.pad(query, [(0, 0), (0, chunks * each - count), (0, 0), (0, 0)])
+    query = ops.transpose(ops.reshape(query, (-1, chunks, each, heads, size)), (1, 0, 2, 3, 4))
+    attended = ops.map(lambda chunk: _attention(chunk, key, value), query)
+    attended = ops.transpose(attended, (1, 0, 2, 3, 4))
+    return ops.reshape(attended, (-1, chunks * each, heads, size))[:, :count]
 
 
 def _attention(query: Any, key: Any, value: Any) -> Any:
@@ -77,12 +103,13 @@ def _flat(inputs: Any) -> tuple[int, int]:
 class SelfAttention2D(_Attention2D):
     """Residual multi-head self-attention over the H·W positions of a feature map.
 
-    Input and output (N, H, W, C). H and W must be known. Memory grows as (H·W)² if the backend has no fused kernel, so
-    use it at low resolutions.
+    Input and output (N, H, W, C). H and W must be known. Time grows as (H·W)², memory too up to `MOST_LOGITS` attention
+    weights of an image; above, positions take their turn in chunks, with the same result. A gradient needs all weights.
 
     Args:
         num_heads: heads; must divide C.
         groups: groups of the normalisation before the projections; must divide C.
+        epsilon: added to the normalisation's variance.
 
     Raises:
         ValueError: when ``num_heads`` or ``groups`` does not divide C; the message names both numbers.
@@ -112,6 +139,7 @@ class CrossAttention2D(_Attention2D):
     Args:
         num_heads: heads; must divide C.
         groups: groups of the normalisation of the feature map; must divide C.
+        epsilon: added to the normalisation's variance.
 
     Raises:
         ValueError: when ``num_heads`` or ``groups`` does not divide C; the message names both numbers.

@@ -32,6 +32,7 @@ class _Block(keras.layers.Layer):
         cross_attention: bool = False,
         num_heads: int = 2,
         groups: int = 8,
+        epsilon: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -41,12 +42,13 @@ class _Block(keras.layers.Layer):
         self.cross_attention = cross_attention
         self.num_heads = num_heads
         self.groups = groups
+        self.epsilon = epsilon
         self.body = self.make_body()
         self.resampling = self.make_resampling()
 
     def make_body(self) -> list[keras.layers.Layer]:
         """The layers at the level's own resolution, in order."""
-        attention = {"num_heads": self.num_heads, "groups": self.groups, "dtype": self.dtype_policy}
+        attention = {"num_heads": self.num_heads, **self._normalization}
         body = []
         for index in range(self.num_layers):
             body.append(self._residual(index))
@@ -57,7 +59,13 @@ class _Block(keras.layers.Layer):
         return body
 
     def _residual(self, index: int) -> keras.layers.Layer:
-        return self.residual_class(self.filters, groups=self.groups, dtype=self.dtype_policy, name=f"residual_{index}")
+        return self.residual_class(self.filters, **self._normalization, name=f"residual_{index}")
+
+    @property
+    def _normalization(self) -> dict[str, Any]:
+        """What every layer of the body takes. A `residual_class` need not know an epsilon that nobody sets."""
+        epsilon = {} if self.epsilon is None else {"epsilon": self.epsilon}
+        return {"groups": self.groups, **epsilon, "dtype": self.dtype_policy}
 
     def make_resampling(self) -> keras.layers.Layer | None:
         """The last layer, which changes the resolution; None keeps the resolution."""
@@ -97,6 +105,7 @@ class _Block(keras.layers.Layer):
             "cross_attention": self.cross_attention,
             "num_heads": self.num_heads,
             "groups": self.groups,
+            "epsilon": self.epsilon,
         }
 
 
@@ -117,6 +126,7 @@ class DownBlock(_Block):
         cross_attention: attend to ``context`` tokens (N, T, D) after that; ``call`` then needs them.
         num_heads: heads of both attentions; must divide ``filters``.
         groups: groups of every normalisation; must divide the widths.
+        epsilon: added to every normalisation's variance; None for what the layers have by default.
 
     Raises:
         ValueError: when ``groups`` or ``num_heads`` does not divide a width, or when the context is missing.

@@ -19,6 +19,7 @@ class ResidualBlock(keras.layers.Layer):
     Args:
         filters: width of the output.
         groups: groups of the normalisation; must divide both widths.
+        epsilon: added to the normalisation's variance.
 
     To change the part that is added to the skip, override `branch` in a subclass.
 
@@ -29,12 +30,13 @@ class ResidualBlock(keras.layers.Layer):
     Normalization".
     """
 
-    def __init__(self, filters: int, groups: int = 8, **kwargs: Any) -> None:
+    def __init__(self, filters: int, groups: int = 8, epsilon: float = 1e-5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.groups = groups
+        self.epsilon = epsilon
         policy = self.dtype_policy
-        self.norms = [GroupNorm(groups, activation="silu", dtype=policy, name=f"norm_{i}") for i in (1, 2)]
+        self.norms = [GroupNorm(groups, epsilon, "silu", dtype=policy, name=f"norm_{i}") for i in (1, 2)]
         self.convs = [keras.layers.Conv2D(filters, 3, padding="same", dtype=policy, name=f"conv_{i}") for i in (1, 2)]
         self.skip: keras.layers.Layer | None = None
 
@@ -64,4 +66,4 @@ class ResidualBlock(keras.layers.Layer):
         return (*input_shape[:-1], self.filters)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "filters": self.filters, "groups": self.groups}
+        return {**super().get_config(), "filters": self.filters, "groups": self.groups, "epsilon": self.epsilon}

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vae.layers import CrossAttention2D, SelfAttention2D
+from keras_vae.layers import CrossAttention2D, SelfAttention2D, attention
 
 rng = np.random.default_rng(0)
 FEATURES = rng.normal(size=(2, 3, 4, 8)).astype("float32")
@@ -42,6 +42,36 @@ def test_self_attention_is_multi_head_attention_and_a_residual(group_norm, rando
     query, key, value = np.split(dense(layer.query_key_value, tokens), 3, axis=-1)
     attended = dense(layer.out, multi_head_attention(query, key, value, num_heads))
     np.testing.assert_allclose(y, FEATURES + attended.reshape(FEATURES.shape), **TOLERANCE)
+
+
+@pytest.mark.parametrize("positions_at_once", [1, 5, 11])
+def test_in_chunks_attention_is_the_same(monkeypatch, randomize, positions_at_once):
+    layer = SelfAttention2D(2, groups=4)
+    layer.build(FEATURES.shape)
+    randomize(layer)
+    whole = keras.ops.convert_to_numpy(layer(FEATURES))
+    monkeypatch.setattr(attention, "MOST_LOGITS", positions_at_once * 12 * 2)
+
+    y = keras.ops.convert_to_numpy(layer(FEATURES))
+
+    # The same sums of a dozen products, perhaps in another order.
+    np.testing.assert_allclose(y, whole, rtol=1e-6, atol=1e-6)
+
+
+def test_in_chunks_attention_has_the_same_gradient(gradients, monkeypatch, randomize):
+    layer = SelfAttention2D(2, groups=4)
+    layer.build(FEATURES.shape)
+    randomize(layer)
+
+    def loss():
+        return keras.ops.sum(keras.ops.square(layer(FEATURES)))
+
+    whole = gradients(loss, layer.trainable_variables)
+    monkeypatch.setattr(attention, "MOST_LOGITS", 5 * 12 * 2)
+
+    for found, expected in zip(gradients(loss, layer.trainable_variables), whole, strict=True):
+        # float32 sums over the positions of both images
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("num_heads", [1, 4])

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vae.layers import CrossAttention2D, DownBlock, MidBlock, ResidualBlock, SelfAttention2D, UpBlock
+from keras_vae.layers import CrossAttention2D, DownBlock, GroupNorm, MidBlock, ResidualBlock, SelfAttention2D, UpBlock
 
 rng = np.random.default_rng(0)
 FEATURES = rng.normal(size=(2, 6, 5, 8)).astype("float32")
@@ -46,6 +46,17 @@ def test_a_level_is_its_layers_one_after_the_other(randomize):
 
     expected = block.resampling(cross_attention(self_attention(residual(FEATURES)), CONTEXT))
     np.testing.assert_array_equal(y, keras.ops.convert_to_numpy(expected))
+
+
+@pytest.mark.parametrize("block_class", [DownBlock, MidBlock, UpBlock])
+def test_the_epsilon_of_a_level_is_that_of_all_its_normalisations(block_class):
+    block = block_class(8, self_attention=True, cross_attention=True, groups=4, epsilon=1e-3)
+    plain = block_class(8, self_attention=True, cross_attention=True, groups=4)
+
+    found = [
+        {layer.epsilon for layer in level._flatten_layers() if isinstance(layer, GroupNorm)} for level in (block, plain)
+    ]
+    assert found == [{1e-3}, {1e-5}]
 
 
 @pytest.mark.parametrize("block_class", [DownBlock, MidBlock, UpBlock])
