@@ -4,6 +4,7 @@ from keras_vae.layers.attention import CrossAttention2D, SelfAttention2D
 from keras_vae.layers.blocks import DownBlock, MidBlock, UpBlock
 from keras_vae.layers.normalization import GroupNorm
 from keras_vae.layers.prior import Prior, StandardNormal
+from keras_vae.layers.resampling import Downsampling2D, Upsampling2D
 from keras_vae.layers.residual import ResidualBlock
 from keras_vae.layers.sampling import GaussianSampling
 from keras_vae.layers.spectral import SpectralConv2D
@@ -11,6 +12,7 @@ from keras_vae.layers.spectral import SpectralConv2D
 __all__ = [
     "CrossAttention2D",
     "DownBlock",
+    "Downsampling2D",
     "GaussianSampling",
     "GroupNorm",
     "MidBlock",
@@ -20,4 +22,5 @@ __all__ = [
     "SpectralConv2D",
     "StandardNormal",
     "UpBlock",
+    "Upsampling2D",
 ]

@@ -10,6 +10,7 @@ import keras_vae.layers
 from keras_vae.layers import (
     CrossAttention2D,
     DownBlock,
+    Downsampling2D,
     GaussianSampling,
     GroupNorm,
     MidBlock,
@@ -17,20 +18,23 @@ from keras_vae.layers import (
     SelfAttention2D,
     SpectralConv2D,
     UpBlock,
+    Upsampling2D,
 )
 
 FEATURES, CONTEXT, LATENT = (6, 6, 8), (3, 4), (2,)
 attending = {"self_attention": True, "cross_attention": True, "num_heads": 4, "groups": 2}
 LAYERS = [
     (GroupNorm, {"groups": 4, "epsilon": 1e-3}, [FEATURES]),
-    (ResidualBlock, {"filters": 12, "groups": 4, "dtype": "mixed_bfloat16"}, [FEATURES]),
-    (SelfAttention2D, {"num_heads": 4, "groups": 2}, [FEATURES]),
+    (ResidualBlock, {"filters": 12, "groups": 4, "epsilon": 1e-3, "dtype": "mixed_bfloat16"}, [FEATURES]),
+    (SelfAttention2D, {"num_heads": 4, "groups": 2, "epsilon": 1e-3}, [FEATURES]),
     (CrossAttention2D, {"num_heads": 4, "groups": 2}, [FEATURES, CONTEXT]),
     (GaussianSampling, {"seed": 5}, [LATENT, LATENT]),
     (SpectralConv2D, {"filters": 4, "kernel_size": 3, "strides": 2}, [FEATURES]),
     (DownBlock, {"filters": 8, "num_layers": 2, "downsample": False, **attending}, [FEATURES, CONTEXT]),
-    (MidBlock, {"filters": 12, **attending}, [FEATURES, CONTEXT]),
+    (MidBlock, {"filters": 12, "epsilon": 1e-3, **attending}, [FEATURES, CONTEXT]),
     (UpBlock, {"filters": 8, **attending}, [FEATURES, CONTEXT]),
+    (Downsampling2D, {"filters": 12}, [FEATURES]),
+    (Upsampling2D, {"filters": 12, "dtype": "mixed_bfloat16"}, [FEATURES]),
 ]
 every_layer = pytest.mark.parametrize(
     ("layer_class", "arguments", "shapes"), LAYERS, ids=[row[0].__name__ for row in LAYERS]
