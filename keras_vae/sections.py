@@ -26,9 +26,15 @@ class Section:
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
         for field in dataclasses.fields(self):
-            value = _coerce(field.name, getattr(self, field.name), hints[field.name])
-            _check_bounds(field.name, value, field.metadata)
+            shown = self.shown_name(field.name)
+            value = _coerce(shown, getattr(self, field.name), hints[field.name])
+            _check_bounds(shown, value, field.metadata)
             object.__setattr__(self, field.name, value)
+
+    @staticmethod
+    def shown_name(name: str) -> str:
+        """A field's name in messages: that of its option."""
+        return name.replace("_", "-")
 
     def as_dict(self) -> dict[str, Any]:
         """The fields and their values, sections as nested dictionaries."""
@@ -103,10 +109,6 @@ def shows_fields_of(section: type[Section]) -> Callable[[Callable[..., None]], C
     return with_signature
 
 
-def _option(name: str) -> str:
-    return name.replace("_", "-")
-
-
 def _coerce(name: str, value: Any, hint: Any) -> Any:
     """Return ``value`` converted to the type ``hint`` (JSON has lists, not tuples), or raise InputError."""
     if isinstance(hint, types.UnionType):
@@ -117,7 +119,7 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
         length = None if Ellipsis in others else 1 + len(others)
         if not isinstance(value, list | tuple) or (length and len(value) != length) or not (value or item is str):
             wanted = "strings" if item is str else "whole numbers"
-            raise InputError(f"{_option(name)} must be {length or 'one or more'} {wanted}, got {value!r:.60}")
+            raise InputError(f"{name} must be {length or 'one or more'} {wanted}, got {value!r:.60}")
         return tuple(_coerce(name, each, item) for each in value)
     if isinstance(hint, type) and issubclass(hint, Section):
         return value if isinstance(value, hint) else hint.from_dict(value)
@@ -127,9 +129,9 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
         value = float(value) if abs(value) < 2**53 else math.inf
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
-        raise InputError(f"{_option(name)} must be {kinds[hint]}, got {value!r:.60}")
+        raise InputError(f"{name} must be {kinds[hint]}, got {value!r:.60}")
     if hint is float and not math.isfinite(value):
-        raise InputError(f"{_option(name)} must be a finite number, got {value}")
+        raise InputError(f"{name} must be a finite number, got {value}")
     return value
 
 
@@ -138,15 +140,15 @@ def _check_bounds(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
         if item is None:
             continue
         if "minimum" in bounds and item < bounds["minimum"]:
-            raise InputError(f"{_option(name)} must be at least {bounds['minimum']}, got {item}")
+            raise InputError(f"{name} must be at least {bounds['minimum']}, got {item}")
         if "above" in bounds and item <= bounds["above"]:
-            raise InputError(f"{_option(name)} must be above {bounds['above']}, got {item}")
+            raise InputError(f"{name} must be above {bounds['above']}, got {item}")
         if "maximum" in bounds and item > bounds["maximum"]:
-            raise InputError(f"{_option(name)} must be at most {bounds['maximum']}, got {item}")
+            raise InputError(f"{name} must be at most {bounds['maximum']}, got {item}")
         if "below" in bounds and item >= bounds["below"]:
-            raise InputError(f"{_option(name)} must be below {bounds['below']}, got {item}")
+            raise InputError(f"{name} must be below {bounds['below']}, got {item}")
         if "choices" in bounds and item not in bounds["choices"]:
             choices = [str(choice) for choice in bounds["choices"]]
             near = nearest(item, choices) if isinstance(item, str) else None
             hint = f"; did you mean {near}?" if near else ""
-            raise InputError(f"{_option(name)} must be one of {', '.join(choices)}, got {item!r:.60}{hint}")
+            raise InputError(f"{name} must be one of {', '.join(choices)}, got {item!r:.60}{hint}")

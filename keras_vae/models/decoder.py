@@ -8,15 +8,14 @@ import keras
 from keras import ops
 
 from keras_vae.config import Architecture
-from keras_vae.errors import InputError
 from keras_vae.layers import UpBlock
-from keras_vae.layers.image_input import check_is_array, check_shape, described, dtype_of
+from keras_vae.models.part import TakesLatents
 from keras_vae.models.pyramid import LATENT_DTYPE, Pyramid
 from keras_vae.sections import shows_fields_of
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
-class Decoder(Pyramid):
+class Decoder(TakesLatents, Pyramid):
     """Latent → mapping layers → `MidBlock` → an `UpBlock` for each width → image.
 
     Takes ``z`` (N, latent_dim), and for a conditional model integer labels (N,). Returns images (N, H, W, C),
@@ -131,37 +130,8 @@ class Decoder(Pyramid):
             tokens.append(self.label_tokens(labels))
         return ops.concatenate(tokens, axis=1) if tokens else None
 
-    @property
-    def input_signature(self) -> list[Any]:
-        z = keras.InputSpec(shape=(None, *self.latent_shape), dtype="float32", name="z")
-        return [z, *self.labels_signature]
-
-    def checked(self, z: Any, labels: Any) -> tuple[Any, Any]:
-        """Latents as floats, and labels.
-
-        Raises:
-            InputError: when either has the wrong shape or dtype; the message names the expected and the given one.
-        """
-        owner = type(self).__name__
-        shapes: list[tuple[int | None, ...]] = [(None, self.latent_dim)]
-        if self.is_spatial:
-            shapes.append((None, None, None, self.latent_shape[-1]))
-        check_is_array(owner, "z", z, " or ".join(map(described, shapes)))
-        check_shape(owner, "z", z, *shapes)
-        dtype = dtype_of(z)
-        if "int" not in dtype and "float" not in dtype:
-            raise InputError(f"{owner}: z must be floats, got {dtype}")
-        return (ops.cast(z, "float32") if "int" in dtype else z), self.checked_labels(labels, z.shape[0])
-
-    # Checked before Keras takes over, which would wrap an error from call() in lines of its own.
-    def __call__(self, z: Any, labels: Any = None, *args: Any, **kwargs: Any) -> Any:
-        z, labels = self.checked(z, labels)
-        return super().__call__(z, labels, *args, **kwargs)
-
     def call(self, z: Any, labels: Any = None) -> Any:
-        if self.is_spatial and len(z.shape) == 2:
-            z = ops.reshape(z, (-1, *self.latent_shape))
-        mapped = self.map(z)
+        mapped = self.map(self.unflattened(z))
         context = self._context(mapped, labels)
         hidden = self.stem(mapped)
         if self.bottleneck is not None:

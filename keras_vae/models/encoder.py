@@ -12,13 +12,14 @@ from keras_vae.config import Architecture
 from keras_vae.latents import GaussianBottleneck
 from keras_vae.latents.bottleneck import LOG_VAR_MAX, LOG_VAR_MIN
 from keras_vae.layers import DownBlock
-from keras_vae.layers.image_input import check_images, unit_range
+from keras_vae.layers.image_input import unit_range
+from keras_vae.models.part import TakesImages
 from keras_vae.models.pyramid import LATENT_DTYPE, Pyramid
 from keras_vae.sections import shows_fields_of
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
-class Encoder(Pyramid):
+class Encoder(TakesImages, Pyramid):
     """Stem → a `DownBlock` for each width → `MidBlock` → mapping layers → posterior heads.
 
     Takes images (N, H, W, C), floats in [0, 1] or uint8, and for a conditional model integer labels (N,). Returns a
@@ -108,26 +109,6 @@ class Encoder(Pyramid):
             shape = (None, self.build_mapping(shape[1] * shape[2] * self.architecture.bottleneck_width))
         for head in self.heads:
             head.build(shape)
-
-    @property
-    def input_signature(self) -> list[Any]:
-        images = keras.InputSpec(shape=(None, *self.image_shape), dtype="float32", name="images")
-        return [images, *self.labels_signature]
-
-    def checked(self, images: Any, labels: Any) -> tuple[Any, Any]:
-        """Images as floats in [0, 1], and labels.
-
-        Raises:
-            InputError: when either has the wrong shape or dtype; the message names the expected and the given one.
-        """
-        owner, channels = type(self).__name__, self.image_shape[-1]
-        check_images(owner, images, (None, None, channels) if self.is_spatial else self.image_shape)
-        return unit_range(images), self.checked_labels(labels, images.shape[0])
-
-    # Checked before Keras takes over, which would wrap an error from call() in lines of its own.
-    def __call__(self, images: Any, labels: Any = None, *args: Any, **kwargs: Any) -> Any:
-        images, labels = self.checked(images, labels)
-        return super().__call__(images, labels, *args, **kwargs)
 
     def call(self, images: Any, labels: Any = None) -> tuple[Any, ...]:
         images = unit_range(images)  # on JAX, Keras's predict() calls this method directly

@@ -5,24 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_vae.config import Architecture
-from keras_vae.errors import InputError
 from keras_vae.layers import MidBlock
-from keras_vae.layers.image_input import check_is_array, check_shape, dtype_of
 from keras_vae.layers.normalization import GroupNorm
 from keras_vae.models.geometry import Geometry
-from keras_vae.models.ready import ReadyModel
+from keras_vae.models.part import Part
 
 # Layers at the latent compute in float32 under every policy. Near 1 the numbers of bfloat16 are 2⁻⁷ apart, which is the
 # standard deviation of a posterior at latent size 2, and KL and exp(log_var) need the range of float32.
 LATENT_DTYPE = "float32"
 
 
-class Pyramid(ReadyModel):
+class Pyramid(Part):
     """Base of `Encoder` and `Decoder`. Both take every field of `keras_vae.config.Architecture`."""
 
+    architecture: Architecture
     mid_block_class: type[keras.layers.Layer] = MidBlock
 
     def __init__(
@@ -62,34 +60,9 @@ class Pyramid(ReadyModel):
         )
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(H, W, C)."""
-        return self.architecture.image_shape
-
-    @property
-    def latent_dim(self) -> int:
-        """Size of the latent vector; for a spatial latent the product of its sides."""
-        return self.architecture.latent_dim
-
-    @property
-    def latent_shape(self) -> tuple[int, ...]:
-        """(latent_dim,), or (h, w, c) of a spatial latent."""
-        return self.architecture.latent_shape or (self.architecture.latent_dim,)
-
-    @property
     def widths(self) -> tuple[int, ...]:
         """Channels of each level, finest first."""
         return self.architecture.widths
-
-    @property
-    def num_classes(self) -> int | None:
-        """Number of labels of a conditional model, else None."""
-        return self.architecture.num_classes
-
-    @property
-    def is_spatial(self) -> bool:
-        """Whether the latent is a feature map."""
-        return self.architecture.latent_shape is not None
 
     def _check_grid(self, found: tuple[int, ...]) -> None:
         grid = self.geometry.grid(len(self.widths) - 1)
@@ -134,40 +107,7 @@ class Pyramid(ReadyModel):
             vectors = layer(vectors)
         return vectors
 
-    def checked_labels(self, labels: Any, count: int | None) -> Any:
-        """Labels for ``count`` images or latents, checked if the model is conditional.
-
-        Raises:
-            InputError: when they are missing, or are not class numbers with shape (N,). The range is checked for NumPy
-                arrays and lists only: a tensor's values are not known when a step is traced.
-        """
-        if self.num_classes is None:
-            return labels
-        owner = type(self).__name__
-        if labels is None:
-            raise InputError(f"{owner}: a model of {self.num_classes} classes needs labels (N,), got none")
-        if isinstance(labels, (list, tuple)):
-            labels = np.asarray(labels)
-        check_is_array(owner, "labels", labels, "(N,)")
-        check_shape(owner, "labels", labels, (count,))
-        dtype = dtype_of(labels)
-        if "int" not in dtype:
-            raise InputError(f"{owner}: labels must be integers, got {dtype}")
-        if isinstance(labels, np.ndarray) and len(labels) and not 0 <= labels.min() <= labels.max() < self.num_classes:
-            raise InputError(
-                f"{owner}: labels must be 0 to {self.num_classes - 1}, got {labels.min()} to {labels.max()}"
-            )
-        return labels
-
-    @property
-    def labels_signature(self) -> list[Any]:
-        """The labels in ``input_signature``: empty for an unconditional model."""
-        return [] if self.num_classes is None else [keras.InputSpec(shape=(None,), dtype="int32", name="labels")]
-
     def label_tokens(self, labels: Any) -> Any:
         """One context token for each of ``labels`` (N,): (N, 1, D)."""
         assert self.label_token is not None
         return self.label_token(labels)[:, None, :]
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **self.architecture.as_dict()}

@@ -15,6 +15,7 @@ from keras_vae.latents.choice import make_bottleneck
 from keras_vae.layers import Prior
 from keras_vae.models.decoder import Decoder
 from keras_vae.models.encoder import Encoder
+from keras_vae.models.part import Shapes, TakesImages, TakesLatents
 from keras_vae.models.ready import ReadyModel
 from keras_vae.sections import shows_fields_of
 
@@ -47,6 +48,8 @@ class VAE(ReadyModel):
             (`keras_vae.latents`).
         prior_components: components of "vamp" or "mixture".
         seed: seed of the default bottleneck's noise; None draws one from Keras's global seed.
+        architecture: for subclasses whose encoder and decoder take other fields than those of
+            `keras_vae.config.Architecture`: all of them. The fields here are then not looked at.
         **kwargs: the other fields of `keras_vae.config.Architecture`, such as ``num_classes`` and ``latent_shape``; and
             ``name`` and ``dtype``.
 
@@ -76,8 +79,8 @@ class VAE(ReadyModel):
     """
 
     bottleneck: Bottleneck
-    encoder_class: type[Encoder] = Encoder
-    decoder_class: type[Decoder] = Decoder
+    encoder_class: type[TakesImages] = Encoder
+    decoder_class: type[TakesLatents] = Decoder
 
     @shows_fields_of(Architecture)
     def __init__(
@@ -93,11 +96,13 @@ class VAE(ReadyModel):
         prior: str | Prior = "normal",
         prior_components: int = 64,
         seed: int | None = None,
+        architecture: Shapes | None = None,
         **kwargs: Any,
     ) -> None:
-        architecture, kwargs = Architecture.taken_from(
-            {"image_shape": image_shape, "latent_dim": latent_dim, "widths": widths, **kwargs}
-        )
+        if architecture is None:
+            architecture, kwargs = Architecture.taken_from(
+                {"image_shape": image_shape, "latent_dim": latent_dim, "widths": widths, **kwargs}
+            )
         super().__init__(**kwargs)
         if likelihood not in LIKELIHOODS:
             raise ValueError(f"likelihood must be one of {', '.join(LIKELIHOODS)}, got {likelihood!r}")
@@ -297,11 +302,10 @@ class VAE(ReadyModel):
     def reconstruct(self, images: Any, labels: Any = None) -> Any:
         """Decode the posterior mean; deterministic."""
         mean, _ = self.encode(images, labels)
-        return self._decoded_as(images, mean, labels)
+        return self._sized_as(images, self.decode(mean, labels))
 
-    def _decoded_as(self, images: Any, z: Any, labels: Any) -> Any:
-        """z decoded to the size of ``images``, which with a spatial latent may differ from the trained one."""
-        decoded = self.decode(z, labels)
+    def _sized_as(self, images: Any, decoded: Any) -> Any:
+        """``decoded`` with the size of ``images``, which with a spatial latent may differ from the trained one."""
         if decoded.shape[1:3] == images.shape[1:3]:
             return decoded
         return self.encoder.geometry_of(*images.shape[1:3]).crop(decoded)
@@ -326,8 +330,9 @@ class VAE(ReadyModel):
     def call(self, images: Any, labels: Any = None, training: bool = False) -> Any:
         images, labels = _unpacked(images, labels)
         features = self.encoder(images, labels)
-        z = self.bottleneck(*features)["z"] if training else self.bottleneck.posterior(*features)[0]
-        return self._decoded_as(images, z, labels)
+        if training:
+            return self._sized_as(images, self.decoder(self.bottleneck(*features)["z"], labels))
+        return self._sized_as(images, self.decode(self.bottleneck.posterior(*features)[0], labels))
 
     def compute_output_shape(self, images_shape: Any, labels_shape: Any = None) -> Any:
         return (

@@ -58,7 +58,7 @@ class StepLosses:
         batch, _, latents = self._drawn(batch)
         found = {}
         if self.vae.scale is None:
-            found["error"] = self.objective.error(batch.images, self.vae.decode(latents["z"], batch.labels))
+            found["error"] = self.objective.error(batch.images, self.vae.decoder(latents["z"], batch.labels))
         if self.objective.config.free_bits:
             found["dimension_kl"] = ops.mean(latents["kl_per_dimension"], axis=0)
         return found
@@ -73,7 +73,8 @@ class StepLosses:
         vae, objective = self.vae, self.objective
         batch, heads, latents = self._drawn(batch)
         images = batch.images
-        reconstructions = vae.decode(latents["z"], batch.labels)
+        # The decoder itself: where a model clips what it decodes, the gradient must not be.
+        reconstructions = vae.decoder(latents["z"], batch.labels)
         if vae.scale is None:
             # The loss has zero slope at the most likely scale.
             error = ops.stop_gradient(batch_mean("error", objective.error(images, reconstructions)))
