@@ -8,7 +8,16 @@ import pytest
 
 import keras_vae.models
 from keras_vae.config import PRESETS
-from keras_vae.models import VAE, Decoder, Encoder, FeatureDiscriminator, PatchDiscriminator
+from keras_vae.models import (
+    VAE,
+    AutoencoderKL,
+    Decoder,
+    Encoder,
+    FeatureDiscriminator,
+    KLDecoder,
+    KLEncoder,
+    PatchDiscriminator,
+)
 
 small = {"image_shape": (10, 13, 3), "latent_dim": 3, "widths": (4, 8), "groups": 2, "num_heads": 4, "num_layers": 2}
 not_default = {
@@ -19,6 +28,19 @@ not_default = {
     "mapping_width": 6,
     "bottleneck_width": 5,
 }
+kl = {
+    "image_shape": (10, 13, 3),
+    "block_out_channels": (4, 8),
+    "layers_per_block": 1,
+    "latent_channels": 3,
+    "norm_num_groups": 2,
+    "mid_block_add_attention": False,
+    "use_quant_conv": False,
+    "use_post_quant_conv": False,
+    "scaling_factor": 0.5,
+    "shift_factor": 0.25,
+    "force_upcast": False,
+}
 feature_shapes = [(10, 12, 6), (5, 6, 8)]
 MODELS = [
     (Encoder, {**not_default, "stem_stride": 1}),
@@ -28,6 +50,10 @@ MODELS = [
         {**not_default, "context_tokens": 3, "variational": False, "likelihood": "laplace", "scale": 0.5, "seed": 7},
     ),
     (VAE, {**small, "num_layers": 1, "dtype": "mixed_bfloat16"}),
+    (AutoencoderKL, {**kl, "likelihood": "laplace", "scale": 0.5, "seed": 7}),
+    (AutoencoderKL, {"image_shape": (10, 13, 3), "block_out_channels": (4, 8), "norm_num_groups": 2}),
+    (KLEncoder, kl),
+    (KLDecoder, {**kl, "dtype": "mixed_bfloat16"}),
     (PatchDiscriminator, {"image_shape": (10, 13, 3), "widths": (8, 8, 4), "normalization": "spectral"}),
     (PatchDiscriminator, {"image_shape": (10, 13, 3), "widths": (4, 8), "normalization": "group", "groups": 2}),
     (PatchDiscriminator, {"image_shape": (10, 13, 3), "widths": (4, 8), "normalization": "batch"}),
@@ -41,7 +67,7 @@ def outputs_of(model):
     rng = np.random.default_rng(0)
     if isinstance(model, FeatureDiscriminator):
         return keras.ops.convert_to_numpy(model([rng.random((2, *shape), "float32") for shape in feature_shapes]))
-    shape = (small["latent_dim"],) if isinstance(model, Decoder) else small["image_shape"]
+    shape = (model.latent_dim,) if isinstance(model, Decoder | KLDecoder) else small["image_shape"]
     inputs = [rng.random((2, *shape)).astype("float32")]
     if getattr(model, "num_classes", None) is not None:
         inputs.append(np.array([0, 2], "int32"))
