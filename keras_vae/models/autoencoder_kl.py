@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,6 +11,7 @@ from keras import ops
 
 from keras_vae.config import Architecture, ModelConfig
 from keras_vae.errors import InputError
+from keras_vae.models.diffusers_folder import model_folder, read_architecture, read_weights, write_folder
 from keras_vae.models.kl_architecture import KLArchitecture
 from keras_vae.models.kl_decoder import KLDecoder
 from keras_vae.models.kl_encoder import KLEncoder
@@ -69,6 +72,48 @@ class AutoencoderKL(VAE):
             autocast=False,
             name="shift_factor",
         )
+
+    @classmethod
+    def from_diffusers(
+        cls,
+        path: str | os.PathLike[str],
+        image_shape: tuple[int, int, int] | None = None,
+        **kwargs: Any,
+    ) -> AutoencoderKL:
+        """Load the folder of a diffusers model. Nothing in it is run. Needs the extra ``diffusers``.
+
+        The folder holds config.json and diffusion_pytorch_model.safetensors, or the same in ``vae`` below it. The file
+        may be in shards, and of a variant such as fp16; weights in half precision become float32.
+
+        Args:
+            path: the folder.
+            image_shape: (H, W, C); by default a square of the file's ``sample_size``.
+            **kwargs: arguments of `AutoencoderKL` that the file does not decide, such as ``padding`` and ``dtype``.
+
+        Raises:
+            InputError: if a file is missing, damaged or a pickle, if it describes another class or has an unsupported
+                value (the message names the field), or if tensors and config.json do not fit each other.
+        """
+        folder = model_folder(Path(path))
+        choices = {name: kwargs.pop(name) for name in ("padding",) if name in kwargs}
+        architecture = read_architecture(folder, image_shape, **choices)
+        vae = cls(**architecture.as_dict(), **kwargs)
+        read_weights(vae, folder)
+        return vae
+
+    def save_diffusers(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write a folder that diffusers' ``AutoencoderKL.from_pretrained`` reads. Needs the extra ``diffusers``.
+
+        The weights are written in float32: those of a float32 folder come back with the same bits.
+
+        Args:
+            path: the folder, which appears whole or not at all.
+            overwrite: replace a folder that holds such a model and nothing else.
+
+        Raises:
+            InputError: if something is there that may not be replaced, or the place cannot be written.
+        """
+        write_folder(self, Path(path), overwrite=overwrite)
 
     @classmethod
     def from_model_config(cls, config: ModelConfig, **kwargs: Any) -> VAE:
