@@ -27,6 +27,7 @@ COMMANDS = (
     "fit-prior",
     "export",
     "verify",
+    "convert",
     "compare",
     "experiment",
     "to-tfrecord",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import sys
 import tempfile
@@ -112,6 +113,10 @@ def open_model(path: Path) -> tuple[VAE, DataConfig | None]:
     if version:
         return _open_exported(version)
     config, model_path = None, path
+    if is_diffusers_folder(path):
+        raise InputError(
+            f"{path}: is a diffusers folder; make a model of it with: keras-vae convert {path} model.keras"
+        )
     if path.is_dir():
         run = RunDirectory(path)
         if not run.is_run():
@@ -148,6 +153,18 @@ def exported_version(path: Path) -> Path | None:
         return path
     versions = [path / str(version) for version in list_versions(path)]
     return next((version for version in reversed(versions) if (version / "saved_model.pb").exists()), None)
+
+
+def is_diffusers_folder(path: Path) -> bool:
+    """Whether ``path``, or ``vae`` in it, has a config.json that names a class of diffusers, of whatever kind."""
+    for config in (path / "config.json", path / "vae" / "config.json"):
+        try:
+            found = json.loads(config.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(found, dict) and "_class_name" in found:
+            return True
+    return False
 
 
 def _open_exported(folder: Path) -> tuple[VAE, DataConfig | None]:

@@ -76,7 +76,7 @@ def write_folder(vae: AutoencoderKL, folder: Path, *, overwrite: bool = False) -
     Raises:
         InputError: if something is there already that may not be replaced, or the place cannot be written.
     """
-    _check_target(folder, overwrite)
+    check_target(folder, overwrite=overwrite)
     config = config_of(
         vae.decoder.architecture, *map(keras.ops.convert_to_numpy, (vae.scaling_factor, vae.shift_factor))
     )
@@ -89,7 +89,12 @@ def write_folder(vae: AutoencoderKL, folder: Path, *, overwrite: bool = False) -
         raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from error
 
 
-def _check_target(folder: Path, overwrite: bool) -> None:
+def check_target(folder: Path, *, overwrite: bool) -> None:
+    """Check, changing nothing, that the folder is free, or may be replaced because it holds such a model alone.
+
+    Raises:
+        InputError: if it is not.
+    """
     if not folder.exists():
         return
     if not folder.is_dir():

@@ -19,6 +19,7 @@ COMMANDS = (
     "fit-prior",
     "export",
     "verify",
+    "convert",
     "compare",
     "experiment",
     "to-tfrecord",
