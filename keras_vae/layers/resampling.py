@@ -73,13 +73,21 @@ class Upsampling2D(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         _, height, width, _ = inputs.shape
         padded = ops.pad(inputs, [(0, 0), (1, 1), (1, 1), (0, 0)])
-        kernels = ops.cast(_kernels_of_outputs(self.kernel), self.compute_dtype)
-        outputs = ops.split(ops.conv(padded, kernels, padding="valid"), 4, axis=-1)
-        rows = []
-        for row in (0, 1):
-            pair = [outputs[2 * row + column][:, row : row + height, column : column + width] for column in (0, 1)]
-            rows.append(ops.reshape(ops.concatenate(pair, axis=-1), (-1, height, 1, 2 * width * self.filters)))
-        return ops.reshape(ops.concatenate(rows, axis=2), (-1, 2 * height, 2 * width, self.filters)) + self.bias
+        # One after the other: on CPU this halves the peak of memory, which is that of a whole autoencoder.
+        rows = [
+            self._outputs_of_row(padded[:, row : row + height + 1], kernel)
+            for row, kernel in enumerate(_added_taps(self.kernel, 0))
+        ]
+        return ops.reshape(ops.concatenate(rows, axis=2), (-1, 2 * height, 2 * width, self.filters))
+
+    def _outputs_of_row(self, padded: Any, kernel: Any) -> Any:
+        """The even or the odd rows of the output, (N, H, 1, 2·W·filters), by that row's kernel (2, 3, C, filters)."""
+        kernels = ops.cast(ops.concatenate(_added_taps(kernel, 1), axis=-1), self.compute_dtype)
+        both = ops.add(ops.conv(padded, kernels, padding="valid"), ops.concatenate([self.bias, self.bias]))
+        even, odd = ops.split(both, 2, axis=-1)
+        pairs = ops.concatenate([even[:, :, :-1], odd[:, :, 1:]], axis=-1)
+        _, height, width, channels = pairs.shape
+        return ops.reshape(pairs, (-1, height, 1, width * channels))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         sides = (None if side is None else 2 * side for side in input_shape[1:3])
@@ -87,11 +95,6 @@ class Upsampling2D(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters}
-
-
-def _kernels_of_outputs(kernel: Any) -> Any:
-    """(3, 3, C, D) → (2, 2, C, 4·D): those of outputs (even, even), (even, odd), (odd, even) and (odd, odd)."""
-    return ops.concatenate([both for rows in _added_taps(kernel, 0) for both in _added_taps(rows, 1)], axis=-1)
 
 
 def _added_taps(kernel: Any, axis: int) -> tuple[Any, Any]:
