@@ -381,7 +381,7 @@ class VAE(ReadyModel):
         return cls(**{**config, **parts})
 
 
-def _check_prior(prior: str | Prior, architecture: Architecture, *, variational: bool) -> None:
+def _check_prior(prior: str | Prior, architecture: Shapes, *, variational: bool) -> None:
     if isinstance(prior, Prior):
         expected = architecture.latent_shape or (architecture.latent_dim,)
         if prior.latent_shape != expected:
