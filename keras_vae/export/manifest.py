@@ -187,7 +187,7 @@ def _parse(path: Path, values: Any) -> Manifest:
     if values.get("format") != FORMAT:
         raise InputError(f"{path}: its format is {values.get('format')!r:.40}; this release reads {FORMAT}")
     # Before there were other priors and codes, the manifest named none.
-    values = {"prior": "normal", "codebook_size": None, "code_shape": None, **values}
+    values = {"prior": "normal", "prior_classes": None, "codebook_size": None, "code_shape": None, **values}
     for name, (is_right, kind) in _FIELDS.items():
         if name not in values or not is_right(values[name]):
             raise InputError(f"{path}: {name} is not {kind}")

@@ -17,7 +17,7 @@ from keras_vae.errors import ExportError, InputError
 from keras_vae.export.agreement import LARGEST, OTHER_CODES, largest_difference, share_of_other_codes
 from keras_vae.export.flatbuffer import float_operators, foreign_operators, slimmed
 from keras_vae.export.float32 import answer, float32_copy
-from keras_vae.models import VAE
+from keras_vae.models import VAE, AutoencoderKL
 from keras_vae.training.saving import first_line
 
 Array = npt.NDArray[Any]
@@ -89,7 +89,8 @@ def write_tflite(
     The signatures are ``encode`` (``image`` → ``mean``, ``log_var``) and ``decode`` (``z`` → ``image``), both for one
     image at a time: with a variable batch size, decoding one image took a fifth longer and int8 files were 5 % larger.
     A conditional model also takes ``label``, int32 (1,). The encoder of a model of codes also gives ``codes``, and has
-    no int8 file: the nearest of many codes is no matter for eight bits.
+    no int8 file: the nearest of many codes is no matter for eight bits. Nor has an `AutoencoderKL`, whose activations
+    range too far for eight bits.
 
     Args:
         vae: the model. Under a mixed policy the files compute in float32, and are compared with a float32 copy.
@@ -107,14 +108,16 @@ def write_tflite(
     """
     _check(vae, images, labels)
     folder.mkdir(parents=True, exist_ok=True)
-    plain, integer = float32_copy(vae), float32_copy(vae, integer=True)
+    plain = float32_copy(vae)
     variants = []
     for part in _parts(plain, images, labels):
+        bounds = _bounds(plain, part)
         with tempfile.TemporaryDirectory() as saved:
             of_floats, of_integers = Path(saved, "plain"), Path(saved, "integer")
             _save(plain, part, of_floats)
-            _save(integer, part, of_integers)
-            for precision, (measure, bound) in (CODE_BOUNDS if "codes" in part.expected else BOUNDS).items():
+            if "int8" in bounds:
+                _save(float32_copy(vae, integer=True), part, of_integers)
+            for precision, (measure, bound) in bounds.items():
                 path = folder / f"{part.name}_{precision}.tflite"
                 source = of_integers if precision == "int8" else of_floats
                 model = _convert(source, part, precision, float_io, path.name)
@@ -130,6 +133,15 @@ def write_tflite(
                 size = len(model)
                 variants.append(TFLiteVariant(part.name, precision, path, size, parameters, measure, difference, bound))
     return variants
+
+
+def _bounds(vae: VAE, part: _Part) -> dict[str, tuple[str, float]]:
+    """What is measured of the part and its bound, by precision."""
+    if "codes" in part.expected:
+        return CODE_BOUNDS
+    if isinstance(vae, AutoencoderKL):
+        return {precision: bound for precision, bound in BOUNDS.items() if precision != "int8"}
+    return BOUNDS
 
 
 def _check(vae: VAE, images: Array, labels: Array | None) -> None:

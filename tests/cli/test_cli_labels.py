@@ -8,7 +8,7 @@ import pytest
 from keras_vae.errors import InputError
 from keras_vae_cli import runtime
 
-CONDITIONAL = types.SimpleNamespace(num_classes=2)
+CONDITIONAL = types.SimpleNamespace(num_classes=2, sample_classes=2)
 
 
 @pytest.fixture

@@ -66,8 +66,7 @@ def test_a_converted_model_reconstructs_encodes_and_samples(place, run_here, tmp
 def test_a_converted_model_is_measured_and_exported(place, run_here, tmp_path):
     data = ("--dataset", "folder:photos")
     measured = run_here("evaluate", "sd.keras", *data, "--importance-samples", 0, "--json", cwd=place)
-    # Random weights are no measure of what eight bits make of a model.
-    exported = run_here("export", "sd.keras", *data, "--to", tmp_path, "--version", 1, "--no-tflite", cwd=place)
+    exported = run_here("export", "sd.keras", *data, "--to", tmp_path, "--version", 1, cwd=place)
 
     assert measured.returncode == 0, measured.stderr
     assert np.isfinite(json.loads(measured.stdout)["metrics"]["lpips"])
@@ -75,6 +74,8 @@ def test_a_converted_model_is_measured_and_exported(place, run_here, tmp_path):
     manifest = json.loads((tmp_path / "sd" / "1" / "manifest.json").read_text())
     assert manifest["latent_shape"] == [8, 8, 4]
     assert manifest["scaling_factor"] == pytest.approx(0.18215)
+    precisions = {(file["part"], file["precision"]) for file in manifest["tflite"]}
+    assert precisions == {(part, precision) for part in ("encoder", "decoder") for precision in ("fp32", "fp16")}
 
 
 @pytest.mark.parametrize(
