@@ -61,7 +61,7 @@ def test_draws_follow_the_probabilities():
     assert draws.shape == (DRAWS, *SHAPE)
     assert keras.backend.standardize_dtype(draws.dtype) == "int32"
     expected = np.exp(to_numpy(prior.log_prob(ALL_CODES)).astype("float64"))
-    assert chisquare(counts_of(draws), DRAWS * expected / expected.sum()).pvalue > 1e-4
+    assert chisquare(counts_of(draws), DRAWS * expected / expected.sum()).pvalue > 0.01
 
 
 @pytest.mark.parametrize("label", [0, 1])
@@ -70,7 +70,7 @@ def test_draws_of_a_class_follow_the_probabilities_given_its_label(label):
     expected = np.exp(log_prob_of_label(prior, ALL_CODES, label))
     other = np.exp(log_prob_of_label(prior, ALL_CODES, 1 - label))
     draws = prior.sample(DRAWS, seed=2, labels=np.full(DRAWS, label, "int32"))
-    assert chisquare(counts_of(draws), DRAWS * expected / expected.sum()).pvalue > 1e-4
+    assert chisquare(counts_of(draws), DRAWS * expected / expected.sum()).pvalue > 0.01
     assert chisquare(counts_of(draws), DRAWS * other / other.sum()).pvalue < 1e-6
 
 
@@ -89,8 +89,8 @@ def test_guidance_moves_the_draws_away_from_those_without_a_label():
     codes = np.arange(5, dtype="int32")[:, None]
     without, with_label = to_numpy(prior.log_prob(codes)), log_prob_of_label(prior, codes, 0)
     expected = np.exp(without + 3 * (with_label - without))
-    draws = prior.sample(DRAWS, seed=4, labels=np.zeros(DRAWS, "int32"))
-    assert chisquare(counts_of(draws, 5), DRAWS * expected / expected.sum()).pvalue > 1e-4
+    draws = prior.sample(DRAWS, seed=5, labels=np.zeros(DRAWS, "int32"))
+    assert chisquare(counts_of(draws, 5), DRAWS * expected / expected.sum()).pvalue > 0.01
 
 
 def test_the_same_seed_draws_the_same_in_parts_of_any_size():
