@@ -87,6 +87,8 @@ def command(
         raise InputError(
             "an experiment has --latents in place of --latent: the sizes to compare, such as --latents 2,4,16"
         )
+    if "from_model" in changes:
+        raise InputError("an experiment compares latent sizes, but --from has one; use train")
     latents = latents or (2, 4, 16)
     config = describe_run(preset, config_path, changes)
     _check_latents(latents, config)
@@ -95,9 +97,9 @@ def command(
         _carry_out(run_dir, latents, config, export=export, batch_size_is_given="data__batch_size" in changes)
 
 
-# Hidden but still parsed, so that the error message can point to --latents.
+# Hidden but still parsed, so that the error message can say what to use.
 for option in command.params:
-    if isinstance(option, click.Option) and "--latent" in option.opts:
+    if isinstance(option, click.Option) and {"--latent", "--from", "--freeze"} & set(option.opts):
         option.hidden = True
 
 

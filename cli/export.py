@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from keras_vae.config import DataConfig
 from keras_vae.errors import InputError
 from keras_vae.export.manifest import Manifest, read_manifest
 from keras_vae.export.onnx_packages import check_onnx_packages
@@ -17,7 +18,7 @@ from keras_vae.training.run_directory import RunDirectory
 
 from .options import json_option, run_argument, with_data_options
 from .runtime import exported_version, open_dataset, open_model, say, stderr_held_back
-from .values import FilePath
+from .values import FilePath, Size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from keras_vae.data import Split
     from keras_vae.export.model_card import Training
+    from keras_vae.models import VAE
 
 # Training images: one half calibrates the TFLite files, the other half compares every file with the Keras model.
 IMAGES = 400
@@ -48,6 +50,12 @@ IMAGES = 400
 )
 @click.option("--int8-float-io", is_flag=True, help="Give the int8 files float32 inputs and outputs.")
 @click.option("--onnx", is_flag=True, help="Write ONNX files too (needs the extra onnx).")
+@click.option(
+    "--image-size",
+    type=Size(),
+    metavar="H[xW]",
+    help="Height and width of the exported model's images, where the latent is spatial; by default the model's.",
+)
 @with_data_options
 @json_option
 def command(
@@ -55,6 +63,7 @@ def command(
     to: Path,
     name: str | None,
     version: int | None,
+    image_size: tuple[int, int] | None,
     tflite: bool,
     int8_float_io: bool,
     onnx: bool,
@@ -74,12 +83,14 @@ def command(
       keras-vae export runs/mnist-latent2 --name digits --version 3 --no-tflite
       keras-vae export model.keras --dataset mnist --to /srv/models --json
       keras-vae export mnist-latent4 --dataset sample --onnx
+      keras-vae export sd15.keras --image-size 512 --dataset folder:photos
     """
     published = export_run(
         run,
         to,
         name=name,
         version=version,
+        image_size=image_size,
         tflite=tflite,
         float_io=int8_float_io,
         onnx=onnx,
@@ -99,6 +110,7 @@ def export_run(
     *,
     name: str | None = None,
     version: int | None = None,
+    image_size: tuple[int, int] | None = None,
     tflite: bool = True,
     float_io: bool = False,
     onnx: bool = False,
@@ -107,7 +119,8 @@ def export_run(
 ) -> Path:
     """Publish a model as ``to/name/version`` and return that folder.
 
-    A run that has not been evaluated is evaluated first. For the other arguments see
+    A run that has not been evaluated is evaluated first. With ``image_size`` a model with a spatial latent is published
+    for images of another height and width, without figures. For the other arguments see
     `keras_vae.export.export.export_saved_model`.
 
     Raises:
@@ -125,18 +138,14 @@ def export_run(
     run = RunDirectory(path)
     evaluation = training = None
     if run.is_run():
-        evaluation = run.read_evaluation()
-        if evaluation is None:
-            say(f"{path} has not been evaluated yet: evaluating it")
-            from .evaluate import evaluate_run  # deferred: not every export needs it
-
-            evaluation = evaluate_run(path)
-        # The published report must not name folders of this machine.
-        evaluation = {**evaluation, "model": f"runs/{place.name}"}
+        # Figures are those of one size of images.
+        evaluation = _evaluation(run) if image_size is None else None
         training = _training(run)
     vae, config = open_model(path)
     if training is None:
         say(f"{path} is not a run directory, so the model card will say nothing about training and metrics")
+    if image_size is not None:
+        vae, config = _sized(vae, image_size), (config or DataConfig()).replace(image_size=image_size)
     images, labels = _real_images(open_dataset(path, config, dataset, data_dir, vae).train)
     # Converter, interpreter and SavedModel loader log lines that are not for users.
     with stderr_held_back() as say_beside:
@@ -156,6 +165,24 @@ def export_run(
             float_io=float_io,
             say=say_beside,
         )
+
+
+def _evaluation(run: RunDirectory) -> dict[str, Any]:
+    """The run's figures, measured first if there are none."""
+    evaluation = run.read_evaluation()
+    if evaluation is None:
+        say(f"{run.path} has not been evaluated yet: evaluating it")
+        from .evaluate import evaluate_run  # deferred: not every export needs it
+
+        evaluation = evaluate_run(run.path)
+    # The published report must not name folders of this machine.
+    return {**evaluation, "model": f"runs/{run.path.resolve().name}"}
+
+
+def _sized(vae: VAE, image_size: tuple[int, int]) -> VAE:
+    from keras_vae.models.copies import copy_of, shapes_for  # deferred: they import Keras
+
+    return copy_of(vae, **shapes_for(vae, *image_size))
 
 
 def _real_images(split: Split) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32] | None]:

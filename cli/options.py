@@ -20,6 +20,7 @@ from .values import Choice, FilePath, Latent, Numbers, Size
 # Settings that the data or the preset decide.
 _HIDDEN = {"preset", "model__image_shape", "model__num_classes", "model__latent_shape"}
 _NAMES = {
+    "from_model": "--from",
     "model__latent_dim": "--latent|--latent-dim|--latent-shape",
     "discriminator__widths": "--discriminator-widths",
 }

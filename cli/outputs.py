@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +36,21 @@ def check_output(path: Path, *, overwrite: bool, suffix: str | None = None) -> N
         raise InputError(f"{path}: there is no folder {path.parent}; make it, or choose another --out")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise InputError(f"{path}: the folder {path.parent} cannot be written; choose another --out")
+
+
+def check_output_folder(folder: Path, places: Iterable[Path], *, overwrite: bool) -> None:
+    """Check, changing nothing, that files can be written to ``places`` in ``folder``, which may be missing.
+
+    Raises:
+        InputError: if ``folder`` is a file or a place in it is taken, or if it cannot be written or made.
+    """
+    if folder.is_dir():
+        for place in places:
+            check_output(place, overwrite=overwrite)
+    elif os.path.lexists(folder):
+        raise InputError(f"{folder}: is a file; name a folder with --out")
+    else:
+        check_output(folder, overwrite=overwrite)
 
 
 @contextmanager

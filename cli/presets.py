@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from keras_vae.config import PRESETS, RunConfig, preset
+from keras_vae.config import FINE_TUNING, PRESETS, RunConfig, preset
 
 from .options import json_option
 from .runtime import start_tensorflow
@@ -19,7 +19,8 @@ from .runtime import start_tensorflow
 def command(names: tuple[str, ...], as_json: bool) -> None:
     """List the presets: purpose, latent size, parameters, and floating-point operations (FLOPs) per image.
 
-    With NAMEs, show all settings of these presets. The models are built to count their parameters and FLOPs.
+    With NAMEs, show all settings of these presets. The models are built to count their parameters and FLOPs; a preset
+    for fine-tuning has none.
 
     \b
     Examples:
@@ -31,7 +32,7 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
     start_tensorflow()
     listed = {}
     for name, run in runs.items():
-        about, cost = PRESETS[name][0], _cost_of(run)
+        about, cost = PRESETS[name][0], _cost_of(run) if name not in FINE_TUNING else {}
         listed[name] = {"about": about, **cost, "config": run.as_dict()}
         if not as_json:
             click.echo(f"{name}: {about}\n  {_cost_line(run, **cost)}")
@@ -50,13 +51,15 @@ def _cost_of(run: RunConfig) -> dict[str, int]:
     return {"parameters": vae.count_params(), "encode_flops": encode, "decode_flops": decode}
 
 
-def _cost_line(run: RunConfig, parameters: int, encode_flops: int, decode_flops: int) -> str:
-    shape = "×".join(map(str, run.model.image_shape))
-    return (
-        f"images {shape}, latent {run.model.latent}, {parameters / 1e6:.2f} M parameters, "
-        f"{encode_flops / 1e6:,.0f} MFLOPs to encode and {decode_flops / 1e6:,.0f} to decode, "
-        f"batch {run.data.batch_size}, {run.epochs} epochs"
-    )
+def _cost_line(run: RunConfig, **cost: int) -> str:
+    said = ["images " + "×".join(map(str, run.model.image_shape))]
+    if cost:  # else it is that of the model to fine-tune
+        said += [
+            f"latent {run.model.latent}",
+            f"{cost['parameters'] / 1e6:.2f} M parameters",
+            f"{cost['encode_flops'] / 1e6:,.0f} MFLOPs to encode and {cost['decode_flops'] / 1e6:,.0f} to decode",
+        ]
+    return ", ".join([*said, f"batch {run.data.batch_size}", f"{run.epochs} epochs"])
 
 
 def _show_settings(run: RunConfig) -> None:

@@ -227,15 +227,27 @@ def read_image(path: Path, shape: tuple[int, int, int], config: DataConfig | Non
     Raises:
         InputError: if it cannot be read.
     """
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; name the image files in it, such as {path}/*.png")
     import numpy as np
 
+    return read_pixels(path, shape, config).astype(np.float32) / 255
+
+
+def read_pixels(
+    path: Path, shape: tuple[int, int, int], config: DataConfig | None, *, at_own_size: bool = False
+) -> np.ndarray:
+    """As `read_image`, but uint8; with ``at_own_size`` of the file's own height and width.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name the image files in it, such as {path}/*.png")
+    from keras_vae.data import image_file
     from keras_vae.data.framing import Framing
-    from keras_vae.data.image_file import read_image as read_pixels
 
     found = config or DataConfig()
-    return read_pixels(path, Framing(shape, found.fit, found.max_pixels, found.bit_depth)).astype(np.float32) / 255
+    fit = "whole" if at_own_size else found.fit
+    return image_file.read_image(path, Framing(shape, fit, found.max_pixels, found.bit_depth))
 
 
 def recorded_data(path: Path) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from keras_vae.config import RunConfig, preset
+from keras_vae.config import FINE_TUNING, PUBLISHED, RunConfig, preset
 from keras_vae.errors import InputError
 from keras_vae.training.checkpoint_interval import CheckpointInterval
 from keras_vae.training.execution import STRATEGIES, Execution
-from keras_vae.training.run_directory import read_config
+from keras_vae.training.run_directory import RunDirectory, read_config
 
 from .grouped_help import GroupedCommand, grouped_option
 from .options import RUN, setting_options, start_options, was_given
@@ -89,6 +89,7 @@ def command(
       keras-vae train --latent 2
       keras-vae train --latent 16 --dataset fashion_mnist --epochs 20
       keras-vae train --latent 2 --adversarial-weight 0 --perceptual-weight 0    (the ELBO alone)
+      keras-vae train --from mnist-latent16 --freeze encoder --dataset fashion_mnist
       keras-vae train --resume --run-dir runs/mnist-latent2
       keras-vae train --resume --run-dir runs/mnist-latent2 --epochs 20         (longer)
     """
@@ -117,8 +118,41 @@ def command(
 
 
 def describe_run(name: str, config_path: Path | None, changes: dict[str, Any]) -> RunConfig:
-    """The preset of that ``name``, or what ``config_path`` (a config.json or its run) describes, with ``changes``."""
+    """The preset of that ``name``, or what ``config_path`` (a config.json or its run) describes, with ``changes``.
+
+    Fine-tuning starts from the settings of the run that the model is from, unless a preset or a file is given.
+
+    Raises:
+        InputError: if ``changes`` would give a model that exists another architecture, or a preset needs one.
+    """
     if config_path and config_path.is_dir():
         config_path /= "config.json"
-    config = read_config(config_path) if config_path else preset(name)
-    return config.replace(**changes)
+    source = changes.get("from_model")
+    if config_path:
+        config = read_config(config_path)
+    elif source is not None and not was_given("preset"):
+        config = _settings_of(Path(source), changes) or preset(name)
+    else:
+        config = preset(name)
+    config = config.replace(**changes)
+    if config.from_model is None and config.preset in FINE_TUNING:
+        raise InputError(f"preset {config.preset} fine-tunes a model: give it with --from")
+    if config.from_model is None and config.freeze:
+        raise InputError(f"--freeze keeps the {config.freeze} of a trained model: give it with --from")
+    if source is not None:
+        for key in changes:
+            if key.startswith("model__") and key not in ("model__likelihood", "model__scale"):
+                option = "latent" if "latent" in key else key.removeprefix("model__").replace("_", "-")
+                raise InputError(f"{source} has its own {option}: leave that out, or train without --from")
+    return config
+
+
+def _settings_of(source: Path, changes: dict[str, Any]) -> RunConfig | None:
+    """Those of the run at ``source`` or of the published model of that name; None for any other model."""
+    run = RunDirectory(source)
+    if run.is_run():
+        config = run.read_config().replace(from_model=None, freeze=None)
+        if changes.get("data__dataset", config.data.dataset) != config.data.dataset:
+            config = config.replace(data__train_split=None, data__test_split=None)
+        return config
+    return preset(source.name) if str(source) in PUBLISHED else None

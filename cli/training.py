@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,10 +19,11 @@ from keras_vae.training.execution import ONE_DEVICE, Execution
 from keras_vae.training.run_directory import RunDirectory
 from keras_vae.training.run_lock import run_lock
 
-from .runtime import framed_as, say, start_tensorflow
+from .runtime import exported_version, framed_as, open_model, say, start_tensorflow
 
 if TYPE_CHECKING:
     from keras_vae.data import ImageDataset
+    from keras_vae.models import VAE
     from keras_vae.training import VAETrainer
     from keras_vae.training.checkpoints import Position
     from keras_vae.training.distribution import Distribution
@@ -58,22 +59,28 @@ def start_run(
         TrainingStoppedError: if a signal stopped it.
     """
     execution.check(config)  # everything that can be checked before TensorFlow is loaded
+    if config.from_model is not None:
+        _check_apart(Path(config.from_model), run_dir)
     cluster = _cluster_for(execution)
     run = RunDirectory(run_dir)
     if cluster.size == 1:
         run.check_free(overwrite=overwrite)
     distribution = _start(execution, cluster)
+    source = None
+    if config.from_model is not None:
+        source = _open_source(config.from_model)
+        config = _with_source(config, source)
     from keras_vae.training.environment import describe_environment
 
     replicas = distribution.strategy.num_replicas_in_sync
     early: list[tuple[ImageDataset, RunConfig, VAETrainer]] = []
 
     def fitted(found: ImageDataset) -> RunConfig:
-        return _fitted(config, found, None if batch_size_is_given else replicas * execution.accumulate)
+        return _fitted(config, found, source, None if batch_size_is_given else replicas * execution.accumulate)
 
     def build_early(found: ImageDataset) -> None:
         described = fitted(found)
-        early.append((found, described, _build(described, found, execution, distribution)))
+        early.append((found, described, _build(described, found, execution, distribution, source)))
 
     with distribution.together():
         if cluster.is_chief:
@@ -85,12 +92,15 @@ def start_run(
             _, config, trainer = early[0]
         else:
             config = fitted(dataset)
-    trainer = trainer or _build(config, dataset, execution, distribution)
+    trainer = trainer or _build(config, dataset, execution, distribution, source)
     from keras_vae.training.pseudo_inputs import start_pseudo_inputs
 
-    start_pseudo_inputs(trainer, dataset.train, config.seed)
+    if source is None:
+        start_pseudo_inputs(trainer, dataset.train, config.seed)
     if cluster.is_chief:
         recorded = {"data": dataset.describe(), "environment": describe_environment(config, replicas)}
+        if source is not None:
+            recorded["model"] = _serialized(trainer.vae)
         # Only now, so that a run that cannot start does not replace another.
         run = RunDirectory.create(run_dir, config, recorded, overwrite=overwrite)
     with run_lock(run.path) if cluster.is_chief else contextlib.nullcontext():
@@ -149,7 +159,8 @@ def resume_run(
         distribution = _start(execution, cluster)
         with distribution.together():
             dataset = _load_recorded(config, run)
-        trainer = _build(config, dataset, execution, distribution)
+        source = _recorded_source(config, run) if config.from_model is not None else None
+        trainer = _build(config, dataset, execution, distribution, source)
         start = _restore(trainer, run, distribution)
         if (least := start.epochs + bool(start.steps)) > config.epochs:
             raise _too_few_epochs(run, str(start), least)
@@ -203,13 +214,67 @@ def _load_dataset(config: RunConfig, meanwhile: Callable[[ImageDataset], None] |
     return load_dataset(framed_as(config.data, config.model.image_shape), say=say, meanwhile=meanwhile)
 
 
-def _fitted(config: RunConfig, dataset: ImageDataset, parts: int | None) -> RunConfig:
+def _check_apart(source: Path, run_dir: Path) -> None:
+    """Check that the run would not replace the model that it starts from."""
+    if run_dir.resolve() in (source.resolve(), *source.resolve().parents):
+        raise InputError(f"{run_dir}: holds the model that --from names; choose another --run-dir")
+
+
+def _open_source(name: str) -> VAE:
+    """The model that a run starts from."""
+    path = Path(name)
+    if exported_version(path):
+        raise InputError(
+            f"{path}: is an exported model, which cannot be trained; start from its run or its .keras file"
+        )
+    return open_model(path)[0]
+
+
+def _with_source(config: RunConfig, source: VAE) -> RunConfig:
+    from keras_vae.training.fine_tuning import with_source
+
+    return with_source(config, source)
+
+
+def _serialized(vae: VAE) -> dict[str, Any]:
+    """The model's architecture, from which a resumed run builds it again."""
+    import keras
+
+    serialized: dict[str, Any] = keras.saving.serialize_keras_object(vae)
+    return serialized
+
+
+def _recorded_source(config: RunConfig, run: RunDirectory) -> VAE:
+    """A model of the recorded architecture, whose weights a checkpoint holds; before the first one the source itself.
+
+    Raises:
+        InputError: if there is no record of it, or the source is gone.
+    """
+    from keras_vae.training.checkpoints import has_begun
+
+    assert config.from_model is not None
+    if not has_begun(run.checkpoints):
+        return _open_source(config.from_model)
+    import keras
+
+    try:
+        vae: VAE = keras.saving.deserialize_keras_object(run.read_recorded()["model"])
+    except Exception as error:  # whatever a changed record makes Keras raise
+        raise InputError(f"{run.config}: its record of the model cannot be read") from error
+    return vae
+
+
+def _fitted(config: RunConfig, dataset: ImageDataset, source: VAE | None, parts: int | None) -> RunConfig:
     """The run of this data set; unless ``parts`` is None, with a batch of at most its training images."""
     config = config.replace(
         model__image_shape=dataset.image_shape,
         model__num_classes=_classes_of(config, dataset),
         data__dataset=_name_of(config, dataset),
     )
+    if source is not None:
+        from keras_vae.training.fine_tuning import with_images_checked
+
+        config = with_images_checked(config, source)
     return config if parts is None else _with_fitting_batch(config, dataset.train.count, parts)
 
 
@@ -261,7 +326,13 @@ def _name_of(config: RunConfig, dataset: ImageDataset) -> str:
     return "sample" if dataset.source == "sample" else dataset.name
 
 
-def _build(config: RunConfig, dataset: ImageDataset, execution: Execution, distribution: Distribution) -> VAETrainer:
+def _build(
+    config: RunConfig,
+    dataset: ImageDataset,
+    execution: Execution,
+    distribution: Distribution,
+    source: VAE | None = None,
+) -> VAETrainer:
     from keras_vae.data import steps_per_epoch
     from keras_vae.training.build import build_trainer
 
@@ -269,7 +340,7 @@ def _build(config: RunConfig, dataset: ImageDataset, execution: Execution, distr
     distribution.check_same(same)
     try:
         with distribution.strategy.scope():
-            return build_trainer(config, steps_per_epoch(dataset.train, config.data.batch_size), execution)
+            return build_trainer(config, steps_per_epoch(dataset.train, config.data.batch_size), execution, source)
     except ValueError as error:  # widths that heads or groups do not divide, say
         raise InputError(str(error)) from error
 
@@ -321,8 +392,12 @@ def _introduction(
         f"{dataset.name}: {dataset.train.count:,} training and {dataset.test.count:,} test images, "
         f"{height}×{width}×{channels}",
         f"precision {precision.value} ({precision.reason}); XLA {jit.value} ({jit.reason})",
-        f"VAE of {trainer.vae.count_params():,} parameters, latent {config.model.latent}; into {run.path}",
+        f"{type(trainer.vae).__name__} of {trainer.vae.count_params():,} parameters, latent {config.model.latent}; "
+        f"into {run.path}",
     ]
+    if config.from_model is not None:
+        frozen = f", its {config.freeze} frozen" if config.freeze else ""
+        lines.insert(-1, f"starting from the weights of {config.from_model}{frozen}")
     if dataset.class_names:
         lines.insert(1, f"classes: {describe_classes(dataset.class_names, dataset.class_counts)}")
     if replicas > 1:

@@ -32,7 +32,8 @@ class Outcome(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         vae = self.model.inference_vae
-        measure_scaling_factor(vae, self.dataset.train, self.seed)
+        if vae.measures_scaling_factor and self.model.vae.encoder.trainable:
+            measure_scaling_factor(vae, self.dataset.train, self.seed)
         self.run.evaluation.unlink(missing_ok=True)
         save_model(vae, self.run.model)
         parameters = self.model.vae.count_params()

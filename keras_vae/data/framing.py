@@ -13,7 +13,8 @@ class Framing:
 
     Args:
         shape: (H, W, C), C of 1 (grey, ITU-R 601 luma) or 3 (RGB).
-        fit: for images of other proportions: ``crop`` to the middle, ``pad`` with black margins, or ``stretch``.
+        fit: for images of other proportions: ``crop`` to the middle, ``pad`` with black margins, or ``stretch``. Image
+            files may also be read with ``whole``: at their own height and width.
         max_pixels: image files that announce more pixels are refused before they are decoded.
         bit_depth: significant bits in image files with 16-bit greys; with 12, white is 4,095.
     """

@@ -125,9 +125,10 @@ def _raw_mode(image: Image.Image) -> str:
 def _upright(image: Image.Image, framing: Framing) -> Image.Image:
     """The image in grey or RGB, rotated as its EXIF data say, with transparency over white."""
     mode = "L" if framing.shape[2] == 1 else "RGB"
-    # Only JPEGs have a draft mode. Decoding at 1/2, 1/4 or 1/8 is many times as fast.
-    side = _DRAFT * max(framing.shape[:2])
-    image.draft(mode, (side, side))
+    if framing.fit != "whole":
+        # Only JPEGs have a draft mode. Decoding at 1/2, 1/4 or 1/8 is many times as fast.
+        side = _DRAFT * max(framing.shape[:2])
+        image.draft(mode, (side, side))
     _mend_transparent_value(image)
     largest, is_inverted = _range_of(image, framing)
     image = ImageOps.exif_transpose(image)
@@ -168,12 +169,12 @@ def _to_eight_bits(image: Image.Image, largest: int, *, is_inverted: bool) -> Im
 
 
 def _framed(image: Image.Image, framing: Framing) -> UInt8Array:
-    height, width, _ = framing.shape
+    height, width, channels = framing.shape
     size, resample = (width, height), Image.Resampling.LANCZOS
     if framing.fit == "crop":
         image = ImageOps.fit(image, size, resample)
     elif framing.fit == "pad":
         image = ImageOps.pad(image, size, resample, color="black")
-    elif image.size != size:
+    elif framing.fit != "whole" and image.size != size:
         image = image.resize(size, resample)
-    return np.asarray(image, np.uint8).reshape(framing.shape)
+    return np.asarray(image, np.uint8).reshape(image.height, image.width, channels)

@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_vae.layers.normalization import GroupNorm
 from keras_vae.models import VAE
+from keras_vae.models.copies import copy_of
 
 
 def float32_copy(vae: VAE, *, integer: bool = False) -> VAE:
@@ -19,8 +20,7 @@ def float32_copy(vae: VAE, *, integer: bool = False) -> VAE:
         vae: the model, which is not changed.
         integer: express group normalisation in operators that LiteRT computes in int8.
     """
-    copy = type(vae).from_config({**vae.get_config(), "dtype": "float32"})
-    copy.set_weights(vae.get_weights())
+    copy = copy_of(vae, dtype="float32")
     if integer:
         for layer in copy._flatten_layers():
             # Not subclasses, which may compute something else.

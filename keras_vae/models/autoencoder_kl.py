@@ -15,6 +15,7 @@ from keras_vae.models.diffusers_folder import model_folder, read_architecture, r
 from keras_vae.models.kl_architecture import KLArchitecture
 from keras_vae.models.kl_decoder import KLDecoder
 from keras_vae.models.kl_encoder import KLEncoder
+from keras_vae.models.tiles import OVERLAP, decode_tiles
 from keras_vae.models.vae import VAE
 from keras_vae.sections import shows_fields_of
 
@@ -50,6 +51,8 @@ class AutoencoderKL(VAE):
     Reference: Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffusion Models", section 3.1.
     """
 
+    # Diffusion models were trained on latents scaled by it.
+    measures_scaling_factor = False
     encoder_class = KLEncoder
     decoder_class = KLDecoder
 
@@ -124,6 +127,11 @@ class AutoencoderKL(VAE):
         """
         raise InputError(f"presets and runs describe no {cls.__name__}; use its constructor or from_diffusers")
 
-    def decode(self, z: Any, labels: Any = None) -> Any:
-        """Latents (N, h, w, latent_channels) or (N, latent_dim) to images (N, H, W, C), float32, clipped to [0, 1]."""
+    def decode(self, z: Any, labels: Any = None, *, tile: int | None = None, overlap: int = OVERLAP) -> Any:
+        """Latents (N, h, w, latent_channels) or (N, latent_dim) to images (N, H, W, C), float32, clipped to [0, 1].
+
+        ``tile`` and ``overlap``, in pixels of the images, are as for `VAE.encode`.
+        """
+        if tile is not None:
+            return decode_tiles(self, z, labels, tile, overlap)
         return ops.clip(super().decode(z, labels), 0.0, 1.0)

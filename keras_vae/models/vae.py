@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 
-from keras_vae.config import ALL_PRIORS, LIKELIHOODS, PUBLISHED, Architecture, ModelConfig, check_prior, preset
+from keras_vae.config import (
+    ALL_PRIORS,
+    FINE_TUNING,
+    LIKELIHOODS,
+    PUBLISHED,
+    Architecture,
+    ModelConfig,
+    check_prior,
+    preset,
+)
 from keras_vae.errors import InputError
 from keras_vae.latents import Bottleneck, GaussianBottleneck, Latents, PointBottleneck, learned_prior
 from keras_vae.latents.choice import make_bottleneck
@@ -17,6 +26,7 @@ from keras_vae.models.decoder import Decoder
 from keras_vae.models.encoder import Encoder
 from keras_vae.models.part import Shapes, TakesImages, TakesLatents
 from keras_vae.models.ready import ReadyModel
+from keras_vae.models.tiles import OVERLAP, decode_tiles, encode_tiles
 from keras_vae.sections import shows_fields_of
 
 PUBLISHED_WEIGHTS = Path(__file__).with_name("published")
@@ -79,6 +89,8 @@ class VAE(ReadyModel):
     """
 
     bottleneck: Bottleneck
+    measures_scaling_factor: ClassVar[bool] = True
+    """Whether training measures the ``scaling_factor`` of a spatial latent. If not, it keeps the one it has."""
     encoder_class: type[TakesImages] = Encoder
     decoder_class: type[TakesLatents] = Decoder
 
@@ -214,6 +226,8 @@ class VAE(ReadyModel):
             InputError: when the preset or a field is unknown, when a value is out of range, when an override does not
                 fit the weights, or when the weights are missing.
         """
+        if name in FINE_TUNING:
+            raise InputError(f"preset {name} describes no model: it fine-tunes one, with keras-vae train --from")
         published = preset(name).model
         config = published.replace(**overrides)
         weights = PUBLISHED_WEIGHTS / f"{name}.weights.h5"
@@ -264,8 +278,22 @@ class VAE(ReadyModel):
         """Number of labels that `sample` knows, of a conditional model or prior, else None."""
         return self.num_classes or self.bottleneck.num_classes
 
-    def encode(self, images: Any, labels: Any = None) -> tuple[Any, Any]:
-        """The posterior's ``(mean, log_var)``, each float32 (N, *latent_shape)."""
+    def encode(
+        self, images: Any, labels: Any = None, *, tile: int | None = None, overlap: int = OVERLAP
+    ) -> tuple[Any, Any]:
+        """The posterior's ``(mean, log_var)``, each float32 (N, *latent_shape).
+
+        With ``tile`` a model with a spatial latent encodes large images in squares of so many pixels, which share
+        ``overlap`` pixels with their neighbours. It gives NumPy arrays, for one image after the other, and cannot be
+        part of a graph. Where tiles meet, their outputs are blended. Normalisation and attention see one tile and not
+        the image, so that the result is close to that of the whole image, not equal.
+
+        Raises:
+            InputError: with ``tile``, if the latent is a vector, or if ``tile`` or ``overlap`` is no multiple of the
+                pixels that make one position of the latent.
+        """
+        if tile is not None:
+            return encode_tiles(self, images, labels, tile, overlap)
         mean, log_var = self.bottleneck.posterior(*self.encoder(images, labels))
         return mean, log_var
 
@@ -295,14 +323,20 @@ class VAE(ReadyModel):
         """
         return self.decode(self.bottleneck.embed(codes), labels)
 
-    def decode(self, z: Any, labels: Any = None) -> Any:
-        """Latents (N, *latent_shape) or (N, latent_dim) to images (N, H, W, C), float32 in [0, 1]."""
+    def decode(self, z: Any, labels: Any = None, *, tile: int | None = None, overlap: int = OVERLAP) -> Any:
+        """Latents (N, *latent_shape) or (N, latent_dim) to images (N, H, W, C), float32 in [0, 1].
+
+        ``tile`` and ``overlap``, in pixels of the images, are as for `encode`.
+        """
+        if tile is not None:
+            return decode_tiles(self, z, labels, tile, overlap)
         return self.decoder(z, labels)
 
-    def reconstruct(self, images: Any, labels: Any = None) -> Any:
-        """Decode the posterior mean; deterministic."""
-        mean, _ = self.encode(images, labels)
-        return self._sized_as(images, self.decode(mean, labels))
+    def reconstruct(self, images: Any, labels: Any = None, *, tile: int | None = None, overlap: int = OVERLAP) -> Any:
+        """Decode the posterior mean; deterministic. ``tile`` and ``overlap`` are as for `encode`."""
+        tiles = {"tile": tile, "overlap": overlap} if tile is not None else {}
+        mean, _ = self.encode(images, labels, **tiles)
+        return self._sized_as(images, self.decode(mean, labels, **tiles))
 
     def _sized_as(self, images: Any, decoded: Any) -> Any:
         """``decoded`` with the size of ``images``, which with a spatial latent may differ from the trained one."""

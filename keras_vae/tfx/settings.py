@@ -16,6 +16,7 @@ _IN_THE_RECORDS = (
 )
 _DECIDED_ELSEWHERE = {
     "model__image_shape": "the images determine it",
+    **dict.fromkeys(("from_model", "freeze"), "keras-vae train fine-tunes a model, a pipeline trains a new one"),
     **{f"data__{name}": "the pipeline's ExampleGen determines it" for name in _BY_EXAMPLE_GEN},
     **{f"data__{name}": "the records hold finished images" for name in _IN_THE_RECORDS},
 }

@@ -14,6 +14,7 @@ from keras_vae.models import VAE, FeatureDiscriminator, PatchDiscriminator
 from keras_vae.training.device import choose_jit, choose_precision
 from keras_vae.training.distribution import replicas
 from keras_vae.training.execution import ONE_DEVICE, Execution
+from keras_vae.training.fine_tuning import started_from
 from keras_vae.training.muon import Muon
 from keras_vae.training.optimizers import FusedAdamW
 from keras_vae.training.schedules import warmup_cosine
@@ -25,6 +26,7 @@ ENDS = (
     "encoder/stem",
     "mean",
     "log_var",
+    "quant_conv",
     "decoder/mapping_0",
     "to_image",
     "embedding",
@@ -33,8 +35,12 @@ ENDS = (
 )
 
 
-def build_trainer(config: RunConfig, steps_per_epoch: int, execution: Execution = ONE_DEVICE) -> VAETrainer:
+def build_trainer(
+    config: RunConfig, steps_per_epoch: int, execution: Execution = ONE_DEVICE, source: VAE | None = None
+) -> VAETrainer:
     """Seed Keras and build the trainer that ``config`` describes, ready to ``fit``, in the precision that it names.
+
+    It trains a new model, or a copy of ``source``.
 
     If ``execution`` names more than one device, call this inside the strategy's scope.
 
@@ -45,7 +51,7 @@ def build_trainer(config: RunConfig, steps_per_epoch: int, execution: Execution 
     execution.check(config, replicas())
     total_steps = config.epochs * steps_per_epoch
     with _dtype_policy(choose_precision(config.precision).value):
-        vae = VAE.from_model_config(config.model)
+        vae = VAE.from_model_config(config.model) if source is None else started_from(source, config)
         if execution.recompute:
             for block in (*vae.encoder.levels, *vae.decoder.levels):
                 block.recompute = True

@@ -32,8 +32,8 @@ def flat_settings(config: RunConfig) -> dict[str, Any]:
 
 
 def _options(config: RunConfig) -> list[str] | None:
-    """The options that turn the preset into this run; None if a setting has no option."""
-    if config.preset not in PRESETS:
+    """The options that turn the preset into this run; None if a setting has no option, or a model its own."""
+    if config.preset not in PRESETS or config.from_model is not None:
         return None
     before, after = flat_settings(PRESETS[config.preset][1]), flat_settings(config)
     options = ["--preset", config.preset, "--latent", config.model.latent]

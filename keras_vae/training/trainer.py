@@ -14,6 +14,7 @@ from keras_vae.config import ObjectiveConfig
 from keras_vae.errors import InputError
 from keras_vae.layers import StandardNormal
 from keras_vae.models import VAE, FeatureDiscriminator, PatchDiscriminator
+from keras_vae.models.copies import copy_of
 from keras_vae.training.accumulation import mean_of_passes, pass_of
 from keras_vae.training.distribution import (
     copies_of,
@@ -124,7 +125,9 @@ class VAETrainer(TrainerModel):
         self.total_steps = total_steps
         self.ema = ema
         self.accumulate = accumulate
-        self.ema_vae = self._copy_of(vae) if ema else None
+        self.ema_vae = copy_of(vae) if ema else None
+        if self.ema_vae is not None:
+            self.ema_vae.trainable = False
         self.step = self.add_weight(shape=(), dtype="int64", initializer="zeros", trainable=False, name="step")
         names = [*PARTS, *vae.bottleneck.loss_names, *vae.bottleneck.figure_names]
         names += ("lpips",) if perceptual_loss is not None else ()
@@ -172,13 +175,6 @@ class VAETrainer(TrainerModel):
         parts = ("vae", "discriminator", "perceptual_loss", "feature_discriminator")
         made = {name: keras.saving.deserialize_keras_object(config[name], custom_objects) for name in parts}
         return cls(**{**config, **made, "config": ObjectiveConfig.from_dict(config["config"])})
-
-    @staticmethod
-    def _copy_of(vae: VAE) -> VAE:
-        copy = type(vae).from_config(vae.get_config())
-        copy.set_weights(vae.get_weights())
-        copy.trainable = False
-        return copy
 
     @property
     def discriminator_variables(self) -> list[Any]:

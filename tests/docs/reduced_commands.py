@@ -14,12 +14,14 @@ _SMALL_MODEL = (
     *("--attention-resolution", "0", "--no-generative-skips", "--adversarial-weight", "0", "--perceptual-weight", "0"),
     *("--optimizer", "adamw"),
 )
+# A model that exists has its own architecture.
+_SMALL_TUNING = ("--epochs", "1", "--batch-size", "20", "--image-size", "32x32", "--perceptual-weight", "0")
 REDUCED = {
     "train": _SMALL_MODEL,
     # Exporting is a command of its own, and a second size takes as long as the first.
     "experiment": (*_SMALL_MODEL, "--latents", "2", "--no-export"),
     "fit-prior": ("--epochs", "1"),
-    "evaluate": ("--importance-samples", "2", "--dataset", "mnist"),
+    "evaluate": ("--importance-samples", "2"),
 }
 
 
@@ -29,6 +31,8 @@ def reduced(words):
         return words
     if "--resume" in words:
         return [*words, "--epochs", "2"] if "--epochs" in words else words
+    if "--from" in words:
+        return [*words, *_SMALL_TUNING]
     return [*words, *REDUCED.get(words[0], ())]
 
 

@@ -7,8 +7,6 @@ NOT_EXECUTED = {
     "pip install": "installs from a package index; .ci/run does it in an environment of its own",
     "git clone": "needs the address of the repository",
     "cd keras-vae": "follows it",
-    "keras-vae convert": "needs a downloaded model; tests/end_to_end/test_cli_convert.py has a small one",
-    "keras-vae reconstruct sd15.keras": "follows it",
     "mkdocs serve": "serves until it is stopped; .ci/run builds the documentation",
     "pytest": "executes the documents itself",
     "KERAS_BACKEND=jax pytest": "is another run of the tests, which .ci/run makes",

@@ -17,6 +17,8 @@ import yaml
 from documents import DOCUMENTS, ROOT, blocks, commands, languages
 from PIL import Image
 
+from keras_vae.models import AutoencoderKL
+
 ALL_COMMANDS = [command for path in DOCUMENTS for command in commands(path)]
 # Languages that are not executed, for these reasons.
 NOT_CODE = {
@@ -59,6 +61,12 @@ def write_photos(folder, count):
         Image.fromarray(pixels).save(folder / f"{index}.png")
 
 
+def write_diffusers_model(folder):
+    """A small model in place of one that is downloaded."""
+    options = {"block_out_channels": (8, 8), "layers_per_block": 1, "norm_num_groups": 4}
+    AutoencoderKL((32, 32, 3), **options).save_diffusers(folder)
+
+
 @pytest.fixture(scope="module")
 def execute(tmp_path_factory):
     """``execute(commands, folder)`` runs commands with small models on the few images that TFDS has there."""
@@ -95,6 +103,7 @@ def begun(execute, tmp_path_factory):
     """A reader's checkout after the commands that several documents start from, with a folder of their own images."""
     folder = tmp_path_factory.mktemp("begun")
     write_photos(folder / "photos", 100)
+    write_diffusers_model(folder / "stable-diffusion-v1-5" / "vae")
     for name in ("docs", "examples"):
         (folder / name).symlink_to(ROOT / name)
     execute(shell.SHARED, folder)
