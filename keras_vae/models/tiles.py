@@ -61,6 +61,8 @@ def decode_tiles(vae: VAE, z: Any, labels: Any, tile: int, overlap: int) -> Arra
     if max(maps.shape[1:3]) * factor <= tile:
         return np.array(ops.convert_to_numpy(vae.decode(maps, labels)))
     (images,) = _in_tiles(decode, maps, labels, (tile // factor, overlap // factor), (factor, 1))
+    # Weights sum to 1 but for rounding.
+    np.clip(images, 0.0, 1.0, out=images)
     return np.asarray(geometry.crop(images)) if images.shape[1:3] == geometry.padded else images
 
 

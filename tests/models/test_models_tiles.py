@@ -116,7 +116,7 @@ def test_away_from_seams_tiles_are_close_to_the_whole():
     spread = whole.std()
     difference = np.abs(whole - tiled)
     # In the middle of the first tile: from latent 12 to 16 no other tile and no border is near.
-    assert difference[:, 12:16, 12:16].max() < 0.2 * spread
+    assert difference[:, 12:16, 12:16].max() < 0.3 * spread
     assert difference.mean() < 0.1 * spread
 
 
