@@ -80,6 +80,7 @@ def test_a_data_set_is_encoded_into_shards(keras_vae, records, tmp_path):
     assert [label for file in files for label in pq.read_table(file)["label"].to_pylist()] == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_reconstructions_are_images_for_the_next_job(keras_vae, records):
     code, out, err = keras_vae("reconstruct", MODEL, f"tfrecord:{records}/test/*-00000-*", "--beam", "--out", "again")
     assert (code, out, err) == (0, "2 reconstructions are in again (1 file)\n", "")

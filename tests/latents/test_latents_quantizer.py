@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_vae.errors import InputError
@@ -153,6 +153,7 @@ def test_codes_are_in_range_whatever_the_features(seed, offset, scale):
         assert 0 <= codes.min() <= codes.max() < layer.codebook_size
 
 
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**16), parts=st.sampled_from([2, 3, 4]))
 def test_the_statistics_of_parts_average_to_those_of_the_batch(seed, parts):
     features = np.random.default_rng(seed).standard_normal((12, *SHAPE)).astype("float32")

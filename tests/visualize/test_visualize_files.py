@@ -114,6 +114,7 @@ def test_a_gif_can_be_dithered_for_photographs(tmp_path):
     assert np.abs(frame[:, 90:110].mean() - ramp[:, 90:110].mean()) < 8
 
 
+@pytest.mark.slow
 def test_twenty_epochs_of_five_thousand_points_stay_under_three_megabytes(tmp_path):
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 10, 5000)
