@@ -1,4 +1,4 @@
-"""The autoencoder of Stable Diffusion beside diffusers on PyTorch: times, and the peak memory of what people do with it.
+"""The autoencoder of Stable Diffusion beside diffusers on PyTorch: times, and the peak memory of what it is used for.
 
 Times are of one image encoded and decoded, by models with the same random weights, which take turns in one process.
 Before that their outputs are compared. Memory is the largest resident memory of a process of its own for each row.
