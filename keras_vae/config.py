@@ -232,6 +232,12 @@ class ObjectiveConfig(Section):
         "weight of a second discriminator, on VGG16 features, beside the PatchGAN on pixels; 0 leaves it out",
         minimum=0,
     )
+    equivariance_weight: float = _setting(
+        0.0,
+        "weight of EQ-VAE's regulariser: latents that are halved and turned decode to images that are; for spatial "
+        "latents",
+        minimum=0,
+    )
     adversarial_loss: str = _setting(
         "hinge",
         "adversarial loss of autoencoder and discriminator",

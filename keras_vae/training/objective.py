@@ -108,6 +108,22 @@ class Objective:
         return parts["nll"] + self.config.perceptual_weight * parts["lpips"]
 
 
+def halved_and_turned(maps: Any, turns: Any) -> Any:
+    """Maps (N, H, W, C) of half the size, each value the mean of 2×2, and turned.
+
+    Args:
+        maps: H and W are even.
+        turns: how many quarter turns, an int32 scalar; with H ≠ W how many half turns.
+    """
+    halved = ops.average_pool(maps, 2, 2)
+    turned = [halved, ops.flip(halved, (1, 2))]
+    if maps.shape[1] == maps.shape[2]:
+        # Keras's rot90 turns maps that are not square wrongly, so flips do it all.
+        mirrored = ops.transpose(halved, (0, 2, 1, 3))
+        turned = [halved, ops.flip(mirrored, 1), turned[1], ops.flip(mirrored, 2)]
+    return ops.take(ops.stack(turned), turns % len(turned), axis=0)
+
+
 def iwae_loss(negative_log_weights: Any, draws: int) -> Any:
     """``-log 1/K Σ_k w_k``, the mean over images, of ``-log w_k = -log p(x|z_k) + log q(z_k|x) - log p(z_k)``.
 

@@ -29,7 +29,7 @@ from keras_vae.training.keras_model import TrainerModel
 from keras_vae.training.objective import Objective, adaptive_weight
 from keras_vae.training.optimizers import apply_where
 from keras_vae.training.schedules import beta_at, is_adversarial_at
-from keras_vae.training.step_losses import Batch, BatchMean, Parts, StepLosses
+from keras_vae.training.step_losses import Batch, BatchMean, Parts, StepLosses, check_equivariance
 
 # What the running scale of a calibrated likelihood keeps of its past at every step.
 SCALE_MOMENTUM = 0.99
@@ -83,9 +83,10 @@ class VAETrainer(TrainerModel):
     A subclass changes what is minimised by ``objective_class``.
 
     Training reports means over the epoch, likelihoods in nats an image: ``loss elbo nll kl beta mse gradient_norm
-    skipped_steps``; with a perceptual loss ``lpips``; with a discriminator ``adversarial discriminator real_accuracy
-    fake_accuracy adversarial_weight discriminator_gradient_norm``; with a feature discriminator ``feature_adversarial
-    feature_discriminator``; and the losses and figures of the bottleneck.
+    skipped_steps``; with a perceptual loss ``lpips``; with ``config.equivariance_weight`` ``equivariance``; with a
+    discriminator ``adversarial discriminator real_accuracy fake_accuracy adversarial_weight
+    discriminator_gradient_norm``; with a feature discriminator ``feature_adversarial feature_discriminator``; and the
+    losses and figures of the bottleneck.
 
     Testing reports ``loss elbo nll kl mse psnr ssim`` of the averaged weights, with a perceptual loss ``lpips``, and
     with a discriminator ``adversarial discriminator real_accuracy fake_accuracy``. The ``loss`` is the objective
@@ -118,6 +119,8 @@ class VAETrainer(TrainerModel):
             raise InputError("free bits need a KL of each latent dimension: a Gaussian posterior and the prior N(0, I)")
         if self.config.importance_samples_train > 1 and (self.config.free_bits or not vae.variational):
             raise InputError("the IWAE bound needs a Gaussian posterior, and has no free bits")
+        if self.config.equivariance_weight:
+            check_equivariance(vae)
         self.discriminator = discriminator
         self.feature_discriminator = feature_discriminator
         self.objective = self.objective_class(self.config, vae.likelihood, perceptual_loss)
@@ -131,6 +134,7 @@ class VAETrainer(TrainerModel):
         self.step = self.add_weight(shape=(), dtype="int64", initializer="zeros", trainable=False, name="step")
         names = [*PARTS, *vae.bottleneck.loss_names, *vae.bottleneck.figure_names]
         names += ("lpips",) if perceptual_loss is not None else ()
+        names += ("equivariance",) if self.config.equivariance_weight else ()
         names += ADVERSARIAL_PARTS if discriminator is not None else ()
         names += FEATURE_PARTS if feature_discriminator is not None else ()
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
@@ -276,10 +280,13 @@ class VAETrainer(TrainerModel):
         with tapes[0] as tape:
             tape.watch([variable.value for variable in self.vae.trainable_variables])
             beta = beta_at(self.step, self.config, self.total_steps)
-            parts, made = losses.autoencoder(batch, batch_mean or _mean_of_replicas, beta)
+            turns = ops.cast(self.step % 4, "int32")
+            parts, made = losses.autoencoder(batch, batch_mean or _mean_of_replicas, beta, turns)
             parts["beta"] = beta
             reconstruction_loss = self.objective.reconstruction(parts)
             loss = reconstruction_loss + parts.pop("prior_loss") + losses.bottleneck_loss(parts)
+            if self.config.equivariance_weight:
+                loss += self.config.equivariance_weight * parts["equivariance"]
             if self.discriminator is not None:
                 with tapes[1]:
                     parts |= losses.adversarial(batch.images, made.reconstructions, training=True)
