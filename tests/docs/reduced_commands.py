@@ -15,7 +15,7 @@ _SMALL_MODEL = (
     *("--optimizer", "adamw"),
 )
 # A model that exists has its own architecture.
-_SMALL_TUNING = ("--epochs", "1", "--batch-size", "20", "--image-size", "32x32", "--perceptual-weight", "0")
+_SMALL_TUNING = ("--epochs", "1", "--batch-size", "20", "--perceptual-weight", "0", "--adversarial-weight", "0")
 REDUCED = {
     "train": _SMALL_MODEL,
     # Exporting is a command of its own, and a second size takes as long as the first.
@@ -32,7 +32,8 @@ def reduced(words):
     if "--resume" in words:
         return [*words, "--epochs", "2"] if "--epochs" in words else words
     if "--from" in words:
-        return [*words, *_SMALL_TUNING]
+        # Photographs of the size that a diffusion model has would take minutes.
+        return [*words, *_SMALL_TUNING, *(("--image-size", "32x32") if "folder:photos" in words else ())]
     return [*words, *REDUCED.get(words[0], ())]
 
 
