@@ -22,6 +22,8 @@ CONFIG = "config.json"
 STEM = "diffusion_pytorch_model"
 WEIGHTS = f"{STEM}.safetensors"
 _PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth")
+# What the code of Rombach et al. 2022 calls its tensors, alone or in a whole model.
+_COMPVIS = ("encoder.down.", "encoder.mid.", "decoder.up.", "decoder.mid.", "first_stage_model.")
 
 
 def model_folder(path: Path) -> Path:
@@ -160,6 +162,11 @@ def _is_pickle(path: Path) -> bool:
 
 
 def _check_names(folder: Path, found: set[str], wanted: set[str]) -> None:
+    if foreign := sorted(name for name in found - wanted if name.startswith(_COMPVIS)):
+        raise InputError(
+            f"{folder}: its tensors have the names of CompVis' code, such as {foreign[0]!r:.100}; with diffusers, "
+            "AutoencoderKL.from_single_file(FILE).save_pretrained(FOLDER) makes a folder of it"
+        )
     for names, verb, asks in ((wanted - found, "lacks", "asks"), (found - wanted, "holds", "does not ask")):
         if names:
             count = f"{len(names):,} tensor{'s'[: len(names) > 1]}"
