@@ -232,7 +232,7 @@ def test_a_truncated_file_is_refused(copy, size):
         ),
         (
             lambda tensors: {name.replace("down_blocks", "down"): value for name, value in tensors.items()},
-            r"have the names of CompVis' code, such as 'encoder.down.0.*; with diffusers, AutoencoderKL.from_single_file",
+            r"have the names of CompVis' code, such as 'encoder.down.0.*; with diffusers, AutoencoderKL.from_sing",
         ),
         (lambda tensors: {**tensors, "quant_conv.bias": np.zeros(8, "int8")}, "quant_conv.bias is I8, not one of"),
     ],
