@@ -75,7 +75,9 @@ def test_a_converted_model_is_measured_and_exported(place, run_here, tmp_path):
     assert manifest["latent_shape"] == [8, 8, 4]
     assert manifest["scaling_factor"] == pytest.approx(0.18215)
     precisions = {(file["part"], file["precision"]) for file in manifest["tflite"]}
-    assert precisions == {(part, precision) for part in ("encoder", "decoder") for precision in ("fp32", "fp16")}
+    assert precisions == {
+        (part, precision) for part in ("encoder", "decoder") for precision in ("fp32", "fp16", "int8_weights")
+    }
 
 
 @pytest.mark.parametrize(
