@@ -91,8 +91,8 @@ def write_tflite(
     The signatures are ``encode`` (``image`` → ``mean``, ``log_var``) and ``decode`` (``z`` → ``image``), both for one
     image at a time: with a variable batch size, decoding one image took a fifth longer and int8 files were 5 % larger.
     A conditional model also takes ``label``, int32 (1,). The encoder of a model of codes also gives ``codes``, and has
-    no int8 file: the nearest of many codes is no matter for eight bits. An `AutoencoderKL` has ``int8_weights`` in place
-    of ``int8``: int8 kernels, a quarter of the file, and float32 in between.
+    no int8 file: the nearest of many codes is no matter for eight bits. An `AutoencoderKL` has ``int8_weights``
+    in place of ``int8``: int8 kernels, a quarter of the file, and float32 in between.
 
     Args:
         vae: the model. Under a mixed policy the files compute in float32, and are compared with a float32 copy.
