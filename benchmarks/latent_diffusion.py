@@ -98,7 +98,7 @@ def keras_calls(vae: AutoencoderKL, image: npt.NDArray[np.float32]) -> Iterator[
     yield "ours, eager", lambda: vae.reconstruct(tensor)
     for name, is_compiled in (("ours, tf.function", False), ("ours, XLA", True)):
         function = tf.function(vae.reconstruct, jit_compile=is_compiled, autograph=False)
-        yield name, lambda function=function: function(tensor)
+        yield name, functools.partial(function, tensor)
 
 
 def print_times(sides: list[int], rounds: int, *, is_small: bool) -> None:

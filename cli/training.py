@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,7 +19,8 @@ from keras_vae.training.execution import ONE_DEVICE, Execution
 from keras_vae.training.run_directory import RunDirectory
 from keras_vae.training.run_lock import run_lock
 
-from .runtime import exported_version, framed_as, open_model, say, start_tensorflow
+from .fine_tuning import check_apart, open_source, recorded_source, serialized
+from .runtime import framed_as, say, start_tensorflow
 
 if TYPE_CHECKING:
     from keras_vae.data import ImageDataset
@@ -60,7 +61,7 @@ def start_run(
     """
     execution.check(config)  # everything that can be checked before TensorFlow is loaded
     if config.from_model is not None:
-        _check_apart(Path(config.from_model), run_dir)
+        check_apart(Path(config.from_model), run_dir)
     cluster = _cluster_for(execution)
     run = RunDirectory(run_dir)
     if cluster.size == 1:
@@ -68,8 +69,10 @@ def start_run(
     distribution = _start(execution, cluster)
     source = None
     if config.from_model is not None:
-        source = _open_source(config.from_model)
-        config = _with_source(config, source)
+        from keras_vae.training.fine_tuning import with_source
+
+        source = open_source(Path(config.from_model))
+        config = with_source(config, source)
     from keras_vae.training.environment import describe_environment
 
     replicas = distribution.strategy.num_replicas_in_sync
@@ -100,7 +103,7 @@ def start_run(
     if cluster.is_chief:
         recorded = {"data": dataset.describe(), "environment": describe_environment(config, replicas)}
         if source is not None:
-            recorded["model"] = _serialized(trainer.vae)
+            recorded["model"] = serialized(trainer.vae)
         # Only now, so that a run that cannot start does not replace another.
         run = RunDirectory.create(run_dir, config, recorded, overwrite=overwrite)
     with run_lock(run.path) if cluster.is_chief else contextlib.nullcontext():
@@ -159,7 +162,7 @@ def resume_run(
         distribution = _start(execution, cluster)
         with distribution.together():
             dataset = _load_recorded(config, run)
-        source = _recorded_source(config, run) if config.from_model is not None else None
+        source = recorded_source(config, run) if config.from_model is not None else None
         trainer = _build(config, dataset, execution, distribution, source)
         start = _restore(trainer, run, distribution)
         if (least := start.epochs + bool(start.steps)) > config.epochs:
@@ -212,56 +215,6 @@ def _load_dataset(config: RunConfig, meanwhile: Callable[[ImageDataset], None] |
     from keras_vae.data import load_dataset
 
     return load_dataset(framed_as(config.data, config.model.image_shape), say=say, meanwhile=meanwhile)
-
-
-def _check_apart(source: Path, run_dir: Path) -> None:
-    """Check that the run would not replace the model that it starts from."""
-    if run_dir.resolve() in (source.resolve(), *source.resolve().parents):
-        raise InputError(f"{run_dir}: holds the model that --from names; choose another --run-dir")
-
-
-def _open_source(name: str) -> VAE:
-    """The model that a run starts from."""
-    path = Path(name)
-    if exported_version(path):
-        raise InputError(
-            f"{path}: is an exported model, which cannot be trained; start from its run or its .keras file"
-        )
-    return open_model(path)[0]
-
-
-def _with_source(config: RunConfig, source: VAE) -> RunConfig:
-    from keras_vae.training.fine_tuning import with_source
-
-    return with_source(config, source)
-
-
-def _serialized(vae: VAE) -> dict[str, Any]:
-    """The model's architecture, from which a resumed run builds it again."""
-    import keras
-
-    serialized: dict[str, Any] = keras.saving.serialize_keras_object(vae)
-    return serialized
-
-
-def _recorded_source(config: RunConfig, run: RunDirectory) -> VAE:
-    """A model of the recorded architecture, whose weights a checkpoint holds; before the first one the source itself.
-
-    Raises:
-        InputError: if there is no record of it, or the source is gone.
-    """
-    from keras_vae.training.checkpoints import has_begun
-
-    assert config.from_model is not None
-    if not has_begun(run.checkpoints):
-        return _open_source(config.from_model)
-    import keras
-
-    try:
-        vae: VAE = keras.saving.deserialize_keras_object(run.read_recorded()["model"])
-    except Exception as error:  # whatever a changed record makes Keras raise
-        raise InputError(f"{run.config}: its record of the model cannot be read") from error
-    return vae
 
 
 def _fitted(config: RunConfig, dataset: ImageDataset, source: VAE | None, parts: int | None) -> RunConfig:

@@ -45,6 +45,7 @@ def with_source(config: RunConfig, source: VAE) -> RunConfig:
     return config.replace(
         **{f"model__{name}": value for name, value in (taken | described_bottleneck(source.bottleneck)).items()},
         model__prior=name if name in PRIORS else "normal",
+        model__prior_components=source.prior_components,
         data__conditional=source.num_classes is not None,
     )
 
