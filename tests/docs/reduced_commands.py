@@ -4,6 +4,7 @@
 runs them all: starting TensorFlow takes more time than most of them. Only the first run of a process has pictures.
 """
 
+import glob
 import os
 import shlex
 import sys
@@ -23,6 +24,11 @@ REDUCED = {
     "fit-prior": ("--epochs", "1"),
     "evaluate": ("--importance-samples", "2"),
 }
+
+
+def as_a_shell_splits(line):
+    """The words of a line, patterns of files that exist replaced by these files."""
+    return [match for word in shlex.split(line) for match in sorted(glob.glob(word)) or [word]]
 
 
 def reduced(words):
@@ -52,7 +58,7 @@ def main():
     from keras_vae_cli.main import main as keras_vae
 
     has_drawn = False
-    for words in [sys.argv[1:]] if sys.argv[1:] else [shlex.split(line)[1:] for line in sys.stdin]:
+    for words in [sys.argv[1:]] if sys.argv[1:] else [as_a_shell_splits(line)[1:] for line in sys.stdin]:
         if has_drawn and words[0] == "train":
             draw_no_more()
         sys.argv = ["keras-vae", *reduced(words)]

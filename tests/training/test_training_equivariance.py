@@ -62,6 +62,7 @@ def test_every_step_has_the_next_turn_and_the_loss_has_its_share():
         assert logs["loss"] == pytest.approx(rest + 0.5 * logs["equivariance"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_training_makes_the_latents_of_a_conditional_model_more_equivariant():
     batch, labels = images(8), np.arange(8) % 3
     found = {}
