@@ -82,8 +82,12 @@ def write(path: Path, tensors: Mapping[str, Array]) -> None:
     _safetensors()
     from safetensors.numpy import save_file
 
+    # The library makes files that only their owner can read; others here are as the user's umask says.
+    path.touch()
+    mode = path.stat().st_mode
     # diffusers refuses files that do not say which library's tensors they hold.
     save_file(dict(tensors), path, metadata={"format": "pt"})
+    path.chmod(mode)
 
 
 def _safetensors() -> Any:

@@ -298,3 +298,7 @@ def test_without_the_library_the_message_says_what_to_install(folder, monkeypatc
     monkeypatch.setitem(sys.modules, "safetensors", None)
     with pytest.raises(InputError, match=r"pip install keras-vae\[diffusers\]"):
         AutoencoderKL.from_diffusers(folder)
+
+
+def test_the_files_can_be_read_by_whom_the_umask_allows(folder):
+    assert (folder / WEIGHTS).stat().st_mode == (folder / "config.json").stat().st_mode
