@@ -122,6 +122,8 @@ def _write_tiled(
     import numpy as np
     from PIL import Image
 
+    from keras_vae.metrics import psnr
+
     for path, place in zip(images, places, strict=True):
         pixels = read_pixels(path, vae.image_shape, config, at_own_size=True)
         labels = None if number is None else np.full(1, number, np.int32)
@@ -132,9 +134,8 @@ def _write_tiled(
         place.parent.mkdir(exist_ok=True)
         with writing(place) as beside:
             Image.fromarray(rounded.squeeze()).save(beside)
-        error = np.square(np.subtract(rounded, pixels[:height, :width], dtype=np.float32)).mean() / 255**2
-        psnr = -10 * np.log10(max(error, 1e-10))
-        click.echo(f"wrote {place}, {height}×{width}, PSNR {psnr:.1f} dB")
+        decibels = float(psnr(pixels[None, :height, :width], rounded[None])[0])
+        click.echo(f"wrote {place}, {height}×{width}, PSNR {decibels:.1f} dB")
 
 
 def _draw(run: Path, images: tuple[Path, ...], label: str | None, out: Path) -> None:

@@ -15,7 +15,7 @@ from keras_vae.models.diffusers_folder import model_folder, read_architecture, r
 from keras_vae.models.kl_architecture import KLArchitecture
 from keras_vae.models.kl_decoder import KLDecoder
 from keras_vae.models.kl_encoder import KLEncoder
-from keras_vae.models.tiles import OVERLAP, decode_tiles
+from keras_vae.models.tiles import OVERLAP
 from keras_vae.models.vae import VAE
 from keras_vae.sections import shows_fields_of
 
@@ -132,6 +132,6 @@ class AutoencoderKL(VAE):
 
         ``tile`` and ``overlap``, in pixels of the images, are as for `VAE.encode`.
         """
-        if tile is not None:
-            return decode_tiles(self, z, labels, tile, overlap)
-        return ops.clip(super().decode(z, labels), 0.0, 1.0)
+        decoded = super().decode(z, labels, tile=tile, overlap=overlap)
+        # Each tile was clipped.
+        return ops.clip(decoded, 0.0, 1.0) if tile is None else decoded

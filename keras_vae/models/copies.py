@@ -31,6 +31,11 @@ def shapes_for(vae: VAE, height: int, width: int) -> dict[str, Any]:
         raise InputError(f"the latent is a vector, so that images must be {own}, got {height}×{width}")
     shapes: dict[str, Any] = {"image_shape": shape}
     if "latent_shape" in vae.get_config():
-        geometry = vae.encoder.geometry_of(height, width)
-        shapes["latent_shape"] = (*geometry.grid(geometry.levels - 1), vae.latent_shape[-1])
+        shapes["latent_shape"] = latent_shape_for(vae, height, width)
     return shapes
+
+
+def latent_shape_for(vae: VAE, height: int, width: int) -> tuple[int, int, int]:
+    """The shape (h, w, c) of a spatial latent of images of that size."""
+    geometry = vae.encoder.geometry_of(height, width)
+    return (*geometry.grid(geometry.levels - 1), vae.latent_shape[-1])

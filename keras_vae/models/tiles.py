@@ -32,11 +32,7 @@ def encode_tiles(vae: VAE, images: Any, labels: Any, tile: int, overlap: int) ->
     height, width = geometry.padded
     # Without padding, what is left of a side that does not divide is dropped.
     padded = ops.convert_to_numpy(geometry.pad(images))[:, :height, :width]
-
-    def encode(part: Array, label: Any) -> tuple[Any, Any]:
-        return vae.encode(part, label)
-
-    mean, log_var = _in_tiles(encode, padded, labels, (tile, overlap), (1, factor))
+    mean, log_var = _in_tiles(vae.encode, padded, labels, (tile, overlap), (1, factor))
     return mean, log_var
 
 
@@ -99,26 +95,22 @@ def _in_tiles(
     joined: tuple[Array, ...] = ()
     for index in range(count):
         label = None if labels is None else labels[index : index + 1]
-        for rows, row_weights in _spans(sides[0], *sizes, ratio):
-            for columns, column_weights in _spans(sides[1], *sizes, ratio):
+        for rows, down, row_weights in _spans(sides[0], *sizes, ratio):
+            for columns, across, column_weights in _spans(sides[1], *sizes, ratio):
                 outputs = function(maps[index : index + 1, rows, columns], label)
                 if not joined:
                     joined = tuple(np.zeros((count, *scaled, output.shape[-1]), np.float32) for output in outputs)
                 weights = row_weights[:, None, None] * column_weights[:, None]
-                place = tuple(
-                    slice(span.start * ratio[0] // ratio[1], span.stop * ratio[0] // ratio[1])
-                    for span in (rows, columns)
-                )
                 for whole, output in zip(joined, outputs, strict=True):
-                    whole[index][place] += weights * ops.convert_to_numpy(output)[0]
+                    whole[index, down, across] += weights * ops.convert_to_numpy(output)[0]
     return joined
 
 
-def _spans(length: int, tile: int, overlap: int, ratio: tuple[int, int]) -> Iterator[tuple[slice, Array]]:
-    """The tiles along a side, and each one's weights along that side of the output; all weights of a position sum to 1.
+def _spans(length: int, tile: int, overlap: int, ratio: tuple[int, int]) -> Iterator[tuple[slice, slice, Array]]:
+    """The tiles along a side, each one's place along that side of the output, and its weights there.
 
-    The last tile ends where the side does, so that all are of one size. Weights rise and fall linearly over the
-    overlap.
+    All weights of a position sum to 1. They rise and fall linearly over the overlap. The last tile ends where the side
+    does, so that all are of one size.
     """
     last = max(0, length - tile)
     starts = [*range(0, last, tile - overlap), last]
@@ -133,4 +125,4 @@ def _spans(length: int, tile: int, overlap: int, ratio: tuple[int, int]) -> Iter
     for place, window in zip(places, windows, strict=True):
         sums[place] += window
     for start, place, window in zip(starts, places, windows, strict=True):
-        yield slice(start, start + min(length, tile)), (window / sums[place]).astype(np.float32)
+        yield slice(start, start + min(length, tile)), place, (window / sums[place]).astype(np.float32)

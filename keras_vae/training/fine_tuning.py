@@ -11,7 +11,7 @@ from keras_vae.errors import InputError
 from keras_vae.latents import prior_name
 from keras_vae.latents.choice import described_bottleneck
 from keras_vae.models import VAE, AutoencoderKL
-from keras_vae.models.copies import copy_of, shapes_for
+from keras_vae.models.copies import copy_of, latent_shape_for, shapes_for
 
 
 def with_source(config: RunConfig, source: VAE) -> RunConfig:
@@ -65,8 +65,7 @@ def with_images_checked(config: RunConfig, source: VAE) -> RunConfig:
     if classes != source.num_classes:
         raise InputError(f"{config.from_model}: has {source.num_classes or 'no'} classes, the data {classes or 'none'}")
     if source.encoder.is_spatial:
-        geometry = source.encoder.geometry_of(*sides)
-        return config.replace(model__latent_shape=(*geometry.grid(geometry.levels - 1), source.latent_shape[-1]))
+        return config.replace(model__latent_shape=latent_shape_for(source, *sides))
     if config.model.image_shape != source.image_shape:
         height, width, _ = source.image_shape
         raise InputError(

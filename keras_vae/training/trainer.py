@@ -280,7 +280,7 @@ class VAETrainer(TrainerModel):
         with tapes[0] as tape:
             tape.watch([variable.value for variable in self.vae.trainable_variables])
             beta = beta_at(self.step, self.config, self.total_steps)
-            turns = ops.cast(self.step % 4, "int32")
+            turns = ops.cast(self.step % 4, "int32") if self.config.equivariance_weight else 0
             parts, made = losses.autoencoder(batch, batch_mean or _mean_of_replicas, beta, turns)
             parts["beta"] = beta
             reconstruction_loss = self.objective.reconstruction(parts)

@@ -28,6 +28,21 @@ def trained(workplace):
 
 
 @pytest.fixture
+def refusal_here(run_here):
+    """``refusal_here(arguments…, cwd=…)``: the line of a command that is refused and leaves the folder as it was."""
+
+    def refusal(*arguments, cwd):
+        before = sorted(cwd.rglob("*"))
+        done = run_here(*arguments, cwd=cwd)
+        assert done.returncode == 2, done.stderr
+        (line,) = done.stderr.strip().splitlines()
+        assert sorted(cwd.rglob("*")) == before
+        return line
+
+    return refusal
+
+
+@pytest.fixture
 def run_here(monkeypatch, capfd):
     """``run_here(arguments…, cwd=…)``: as `run_command`, in this process, where TensorFlow is imported once."""
 
