@@ -1,9 +1,9 @@
 """The likelihood of binarised MNIST after the same minutes of training: objectives and priors, and pythae beside them.
 
-A row of ours is a run of `keras-vae train`. Its first 6,000 images tell how many epochs fit the minutes. The peers are
-pythae 0.1.2's models with its networks for MNIST, trained by Adam under a cosine schedule in a plain loop, which draws
-the pixels of a batch anew each time, as ours does. ``-log p(x)`` is importance sampled with the posterior as the
-proposal, on the same drawn test images.
+Each row's speed is measured first, and tells how many epochs fit the minutes. A row of ours is a run of `keras-vae
+train`. The peers are pythae 0.1.2's models with its networks for MNIST, trained by Adam under a cosine schedule in a
+plain loop, which draws the pixels of a batch anew each time, as ours does. ``-log p(x)`` is importance sampled with the
+posterior as the proposal, on the same drawn test images.
 
 Needs ``pip install -e ".[bench]"``.
 Run: python benchmarks/likelihood.py, or with --rows VAE IWAE. Finished rows are kept in --run-dir.
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import math
 import os
 import subprocess
@@ -22,7 +21,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -61,87 +59,126 @@ def train(options: list[str], folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def measure_ours(options: tuple[str, ...], test: Images, arguments: argparse.Namespace) -> dict[str, float]:
-    """Train one of our rows and sample its likelihood."""
+def options_of(row: str, arguments: argparse.Namespace) -> list[str]:
+    """The options of `keras-vae train` for one of our rows."""
+    return [*OURS, *(small.RUN if arguments.smoke else ()), "--dataset", arguments.dataset, *ROWS[row]]
+
+
+def speed_of_ours(row: str, arguments: argparse.Namespace) -> float:
+    """Images a second in the second of two short epochs: nothing is traced in it."""
+    short = [] if arguments.smoke else ["--train-split", "train[:6000]", "--test-split", "test[:1000]"]
+    with tempfile.TemporaryDirectory() as name:
+        history = train([*options_of(row, arguments), *short, "--epochs", "2"], Path(name) / "run")
+    return float(history[-1]["images_per_second"])
+
+
+def measure_ours(row: str, epochs: int, test: Images, arguments: argparse.Namespace) -> float:
+    """Train one of our rows and sample its likelihood, in nats."""
     from keras_vae.training.likelihood import importance_sampled_nll
     from keras_vae.training.run_directory import RunDirectory
     from keras_vae.training.saving import load_model
 
-    given = [*OURS, *(small.RUN if arguments.smoke else ()), "--dataset", arguments.dataset, *options]
     with tempfile.TemporaryDirectory() as name:
-        epochs = 1
-        if not arguments.smoke:
-            first = ["--train-split", "train[:6000]", "--test-split", "test[:1000]", "--epochs", "2"]
-            speed = float(train([*given, *first], Path(name) / "probe")[-1]["images_per_second"])
-            epochs = max(1, round(60 * arguments.minutes * speed / 60_000))
-        history = train([*given, "--epochs", str(epochs)], Path(name) / "run")
+        train([*options_of(row, arguments), "--epochs", str(epochs)], Path(name) / "run")
         vae = load_model(RunDirectory(Path(name) / "run").model)
-    return {
-        "minutes": sum(float(row["seconds"]) for row in history) / 60,
-        "epochs": epochs,
-        "nll": float(importance_sampled_nll(vae, test, arguments.samples).mean()),
-    }
+    return float(importance_sampled_nll(vae, test, arguments.samples).mean())
 
 
-def measure_peer(kind: str, grey: Images, test: Images, arguments: argparse.Namespace) -> dict[str, float]:
-    """Train one of pythae's models and sample its likelihood."""
-    import torch
-    from pythae import models
-    from pythae.data.datasets import DatasetOutput
-    from pythae.models.nn.benchmarks.mnist import Decoder_ResNet_AE_MNIST, Encoder_ResNet_VAE_MNIST
+class Peer:
+    """One of pythae's models with its networks for MNIST, and a step of its training."""
 
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    torch.manual_seed(0)
-    more = {"number_samples": 5} if kind == "IWAE" else {}
-    config = getattr(models, f"{kind}Config")(
-        input_dim=(1, 28, 28), latent_dim=LATENT, reconstruction_loss="bce", **more
-    )
-    model = getattr(models, kind)(config, Encoder_ResNet_VAE_MNIST(config), Decoder_ResNet_AE_MNIST(config))
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    pixels = torch.from_numpy(np.moveaxis(grey, -1, 1).copy())
-    limit = 60 * arguments.minutes
-    begin, steps = time.perf_counter(), 0
-    while (past := time.perf_counter() - begin) < limit:
-        optimizer.param_groups[0]["lr"] = 1e-3 * 0.5 * (1 + math.cos(math.pi * past / limit))
-        batch = pixels[torch.randint(len(pixels), (BATCH,))].float() / 255
-        optimizer.zero_grad()
-        model(DatasetOutput(data=torch.bernoulli(batch))).loss.backward()
-        optimizer.step()
-        steps += 1
-    model.eval()
-    drawn = torch.from_numpy(np.moveaxis(test, -1, 1).copy()).float() / 255
-    with torch.inference_mode():
-        nll = model.get_nll(drawn, n_samples=arguments.samples, batch_size=min(250, arguments.samples))
-    return {"minutes": limit / 60, "epochs": steps * BATCH / len(pixels), "nll": float(nll)}
+    def __init__(self, kind: str, grey: Images) -> None:
+        import torch
+        from pythae import models
+        from pythae.models.nn.benchmarks.mnist import Decoder_ResNet_AE_MNIST, Encoder_ResNet_VAE_MNIST
+
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
+        torch.manual_seed(0)
+        more = {"number_samples": 5} if kind == "IWAE" else {}
+        config = getattr(models, f"{kind}Config")(
+            input_dim=(1, 28, 28), latent_dim=LATENT, reconstruction_loss="bce", **more
+        )
+        encoder, decoder = Encoder_ResNet_VAE_MNIST(config), Decoder_ResNet_AE_MNIST(config)
+        self.model = getattr(models, kind)(config, encoder, decoder)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3)
+        self.pixels = torch.from_numpy(np.moveaxis(grey, -1, 1).copy())
+
+    def step(self, done: float) -> None:
+        """Train on one batch; ``done`` is the fraction of the training that is over."""
+        import torch
+        from pythae.data.datasets import DatasetOutput
+
+        self.optimizer.param_groups[0]["lr"] = 1e-3 * 0.5 * (1 + math.cos(math.pi * done))
+        batch = self.pixels[torch.randint(len(self.pixels), (BATCH,))].float() / 255
+        self.optimizer.zero_grad()
+        self.model(DatasetOutput(data=torch.bernoulli(batch))).loss.backward()
+        self.optimizer.step()
+
+    def nll(self, test: Images, samples: int) -> float:
+        """pythae's own importance-sampled ``-log p(x)``, in nats."""
+        import torch
+
+        self.model.eval()
+        drawn = torch.from_numpy(np.moveaxis(test, -1, 1).copy()).float() / 255
+        with torch.inference_mode():
+            # Despite its name, it gives log p(x).
+            return -float(self.model.get_nll(drawn, n_samples=samples, batch_size=min(250, samples)))
 
 
-def kept(place: Path, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+def speed_of_peer(kind: str, grey: Images, arguments: argparse.Namespace) -> float:
+    """Images a second over the second half of some steps."""
+    peer, steps = Peer(kind, grey), 1 if arguments.smoke else 100
+    for _ in range(steps):
+        peer.step(0.0)
+    begin = time.perf_counter()
+    for _ in range(steps):
+        peer.step(0.0)
+    return BATCH * steps / (time.perf_counter() - begin)
+
+
+def measure_peer(kind: str, epochs: int, grey: Images, test: Images, arguments: argparse.Namespace) -> float:
+    """Train one of pythae's models and sample its likelihood, in nats."""
+    peer, steps = Peer(kind, grey), max(1, epochs * len(grey) // BATCH)
+    for step in range(steps):
+        peer.step(step / steps)
+    return peer.nll(test, arguments.samples)
+
+
+def kept(place: Path, measure: Callable[[], float]) -> float:
     """What is in the file, or what is measured and then kept there."""
     if place.is_file():
-        found: dict[str, float] = json.loads(place.read_text(encoding="utf-8"))
-        return found
+        return float(place.read_text(encoding="utf-8"))
     place.parent.mkdir(parents=True, exist_ok=True)
     measured = measure()
-    place.write_text(json.dumps(measured), encoding="utf-8")
+    place.write_text(str(measured), encoding="utf-8")
     return measured
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    """Train what is missing and print the table."""
+    """Measure the speeds, train what is missing and print the table."""
     dataset = binarized(load_dataset(arguments.dataset))
     assert isinstance(dataset.grey_train, ArraySplit)
     grey = dataset.grey_train.images
     test, _ = dataset.test.first(arguments.images)
-    rows: dict[str, Callable[[], dict[str, float]]] = {}
-    for name, options in ROWS.items():
-        rows[name] = lambda options=options: measure_ours(options, test, arguments)
-    for name, kind in PEERS.items():
-        rows[name] = lambda kind=kind: measure_peer(kind, grey, test, arguments)
+    rows = arguments.rows or [*ROWS, *PEERS]
+    speeds = {}
+    for row in rows:  # all of them first: later, other work on the machine does no harm
+        place = arguments.run_dir / f"{row}, images a second"
+        if row in ROWS:
+            speeds[row] = kept(place, lambda row=row: speed_of_ours(row, arguments))
+        else:
+            speeds[row] = kept(place, lambda row=row: speed_of_peer(PEERS[row], grey, arguments))
     print(f"{heading()}. {arguments.samples:,} draws for each of {len(test):,} test images.\n")
-    print("| model | minutes of training | epochs | -log p(x), nats |\n| --- | --- | --- | --- |")
-    for name in arguments.rows or rows:
-        found: dict[str, Any] = kept(arguments.run_dir / f"{name}.json", rows[name])
-        print(f"| {name} | {found['minutes']:.1f} | {found['epochs']:.1f} | {found['nll']:.2f} |", flush=True)
+    print("| model | images a second | epochs | minutes | -log p(x), nats |\n| --- | --- | --- | --- | --- |")
+    for row, speed in speeds.items():
+        epochs = max(1, round(60 * arguments.minutes * speed / len(grey)))
+        place = arguments.run_dir / f"{row}, {epochs} epochs, {arguments.samples} draws of {len(test)} images"
+        if row in ROWS:
+            nll = kept(place, lambda row=row, epochs=epochs: measure_ours(row, epochs, test, arguments))
+        else:
+            nll = kept(place, lambda row=row, epochs=epochs: measure_peer(PEERS[row], epochs, grey, test, arguments))
+        minutes = epochs * len(grey) / speed / 60
+        print(f"| {row} | {speed:.0f} | {epochs} | {minutes:.1f} | {nll:.2f} |", flush=True)
 
 
 def main() -> None:
