@@ -9,12 +9,14 @@ from typing import Any
 
 import click
 
+from keras_vae.training.fid_note import fid_note
 from keras_vae.training.run_directory import RunDirectory
 
 from .batch import BATCH_JOBS, BatchCommand, batch_options, check_batch, check_plain, job_options, job_output
 from .grouped_help import grouped_option
 from .options import batch_size_option, json_option, run_argument, with_data_options
-from .runtime import open_dataset, open_model, say
+from .runtime import open_dataset, open_inception, open_model, say
+from .values import FilePath
 
 # In a larger latent space the table shows the dimensions with the largest KL only; the JSON has all of them.
 DIMENSIONS_SHOWN = 8
@@ -45,6 +47,12 @@ DIMENSIONS_SHOWN = 8
     show_default=True,
     help="Components of the Gaussian mixture that is fitted to the training posteriors.",
 )
+@click.option(
+    "--fid-weights",
+    type=FilePath(),
+    metavar="FILE",
+    help="Also measure FID, with the Inception network in this file: TensorFlow's classify_image_graph_def.pb.",
+)
 @json_option
 @batch_options
 @grouped_option(
@@ -67,6 +75,7 @@ def command(
     importance_samples: int,
     importance_images: int,
     components: int,
+    fid_weights: Path | None,
     as_json: bool,
     beam: bool,
     runner: str,
@@ -79,7 +88,8 @@ def command(
 
     MSE, PSNR, SSIM and LPIPS (VGG16, three taps) measure the reconstruction through the posterior mean. The ELBO uses
     one sampled z per image, the importance-sampled likelihood many. The Fréchet distance of VGG16 features compares
-    samples with test images. Figures on the run's own data are also written to RUN/evaluation.json.
+    samples with test images; with --fid-weights so does FID. Figures on the run's own data are also written to
+    RUN/evaluation.json.
 
     With --beam, --dataset is tfrecord:DIR, tfrecord:PATTERN or images:PATTERN, and RUN is an exported model. The job
     measures MSE, PSNR, SSIM, LPIPS and KL on any number of images and writes them to the folder --out.
@@ -92,7 +102,7 @@ def command(
       keras-vae evaluate exports/mnist-latent2 --dataset tfrecord:data/mnist --beam
     """
     if beam:
-        check_batch(context, ["data_dir", "importance_samples", "importance_images", "components"])
+        check_batch(context, ["data_dir", "importance_samples", "importance_images", "components", "fid_weights"])
         options = job_options(context, run, dataset, out, batch_size=batch_size, runner=runner, overwrite=overwrite)
         from keras_vae.beam import evaluate_images
 
@@ -109,6 +119,7 @@ def command(
         batch_size=batch_size,
         dataset=dataset,
         data_dir=data_dir,
+        fid_weights=fid_weights,
     )
     click.echo(json.dumps(report, indent=2) if as_json else "\n".join(_table(report)))
 
@@ -119,6 +130,7 @@ def evaluate_run(
     dataset: str | None = None,
     data_dir: str | None = None,
     batch_size: int | None = None,
+    fid_weights: Path | None = None,
     **settings: int,
 ) -> dict[str, Any]:
     """Measure a run directory's model, a ``.keras`` file or an exported model.
@@ -128,14 +140,17 @@ def evaluate_run(
     `keras_vae.training.evaluation.evaluation_report`.
 
     Raises:
-        InputError: if the model or the data cannot be opened, do not fit each other, or cannot be measured.
+        InputError: if the model, the data or FID's weights cannot be opened, if model and data do not fit each other,
+            or if they cannot be measured.
     """
+    # First, so that a wrong file is refused before the model and the data are read.
+    inception = None if fid_weights is None else open_inception(fid_weights)
     vae, config = open_model(path)
     images = open_dataset(path, config, dataset, data_dir, vae)
     from keras_vae.data.recorded import difference  # deferred, as the next: it imports TensorFlow
     from keras_vae.training.evaluation import evaluation_report
 
-    measured = evaluation_report(vae, images, batch_size=batch_size, say=say, **settings)
+    measured = evaluation_report(vae, images, batch_size=batch_size, inception=inception, say=say, **settings)
     data = images.describe()
     report = {"model": str(path), "data": data, **measured}
     run = RunDirectory(path)
@@ -194,6 +209,12 @@ def _table(report: dict[str, Any]) -> Iterator[str]:
     yield _row("reconstructions", metrics["frechet_reconstructions"])
     yield _row("prior", metrics["frechet_prior"])
     yield _row("mixture", metrics["frechet_gmm"], f"of {settings['components']} Gaussians")
+
+    if "fid_reconstructions" in metrics:
+        yield f"FID ({fid_note(settings['frechet_images'])})"
+        yield _row("reconstructions", metrics["fid_reconstructions"], "also called rFID")
+        yield _row("prior", metrics["fid_prior"])
+        yield _row("mixture", metrics["fid_gmm"], f"of {settings['components']} Gaussians")
 
 
 def _row(name: str, value: float, note: str = "") -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from keras_vae.data import ImageDataset
+    from keras_vae.metrics import InceptionFeatures
     from keras_vae.models import VAE
 
 
@@ -212,6 +213,18 @@ def open_dataset(
             f"{loaded.name}: its images are {loaded.image_shape}, the model takes {vae.image_shape}; choose --dataset"
         )
     return loaded if vae.sample_classes is None else numbered_as_recorded(loaded, recorded_data(run))
+
+
+def open_inception(path: Path) -> InceptionFeatures:
+    """The network of FID in the file ``path``.
+
+    Raises:
+        InputError: if it is not the file that FID takes.
+    """
+    start_tensorflow()
+    from keras_vae.metrics import InceptionFeatures
+
+    return InceptionFeatures(path)
 
 
 def framed_as(config: DataConfig, shape: tuple[int, int, int]) -> DataConfig:

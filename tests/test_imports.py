@@ -44,8 +44,9 @@ ROOMS_BELOW = {
     },
 }
 TENSORFLOW_ROOMS = {"training", "data", "callbacks", "export", "tfx", "beam", "cli"}
-# It frees what TensorFlow keeps of layers' gradients, and does nothing on other backends.
-TENSORFLOW_ALONE = {"graph_memory"}
+# The first frees what TensorFlow keeps of layers' gradients, and does nothing on other backends. The second runs
+# TensorFlow's own graph beside any of them.
+TENSORFLOW_ALONE = {"graph_memory", "inception"}
 BEAM = {"apache_beam", "pyarrow"}
 # Packages whose names are loaded on first use.
 LAZY = [

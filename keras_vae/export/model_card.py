@@ -20,6 +20,7 @@ from keras_vae.data.class_names import describe_classes, recorded_names
 from keras_vae.export.manifest import Manifest
 from keras_vae.files import write_text
 from keras_vae.training.command_line import training_command
+from keras_vae.training.fid_note import fid_note
 
 NAME = "MODEL_CARD.md"
 # Names of data sets that hold MNIST's digits.
@@ -134,6 +135,8 @@ def _metric_rows(manifest: Manifest) -> list[tuple[str, str, str]]:
 
     likelihood = f"{manifest.likelihood} likelihood with scale {manifest.likelihood_scale:.4g}"
     frechet = f"VGG16 features (relu3_3), {setting('frechet_images')} images each; not comparable with published FID"
+    network = str(settings.get("fid_weights_sha256", "not recorded"))
+    fid = f"Inception features (network with the SHA-256 {network}), {fid_note(settings.get('frechet_images'))}"
     rows = (
         ("mse", "MSE", ".5f", "", "mean over pixels in [0, 1], reconstruction through the posterior mean"),
         ("psnr", "PSNR", ".2f", " dB", "same reconstruction, peak 1"),
@@ -170,6 +173,9 @@ def _metric_rows(manifest: Manifest) -> list[tuple[str, str, str]]:
             "",
             f"{setting('components')} components, fitted to training latents; as above",
         ),
+        ("fid_reconstructions", "FID, reconstructions (rFID)", ".2f", "", fid),
+        ("fid_prior", "FID, samples from the prior", ".2f", "", "as above"),
+        ("fid_gmm", "FID, samples from a Gaussian mixture", ".2f", "", f"{setting('components')} components; as above"),
     )
     return [
         (label, f"{metrics[key]:{digits}}{unit}", how)
@@ -200,9 +206,11 @@ def _commands(manifest: Manifest, training: Training | None) -> list[_Markdown]:
         return []
     # The run's folder does not exist on the machines where the card is read.
     run = Path("runs", training.path.resolve().name)
+    has_fid = "fid_weights_sha256" in _section(manifest.evaluation, "settings")
+    weights = ["--fid-weights", "classify_image_graph_def.pb"] if has_fid else []
     commands = [
         training_command(run, training.config),
-        shlex.join(["keras-vae", "evaluate", str(run)]),
+        shlex.join(["keras-vae", "evaluate", str(run), *weights]),
         shlex.join(["keras-vae", "export", str(run), "--name", manifest.name]),
     ]
     # No path may close the code block.

@@ -2,6 +2,7 @@
 
 from keras_vae.metrics.codes import code_usage, perplexity
 from keras_vae.metrics.frechet import frechet_distance, frechet_features
+from keras_vae.metrics.inception import InceptionFeatures
 from keras_vae.metrics.latent import active_units, knn_accuracy
 from keras_vae.metrics.perceptual import LPIPS
 from keras_vae.metrics.pixel import MSE, PSNR, mse, psnr
@@ -12,6 +13,7 @@ __all__ = [
     "MSE",
     "PSNR",
     "SSIM",
+    "InceptionFeatures",
     "active_units",
     "code_usage",
     "frechet_distance",

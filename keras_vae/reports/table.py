@@ -79,6 +79,20 @@ GROUPS: dict[str, tuple[Figure, ...]] = {
             ("frechet_images", "components", "training_posteriors"),
         ),
     ),
+    "FID": (
+        Figure(
+            "fid_reconstructions", "Reconstructions (rFID)", "", 2, "lower", ("frechet_images", "fid_weights_sha256")
+        ),
+        Figure("fid_prior", "Samples of the prior", "", 2, "lower", ("frechet_images", "fid_weights_sha256")),
+        Figure(
+            "fid_gmm",
+            "Samples of a mixture",
+            "",
+            2,
+            "lower",
+            ("frechet_images", "components", "training_posteriors", "fid_weights_sha256"),
+        ),
+    ),
 }
 
 

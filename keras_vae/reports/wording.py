@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_vae.reports.runs import Run
+from keras_vae.training.fid_note import fid_note
 
 
 def data_sentence(runs: Sequence[Run]) -> str:
@@ -24,12 +25,15 @@ def data_sentence(runs: Sequence[Run]) -> str:
 def meanings(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """Each figure and its meaning, with the evaluation settings if the runs share them."""
 
-    def count(name: str) -> str:
+    def shared(name: str) -> Any:
         values = {run.evaluation_settings.get(name) for run in runs}
-        value = values.pop() if len(values) == 1 else None
+        return values.pop() if len(values) == 1 else None
+
+    def count(name: str) -> str:
+        value = shared(name)
         return f"{value:,} " if isinstance(value, int) else ""
 
-    return [
+    said = [
         ("MSE", "Mean squared error over pixels in [0, 1], for the reconstruction through the posterior mean."),
         ("PSNR", "Peak signal-to-noise ratio of the same reconstruction, with a peak of 1."),
         ("SSIM", "Structural similarity (Wang et al. 2004), Gaussian window of 11 pixels."),
@@ -63,6 +67,13 @@ def meanings(runs: Sequence[Run]) -> list[tuple[str, str]]:
             f"{count('components')}components. Not comparable with published FID figures.",
         ),
     ]
+    if any(run.metrics.get("fid_reconstructions") is not None for run in runs):
+        meaning = (
+            "Fréchet Inception distance (Heusel et al. 2017): the same distance of features of the Inception network "
+            f"(pool_3), of {fid_note(shared('frechet_images'))}; fewer images make it larger."
+        )
+        said.append(("FID", meaning))
+    return said
 
 
 def versions_sentence(runs: Sequence[Run]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,13 +15,18 @@ from keras_vae.data import ImageDataset
 from keras_vae.errors import InputError
 from keras_vae.layers import StandardNormal
 from keras_vae.losses import VGG16Features, kl_per_dimension
-from keras_vae.metrics import active_units, code_usage, frechet_distance, knn_accuracy, perplexity
+from keras_vae.metrics import InceptionFeatures, active_units, code_usage, frechet_distance, knn_accuracy, perplexity
 from keras_vae.metrics.frechet import TAPS, position_means
 from keras_vae.models import VAE, GaussianMixtureSampler, PriorSampler, Sampler
 from keras_vae.models.batches import images_at_a_time
 from keras_vae.training.likelihood import importance_sampled_nll
 from keras_vae.training.posteriors import TRAINING_POSTERIORS, posterior_draws
-from keras_vae.training.reconstruction import ReconstructionFigures, measure_reconstructions
+from keras_vae.training.reconstruction import (
+    ReconstructionFigures,
+    features_by_distance,
+    joined,
+    measure_reconstructions,
+)
 
 FRECHET_IMAGES = 5000
 NEIGHBOURS = 5
@@ -36,6 +41,7 @@ def evaluation_report(
     importance_images: int = 1000,
     components: int = 10,
     seed: int = 0,
+    inception: InceptionFeatures | None = None,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Measure the model and return a report ready for JSON: ``{"settings": {…}, "metrics": {…}}``.
@@ -57,6 +63,8 @@ def evaluation_report(
     - ``frechet_reconstructions frechet_prior frechet_gmm``: `frechet_distance` from the first test images to their
       reconstructions, to decoded draws from the prior, and to decoded draws from a Gaussian mixture over training
       latents, as many of each.
+    - ``fid_reconstructions fid_prior fid_gmm``, only with ``inception``: the FIDs of the same images; the first is also
+      called rFID. Published FIDs take 50,000 images; fewer images make a FID larger.
 
     Args:
         vae: the model.
@@ -66,6 +74,7 @@ def evaluation_report(
         importance_images: test images used for importance sampling, at most.
         components: number of components in the Gaussian mixture.
         seed: seed of all draws.
+        inception: the network of FID; the settings then have its file's SHA-256 as ``fid_weights_sha256``.
         say: called with one line about each measurement when it starts.
 
     Raises:
@@ -95,7 +104,8 @@ def evaluation_report(
         neighbours=min(NEIGHBOURS, training_posteriors),
         seed=seed,
     )
-    return {"settings": asdict(settings), "metrics": _measure(vae, dataset, settings, say or (lambda line: None))}
+    used = asdict(settings) | ({} if inception is None else {"fid_weights_sha256": inception.sha256})
+    return {"settings": used, "metrics": _measure(vae, dataset, settings, inception, say or (lambda line: None))}
 
 
 @dataclass(frozen=True)
@@ -123,7 +133,13 @@ def _check_labels(vae: VAE, dataset: ImageDataset) -> None:
         )
 
 
-def _measure(vae: VAE, dataset: ImageDataset, settings: _Settings, say: Callable[[str], None]) -> dict[str, Any]:
+def _measure(
+    vae: VAE,
+    dataset: ImageDataset,
+    settings: _Settings,
+    inception: InceptionFeatures | None,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
     network = VGG16Features("bundled", TAPS, dtype="float32")
     batch_size, seed = settings.batch_size, settings.seed
 
@@ -135,6 +151,7 @@ def _measure(vae: VAE, dataset: ImageDataset, settings: _Settings, say: Callable
         frechet_images=settings.frechet_images,
         batch_size=batch_size,
         seed=seed,
+        inception=inception,
     )
     metrics = _image_and_posterior_metrics(vae, figures, seed)
 
@@ -159,14 +176,21 @@ def _measure(vae: VAE, dataset: ImageDataset, settings: _Settings, say: Callable
     if labels is not None and figures.labels is not None:
         metrics["knn_accuracy"] = knn_accuracy(means, labels, figures.means, figures.labels, settings.neighbours)
 
-    features_of = _compiled_features_of(vae, network, is_conditional=figures.labels is not None)
+    decoded = _compiled_decoded(vae, network, is_conditional=figures.labels is not None)
     of_class = _labels_of_draws(vae.bottleneck.num_classes, figures.labels, settings)
     samplers = (PriorSampler(vae.bottleneck, of_class), GaussianMixtureSampler.fit(draws, settings.components, seed))
     for sampler in samplers:
         say(f"decoding {settings.frechet_images:,} draws ({sampler.name})")
-        features = _features_of_draws(features_of, sampler, figures.labels, settings)
-        metrics[f"frechet_{sampler.name}"] = frechet_distance(figures.features, features)
+        features = _features_of_draws(decoded, sampler, figures.labels, settings, inception)
+        metrics |= _distances(sampler.name, figures.features, features)
     return metrics
+
+
+def _distances(
+    name: str, features: Mapping[str, npt.ArrayLike], other_features: Mapping[str, npt.ArrayLike]
+) -> dict[str, float]:
+    """``{distance}_{name}`` → each distance of two sets of images."""
+    return {f"{kind}_{name}": frechet_distance(features[kind], other_features[kind]) for kind in features}
 
 
 def _labels_of_draws(
@@ -190,8 +214,7 @@ def _image_and_posterior_metrics(vae: VAE, figures: ReconstructionFigures, seed:
     if not np.isfinite([metrics["elbo"], metrics["mse"]]).all():
         raise InputError("the model's reconstructions are not finite: it diverged in training")
     metrics["active_units"] = active_units(figures.means) if figures.codes is None else None
-    metrics["frechet_reconstructions"] = frechet_distance(figures.features, figures.reconstruction_features)
-    return metrics
+    return metrics | _distances("reconstructions", figures.features, figures.reconstruction_features)
 
 
 def _kl_metrics(vae: VAE, figures: ReconstructionFigures, seed: int) -> dict[str, Any]:
@@ -213,28 +236,31 @@ def _kl_to_prior(vae: VAE, figures: ReconstructionFigures, seed: int) -> float:
     return float(np.asarray(vae.prior.kl(*latents)).mean(dtype="float64"))
 
 
-def _compiled_features_of(vae: VAE, network: VGG16Features, *, is_conditional: bool) -> Callable[..., Any]:
-    """`frechet_features` of decoded ``z`` (B, latent_dim), with labels (B,) if the model is conditional: (B, 256)."""
+def _compiled_decoded(vae: VAE, network: VGG16Features, *, is_conditional: bool) -> Callable[..., Any]:
+    """Decoded ``z`` (B, latent_dim), with labels (B,) if the model is conditional, and their `frechet_features`."""
     signature = [tf.TensorSpec((None, vae.latent_dim), tf.float32)]
     signature += [tf.TensorSpec((None,), tf.int32)] if is_conditional else []
 
     @tf.function(input_signature=signature, autograph=False)
-    def features_of(z: Any, labels: Any = None) -> Any:
-        return position_means(network(vae.decode(z, labels))[-1])
+    def decoded(z: Any, labels: Any = None) -> Any:
+        images = vae.decode(z, labels)
+        return images, position_means(network(images)[-1])
 
-    return features_of
+    return decoded
 
 
 def _features_of_draws(
-    features_of: Callable[..., Any],
+    decoded: Callable[..., Any],
     sampler: Sampler,
     labels: npt.NDArray[np.int32] | None,
     settings: _Settings,
-) -> npt.NDArray[np.float32]:
+    inception: InceptionFeatures | None,
+) -> dict[str, npt.NDArray[np.float32]]:
     """Features of ``frechet_images`` decoded draws; a conditional model's draws take the test images' labels."""
     drawn: list[npt.NDArray[Any]] = [sampler.sample(settings.frechet_images, settings.seed)]
     drawn += [] if labels is None else [labels[: settings.frechet_images]]
-    starts = range(0, settings.frechet_images, settings.batch_size)
-    return np.concatenate(
-        [features_of(*(array[start : start + settings.batch_size] for array in drawn)) for start in starts]
-    )
+    parts = []
+    for start in range(0, settings.frechet_images, settings.batch_size):
+        images, features = decoded(*(array[start : start + settings.batch_size] for array in drawn))
+        parts.append(features_by_distance(images, features, inception))
+    return joined(parts)
