@@ -17,6 +17,7 @@ import pytest
 from damage import any_json, damaged, damaged_json
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from made_up_inception import make_graph
 from PIL import Image
 
 from keras_vae.config import DataConfig, RunConfig
@@ -25,6 +26,7 @@ from keras_vae.data.framing import Framing
 from keras_vae.data.idx import read_idx
 from keras_vae.data.image_file import EXTENSIONS, read_image
 from keras_vae.errors import InputError
+from keras_vae.metrics import InceptionFeatures
 from keras_vae.models import VAE
 from keras_vae.reports.runs import read_runs
 from keras_vae.training import build_trainer
@@ -172,6 +174,17 @@ TINY = RunConfig().replace(
     discriminator__widths=(4,),
     objective__perceptual_weight=0,
 )
+
+
+@one_folder
+@given(content=damaged(make_graph(width=4).SerializeToString(deterministic=True)))
+def test_graphs_for_fid(tmp_path, content):
+    path = tmp_path / "graph.pb"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as refused:
+        InceptionFeatures(path)  # even an unharmed one has 4 features where FID has 2,048
+    assert_one_line(refused.value, path)
+    assert [found.name for found in tmp_path.iterdir()] == ["graph.pb"]
 
 
 @pytest.fixture(scope="module")

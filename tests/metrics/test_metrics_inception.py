@@ -159,10 +159,15 @@ def test_features_of_no_image_are_refused(tmp_path):
     assert "pool_3:0 does not depend on ExpandDims:0" in refusal_of(write_graph(tmp_path / "constant.pb", graph))
 
 
-def test_a_graph_that_cannot_be_run_is_refused(tmp_path):
-    graph = renamed(make_graph(), "conv/batchnorm/beta", "beta")
-    next(node for node in graph.node if node.name == "beta").attr["dtype"].type = tf.int32.as_datatype_enum
-    assert "its graph cannot be run" in refusal_of(write_graph(tmp_path / "broken.pb", graph))
+@pytest.mark.parametrize("part", ["type of the node", "type of its value"])
+def test_a_graph_that_cannot_be_run_is_refused(tmp_path, part):
+    graph = make_graph()
+    scale = next(node for node in graph.node if node.name == "Mul/y")
+    if part == "type of the node":
+        scale.attr["dtype"].type = tf.int32.as_datatype_enum
+    else:  # TensorFlow's rewriting of graphs would abort the process
+        scale.attr["value"].tensor.dtype = tf.int64.as_datatype_enum
+    assert "its graph cannot be run (" in refusal_of(write_graph(tmp_path / "broken.pb", graph))
 
 
 def with_a_file(graph, node, operation):
