@@ -224,7 +224,8 @@ def open_inception(path: Path) -> InceptionFeatures:
     start_tensorflow()
     from keras_vae.metrics import InceptionFeatures
 
-    return InceptionFeatures(path)
+    with stderr_held_back():  # TensorFlow warns of an operation of 2015
+        return InceptionFeatures(path)
 
 
 def framed_as(config: DataConfig, shape: tuple[int, int, int]) -> DataConfig:

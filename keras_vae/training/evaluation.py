@@ -64,7 +64,7 @@ def evaluation_report(
       reconstructions, to decoded draws from the prior, and to decoded draws from a Gaussian mixture over training
       latents, as many of each.
     - ``fid_reconstructions fid_prior fid_gmm``, only with ``inception``: the FIDs of the same images; the first is also
-      called rFID. Published FIDs take 50,000 images; fewer images make a FID larger.
+      called rFID. Published FIDs usually take 50,000 images; fewer make a FID larger.
 
     Args:
         vae: the model.

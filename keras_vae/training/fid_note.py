@@ -9,12 +9,12 @@ FEATURES = 2048
 
 
 def fid_note(images: Any) -> str:
-    """A phrase such as "5,000 images each; published FIDs take 50,000".
+    """A phrase such as "5,000 images each; published FIDs usually take 50,000".
 
     Args:
         images: the evaluation's setting ``frechet_images``, which an edited report may lack.
     """
     if not isinstance(images, int):
-        return "an unknown number of images; published FIDs take 50,000"
+        return "an unknown number of images; published FIDs usually take 50,000"
     few = f", too few for {FEATURES:,} features" if images <= FEATURES else ""
-    return f"{images:,} images each{few}; published FIDs take 50,000"
+    return f"{images:,} images each{few}; published FIDs usually take 50,000"

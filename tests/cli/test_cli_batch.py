@@ -46,6 +46,7 @@ def records(tmp_path_factory):
         (("evaluate", MODEL, "--out", "figures"), "--out needs --beam"),
         (("encode", MODEL, "sample", "--beam", "--data-dir", "data"), "--data-dir does not go with --beam"),
         (("evaluate", MODEL, "--beam", "--importance-samples", "0"), "--importance-samples does not go with --beam"),
+        (("evaluate", MODEL, "--beam", "--fid-weights", "graph.pb"), "--fid-weights does not go with --beam"),
         (("reconstruct", MODEL, "a.png", "b.png", "--beam"), "--beam takes one tfrecord:… or images:PATTERN, got 2"),
         (("encode", MODEL, "--beam"), "--beam needs images: tfrecord:DIR"),
         (("encode", MODEL, "--beam", "--runner", "SparkRunner"), "SparkRunner"),

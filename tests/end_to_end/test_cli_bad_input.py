@@ -69,6 +69,11 @@ def test_the_program_ends_with_one_line_and_code_2(arguments, words, tmp_path):
         (("train", "--strategy", "multi-worker"), ("neither TF_CONFIG nor Slurm names the workers",)),
         (("sample", "nowhere", "--components", "5"), ("--components", "choose --sampler gmm")),
         (("evaluate", "nowhere"), ("nowhere: no such run directory, .keras file or exported model",)),
+        (
+            ("evaluate", "run", "--fid-weights", "missing.pb"),
+            ("missing.pb: no such file", "classify_image_graph_def.pb"),
+        ),
+        (("evaluate", "run", "--fid-weights", "inception.pth"), ("inception.pth: is a pickle",)),
         (("trian",), ("trian",)),
     ],
 )

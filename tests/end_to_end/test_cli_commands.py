@@ -1,6 +1,7 @@
 """Each command on a real run: those that compute most through the installed program, the others in this process."""
 
 import csv
+import hashlib
 import json
 import shutil
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from idx_files import TEST, TRAIN
 from installed_command import run_command
+from made_up_inception import write_graph
 from PIL import Image
 
 from keras_vae.config import FINE_TUNING, PRESETS
@@ -102,6 +104,41 @@ def test_evaluate_prints_figures_as_json_and_keeps_them_with_the_run(trained, wo
     assert metrics["importance_nll"] < 1 - metrics["elbo"]
     # The last epoch measured its test MSE with the same weights and images; only the batches differ.
     assert metrics["mse"] == pytest.approx(json.loads((run / "summary.json").read_text())["test"]["mse"], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_evaluate_measures_fid_with_the_network_that_is_given(trained, workplace):
+    _, run = trained
+    weights = write_graph(workplace / "classify_image_graph_def.pb")
+    options = ("--importance-samples", 0, "--fid-weights", weights.name)
+
+    done = run_command("evaluate", run, *options, cwd=workplace)
+
+    assert done.returncode == 0, done.stderr
+    report = json.loads((run / "evaluation.json").read_text())
+    assert report["settings"]["fid_weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert report["metrics"].keys() >= {"frechet_reconstructions", "fid_reconstructions", "fid_prior", "fid_gmm"}
+    assert f"FID ({TEST} images each, too few for 2,048 features; published FIDs usually take 50,000)" in done.stdout
+    assert f"{report['metrics']['fid_reconstructions']:,.4f} also called rFID" in done.stdout
+    # Progress alone: that TensorFlow deprecates an operation of the graph is not for users.
+    words = {line.split()[0] for line in done.stderr.splitlines()}
+    assert words == {"reconstructing", "encoding", "decoding", "wrote"}
+
+
+@pytest.mark.slow
+def test_evaluate_measures_the_fid_of_a_keras_file_and_of_an_exported_model(trained, workplace, run_here):
+    _, run = trained
+    weights = write_graph(workplace / "graph.pb")
+    done = run_here("export", run, "--name", "fid", "--no-tflite", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    fids = []
+    for model in (run / "model.keras", workplace / "exports" / "fid"):
+        options = ("--dataset", "idx:mnist", "--importance-samples", 0, "--fid-weights", weights, "--json")
+        done = run_here("evaluate", model, *options, cwd=workplace)
+        assert done.returncode == 0, done.stderr
+        fids.append(json.loads(done.stdout)["metrics"]["fid_reconstructions"])
+    # A pixel that rounds to another of 256 values moves a FID a little.
+    assert fids[0] == pytest.approx(fids[1], rel=1e-3)
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """The model card: its numbers, its sections, and names that would be markup."""
 
 import pytest
-from stand_ins import DATA, make_manifest
+from stand_ins import DATA, EVALUATION, make_manifest
 
 from keras_vae.config import RunConfig
 from keras_vae.export.model_card import Training, model_card
@@ -32,6 +32,25 @@ def test_figures_have_their_units_and_how_they_were_measured(tmp_path):
     assert "| Class by nearest neighbours | 81.23% | 5 nearest of 60,000 training images" in metrics
     assert "100 draws for each of 1,000 images" in metrics
     assert "| Active units | 2 of 2 |" in metrics
+
+
+def test_fids_come_with_their_network_their_number_of_images_and_the_option_that_repeats_them(tmp_path):
+    evaluation = {
+        **EVALUATION,
+        "settings": {**EVALUATION["settings"], "fid_weights_sha256": "c" * 64},
+        "metrics": {**EVALUATION["metrics"], "fid_reconstructions": 12.5, "fid_prior": 20.0, "fid_gmm": 15.0},
+    }
+    card = model_card(make_manifest(evaluation=evaluation), make_training(tmp_path / "digits"))
+    metrics = section(card, "Metrics")
+    assert "| FID, reconstructions (rFID) | 12.50 | Inception features" in metrics
+    assert "c" * 64 in metrics
+    assert "5,000 images each; published FIDs usually take 50,000" in metrics
+    assert "| FID, samples from the prior | 20.00 |" in metrics
+    assert "| FID, samples from a Gaussian mixture | 15.00 | 10 components" in metrics
+    assert "keras-vae evaluate runs/digits --fid-weights classify_image_graph_def.pb" in card
+    without = model_card(make_manifest(), make_training(tmp_path / "digits"))
+    assert "FID," not in without
+    assert "--fid-weights" not in without
 
 
 def test_a_model_that_was_not_measured_has_no_figures():

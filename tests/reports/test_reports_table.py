@@ -43,6 +43,21 @@ def test_a_figure_that_no_run_has_is_left_out(make_run):
     assert "knn_accuracy" not in {row.key for row in comparison.table["Latent space"]}
 
 
+def test_fids_of_one_network_are_compared_and_those_of_two_are_not(make_run):
+    def evaluated(name, value, digest):
+        metrics = dict.fromkeys(("fid_reconstructions", "fid_prior", "fid_gmm"), value)
+        return make_run(name, metrics=metrics, settings={"fid_weights_sha256": digest})
+
+    first, second, other = evaluated("a", 2.0, "1" * 64), evaluated("b", 3.0, "1" * 64), evaluated("c", 1.0, "2" * 64)
+
+    assert best_of(first, second) == {"fid_reconstructions": {0}, "fid_prior": {0}, "fid_gmm": {0}}
+    assert best_of(first, other) == {}
+    comparison = compare(read_runs([first, make_run("d")]))
+    assert [row.texts for row in comparison.table["FID"]] == [("2.00", "–")] * 3
+    assert "fid_weights_sha256" in comparison.notes[0]
+    assert "FID" not in compare(read_runs([make_run("e")])).table
+
+
 def test_a_single_run_has_no_best(make_run):
     assert best_of(make_run("a")) == {}
 

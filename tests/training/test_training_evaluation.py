@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from made_up_inception import reference_features, write_graph
 from scipy import stats
 from tiny_training import FEW_LAYERS, SHAPE, random_images
 
@@ -192,3 +193,39 @@ def test_the_kl_of_a_bottleneck_of_ones_own_is_what_it_says():
 
     assert measured["kl"] == pytest.approx(2 * np.log(2))
     assert measured["elbo"] == pytest.approx(-(measured["nll"] + measured["kl"]))
+
+
+@pytest.fixture(scope="module")
+def inception(tmp_path_factory):
+    return metrics.InceptionFeatures(write_graph(tmp_path_factory.mktemp("inception") / "graph.pb"))
+
+
+@pytest.mark.parametrize(("batch_size", "count"), [(4, 5), (32, 9)])
+def test_fid_is_measured_of_as_many_images_as_the_other_distance(inception, monkeypatch, batch_size, count):
+    monkeypatch.setattr("keras_vae.training.evaluation.FRECHET_IMAGES", count)
+    vae = make_vae()
+    _, draws, _ = posterior_draws(vae, DATASET.train, seed=3)
+    mixture = GaussianMixtureSampler.fit(draws, components=2, seed=3)
+    shown = {
+        "fid_reconstructions": vae.reconstruct(IMAGES[:count]),
+        "fid_prior": vae.sample(count, seed=3),
+        "fid_gmm": vae.decode(mixture.sample(count, seed=3)),
+    }
+
+    report = evaluation_report(vae, DATASET, batch_size=batch_size, seed=3, inception=inception, **SMALL)
+
+    assert report["settings"]["fid_weights_sha256"] == inception.sha256
+    measured = report["metrics"]
+    assert measured.keys() >= {"frechet_reconstructions", "frechet_prior", "frechet_gmm"}
+    for name, images in shown.items():
+        expected = metrics.frechet_distance(reference_features(IMAGES[:count]), reference_features(images))
+        # The features are sums in float32; the three FIDs differ by half a percent or more.
+        assert measured[name] == pytest.approx(expected, rel=1e-4), name
+
+
+def test_a_model_whose_images_are_not_finite_has_no_fid(inception):
+    vae = make_vae()
+    for weight in vae.decoder.weights:
+        weight.assign(np.full(weight.shape, np.nan))
+    with pytest.raises(InputError, match="not finite; did the model diverge in training"):
+        metrics_of(vae, DATASET, inception=inception, **SMALL)
