@@ -79,4 +79,5 @@ def frechet_features(images: npt.ArrayLike, batch_size: int = 256) -> npt.NDArra
 
 def _covariance_factor(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """R (min(N, D), D) with ``RᵀR`` the covariance of the rows (N, D)."""
-    return np.linalg.qr((rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1)).R
+    # Without Q, which took three fifths of the time for the features of FID.
+    return np.linalg.qr((rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1), mode="r")
