@@ -35,7 +35,8 @@ _MOST_BYTES = 2**31 - 1
 # some of them, and its variants, such as those whose normalisation is folded into the convolutions, the others.
 _OPERATIONS = frozenset(
     {
-        *("Const", "Placeholder", "Identity", "CheckNumerics", "Cast", "Reshape", "Squeeze", "ExpandDims", "Pad"),
+        *("Const", "Placeholder", "Identity", "NoOp", "CheckNumerics"),
+        *("Cast", "Reshape", "Squeeze", "ExpandDims", "Pad"),
         *("Add", "AddV2", "Sub", "Mul", "RealDiv", "Rsqrt", "BiasAdd", "Relu", "Concat", "ConcatV2", "ResizeBilinear"),
         *("Conv2D", "MatMul", "MaxPool", "AvgPool", "Mean"),
         *("BatchNormWithGlobalNormalization", "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"),
