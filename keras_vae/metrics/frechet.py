@@ -79,5 +79,6 @@ def frechet_features(images: npt.ArrayLike, batch_size: int = 256) -> npt.NDArra
 
 def _covariance_factor(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """R (min(N, D), D) with ``RᵀR`` the covariance of the rows (N, D)."""
+    centred = (rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1)
     # Without Q, which took three fifths of the time for the features of FID.
-    return np.linalg.qr((rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1), mode="r")
+    return np.linalg.qr(centred, mode="r")  # type: ignore[return-value]  # NumPy's types are those of other modes
