@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import norm
 
 from keras_vae import visualize
 from keras_vae.errors import InputError
@@ -17,6 +18,8 @@ from keras_vae.visualize.style import PLOT_WIDTH, Picture, latent_name
 
 MOST_TRAVERSED = 32
 MOST_CLASSES = 20
+# Three standard deviations of N(0, 1) leave out 1 in 740 on each side.
+QUANTILE_DRAWS = 4000
 NOISE_EXPECTED = "the prior takes the positions of a spatial latent as independent, so expect noise"
 
 
@@ -100,37 +103,56 @@ def interpolation_picture(
 
 
 def manifold_picture_of(vae: VAE, means: npt.NDArray[np.float32], *, width: int = PLOT_WIDTH) -> Picture:
-    """The decoded quantiles of N(0, 1) along both dimensions of a latent of 2, or the two most active of more.
+    """The decoded quantiles of the prior along both dimensions of a latent of 2, or the two most active of more.
 
-    A conditional model shows its first class.
+    The other dimensions are at their medians. A conditional model shows its first class. For a spatial latent the
+    quantiles are those of N(0, 1): one dimension of a learned prior says little there, and draws of it take long.
     """
     # The variance of the posterior means measures activity (Burda et al. 2016, appendix C).
     most_active = np.sort(np.argsort(-means.var(axis=0), kind="stable")[: min(2, vae.latent_dim)])
     dimensions = tuple(int(dimension) for dimension in most_active)
-    z = visualize.manifold_latents(vae.latent_dim, dimensions=dimensions)
+    z = _at_quantiles_of_prior(vae, visualize.manifold_latents(vae.latent_dim, dimensions=dimensions))
     decoded = decode_in_batches(vae, z, _first_class(vae, len(z)))
-    of = "the prior" if isinstance(vae.prior, StandardNormal) else "N(0, 1)"
-    title = f"Latent manifold: quantiles of {of}" + (", the other dimensions at 0" if vae.latent_dim > 2 else "")
+    of = "the prior" if _has_quantiles(vae) or isinstance(vae.prior, StandardNormal) else "N(0, 1)"
+    others = "their medians" if _has_quantiles(vae) else "0"
+    title = f"Latent manifold: quantiles of {of}"
+    title += f", the other dimensions at {others}" if vae.latent_dim > 2 else ""
     return visualize.manifold_picture(decoded, dimensions=dimensions, title=title + _note_on(vae), width=width)
 
 
 def traversal_picture_of(vae: VAE, kl_per_dimension: npt.NDArray[np.float32]) -> Picture:
     """Decodes each latent dimension from -3 to 3, with the others at 0, and names its KL in nats.
 
-    A latent of more than 32 dimensions shows those with the largest KL; a conditional model shows its first class.
+    A learned prior of a latent vector gives its quantiles in place of those of N(0, 1): 0 is its median. A latent of
+    more than 32 dimensions shows those with the largest KL; a conditional model shows its first class.
     """
     chosen = np.sort(np.argsort(-kl_per_dimension, kind="stable")[:MOST_TRAVERSED])
     z = visualize.traversal_latents(vae.latent_dim, dimensions=chosen.tolist())
-    flat = z.reshape(-1, vae.latent_dim)
+    flat = _at_quantiles_of_prior(vae, z.reshape(-1, vae.latent_dim))
     decoded = decode_in_batches(vae, flat, _first_class(vae, len(flat)))
+    others = "their medians" if _has_quantiles(vae) else "0"
     names = [f"{latent_name(dimension)}, KL {kl_per_dimension[dimension]:.2f} nats" for dimension in chosen]
     left_out = len(kl_per_dimension) - len(chosen)
     which = f" · the {len(chosen)} of {len(kl_per_dimension)} with the largest KL" if left_out else ""
     return visualize.traversal_picture(
         decoded.reshape(*z.shape[:2], *vae.image_shape),
         row_names=names,
-        title=f"Latent traversal: one dimension at a time, the others at 0{which}{_note_on(vae)}",
+        title=f"Latent traversal: one dimension at a time, the others at {others}{which}{_note_on(vae)}",
     )
+
+
+def _has_quantiles(vae: VAE) -> bool:
+    """Whether the quantiles of the prior's dimensions are taken from draws: N(0, 1) does not need it."""
+    return len(vae.latent_shape) == 1 and not isinstance(vae.prior, StandardNormal)
+
+
+def _at_quantiles_of_prior(vae: VAE, z: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Latents (N, L) whose numbers are the quantiles of the prior's dimensions that those of ``z`` are of N(0, 1)."""
+    if not _has_quantiles(vae):
+        return z
+    draws = PriorSampler(vae.bottleneck).sample(QUANTILE_DRAWS, seed=0)
+    levels = norm.cdf(z)
+    return np.stack([np.quantile(d, level) for d, level in zip(draws.T, levels.T, strict=True)], 1, dtype=np.float32)
 
 
 def _note_on(vae: VAE, sampler: Sampler | None = None) -> str:

@@ -8,6 +8,7 @@ import pytest
 from noise_images import FEW_LAYERS, SHAPE
 from PIL import Image
 
+from keras_vae import visualize
 from keras_vae.callbacks import (
     EmbeddingProjector,
     EpochImages,
@@ -186,6 +187,31 @@ def test_the_traversal_of_a_very_large_latent_shows_the_dimensions_with_the_larg
     traversal_picture_of(vae, np.arange(40, dtype="float32"))
 
     assert np.flatnonzero(np.ptp(np.concatenate(seen), axis=0)).tolist() == list(range(8, 40))
+
+
+class ShiftedAndScaled(Prior):
+    """N((5, -2), diag(0.1², 3²))."""
+
+    def draw(self, noise):
+        return noise * np.float32([0.1, 3.0]) + np.float32([5.0, -2.0])
+
+
+def test_manifold_and_traversal_go_along_the_quantiles_of_the_prior(monkeypatch):
+    vae, seen = make_vae(latent_dim=2, prior=ShiftedAndScaled((2,))), []
+    original = vae.decode
+    monkeypatch.setattr(vae, "decode", lambda z, labels=None: seen.append(np.array(z)) or original(z, labels))
+
+    manifold_picture_of(vae, np.random.default_rng(0).standard_normal((50, 2), "float32"))
+    manifold = np.concatenate(seen)
+    seen.clear()
+    traversal_picture_of(vae, np.ones(2, "float32"))
+
+    expected = visualize.manifold_latents(2) * [0.1, 3.0] + [5.0, -2.0]
+    np.testing.assert_allclose(manifold, expected, atol=0.5)
+    walks = np.concatenate(seen).reshape(2, -1, 2)
+    np.testing.assert_allclose(walks[0, :, 1], -2.0, atol=0.2)
+    np.testing.assert_allclose(walks[0, [0, -1], 0], [4.7, 5.3], atol=0.1)
+    np.testing.assert_allclose(walks[1, [0, -1], 1], [-11.0, 7.0], atol=3.0)
 
 
 def test_samples_of_a_mixture_decode_its_draws(monkeypatch):
