@@ -186,13 +186,15 @@ def _sized(vae: VAE, image_size: tuple[int, int]) -> VAE:
 
 
 def _real_images(split: Split) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32] | None]:
-    """Images spread over the split, which may be sorted; from a split on disk, the first ones."""
+    """Images spread over the split, which may be sorted; from a split on disk the first ones. Of large ones, few."""
     import numpy as np
 
     from keras_vae.data.dataset import ArraySplit
+    from keras_vae.models.batches import images_at_a_time
 
-    images, labels = split.first(split.count if isinstance(split, ArraySplit) else IMAGES)
-    chosen = np.linspace(0, len(images) - 1, min(IMAGES, len(images))).astype(int)
+    most = min(IMAGES, 2 * images_at_a_time(split.image_shape))
+    images, labels = split.first(split.count if isinstance(split, ArraySplit) else most)
+    chosen = np.linspace(0, len(images) - 1, min(most, len(images))).astype(int)
     return images[chosen], None if labels is None else labels[chosen]
 
 

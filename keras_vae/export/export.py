@@ -14,11 +14,10 @@ import tensorflow as tf
 
 from keras_vae.data.tfrecord import tf_example
 from keras_vae.errors import ExportError, InputError
-from keras_vae.export.agreement import LARGEST, largest_difference
+from keras_vae.export.agreement import LARGEST, Agreement, agreement
 from keras_vae.export.float32 import answer, float32_copy
 from keras_vae.export.manifest import Manifest, check_manifest, write_manifest
 from keras_vae.export.model_card import Training, write_model_card
-from keras_vae.export.onnx import BOUND as ONNX_BOUND
 from keras_vae.export.onnx import write_onnx
 from keras_vae.export.onnx_packages import check_onnx_packages
 from keras_vae.export.publish import publish
@@ -29,11 +28,12 @@ from keras_vae.export.warmup import replay_warmup_requests, write_warmup_request
 from keras_vae.latents import CodePrior, GaussianBottleneck, PointBottleneck, Quantizer, prior_name
 from keras_vae.layers import Prior
 from keras_vae.models import VAE
+from keras_vae.models.batches import images_at_a_time
 from keras_vae.training.environment import git_revision
 from keras_vae.training.requirements import package_versions
 
 SIGNATURE_BOUND = 1e-4
-"""Largest absolute difference allowed between SavedModel and Keras model; rounding is below 1e-5."""
+"""Largest absolute difference allowed between SavedModel and Keras model; rounding is below 1e-5. See `agreement`."""
 COMPARED = 32
 """Number of images on which every signature is compared."""
 
@@ -103,12 +103,13 @@ def export_saved_model(
         vae = float32_copy(vae)
     labels = labels if vae.num_classes is not None else None
     pixels = images.astype(np.float32) / np.float32(255)
+    compared = min(COMPARED, images_at_a_time(vae.image_shape))
     tell = say or (lambda line: None)
 
     def write(folder: Path, number: int) -> None:
         tell("writing the SavedModel")
         write_saved_model(vae, folder)
-        signatures = signature_differences(vae, folder, images[:COMPARED], labels)
+        signatures = signature_differences(vae, folder, images[:compared], labels)
         write_warmup_requests(folder, vae, model_name=root.name, version=number, images=pixels)
         variants = []
         if tflite:
@@ -189,20 +190,19 @@ def signature_differences(
     if "codes" in posterior:
         codes = {"codes": posterior["codes"], **conditions}
         compared["decode_codes"] = model.signatures["decode_codes"](**codes), answer(vae, "decode_codes", codes)
-    return {name: _difference(name, found, expected) for name, (found, expected) in compared.items()}
+    return {name: _difference(vae, name, found, expected) for name, (found, expected) in compared.items()}
 
 
-def _difference(signature: str, found: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, float]:
+def _difference(vae: VAE, signature: str, found: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, float]:
     if found.keys() != expected.keys():
         raise ExportError(f"{signature} gives {', '.join(sorted(found))}, not {', '.join(sorted(expected))}")
-    difference = largest_difference(found, expected)
-    # Written so that NaN fails too.
-    if not difference <= SIGNATURE_BOUND:
+    reached = agreement(vae, found, expected, SIGNATURE_BOUND)
+    if not reached.is_enough:
         raise ExportError(
-            f"{signature} of the SavedModel differs from the Keras model by {difference:.1e}, "
-            f"more than {SIGNATURE_BOUND:.0e}; nothing was published"
+            f"{signature} of the SavedModel differs from the Keras model by {reached.difference:.1e}, "
+            f"more than {reached.bound:.0e}; nothing was published"
         )
-    return {"difference": difference, "bound": SIGNATURE_BOUND}
+    return reached._asdict()
 
 
 def _tflite_record(variant: TFLiteVariant, folder: Path) -> dict[str, Any]:
@@ -210,13 +210,12 @@ def _tflite_record(variant: TFLiteVariant, folder: Path) -> dict[str, Any]:
     return {**dataclasses.asdict(variant), "path": variant.path.relative_to(folder).as_posix()}
 
 
-def _onnx_record(path: Path, folder: Path, difference: float) -> dict[str, Any]:
+def _onnx_record(path: Path, folder: Path, reached: Agreement) -> dict[str, Any]:
     """The manifest's entry for an ONNX file."""
     return {
         "path": path.relative_to(folder).as_posix(),
         "size": path.stat().st_size,
-        "difference": difference,
-        "bound": ONNX_BOUND,
+        **reached._asdict(),
         "measure": LARGEST,
     }
 

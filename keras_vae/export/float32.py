@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_vae.layers.normalization import GroupNorm
 from keras_vae.models import VAE
+from keras_vae.models.batches import images_at_a_time
 from keras_vae.models.copies import copy_of
 
 
@@ -36,8 +37,10 @@ def answer(vae: VAE, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
         vae: the model.
         signature: "encode" (``image`` → ``mean``, ``log_var``, and ``codes`` if the model has any), "decode" (``z`` →
             ``image``), or "decode_codes" (``codes`` → ``image``).
-        inputs: the inputs above, and ``label`` for a conditional model.
+        inputs: the inputs above, and ``label`` for a conditional model. Arrays are computed a few images at a time.
     """
+    if all(isinstance(value, np.ndarray) for value in inputs.values()):
+        return _answer_in_batches(vae, signature, inputs)
     label = inputs.get("label")
     if signature == "decode":
         outputs = {"image": vae.decode(inputs["z"], label)}
@@ -48,8 +51,18 @@ def answer(vae: VAE, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
         outputs = dict(zip(("mean", "log_var"), vae.bottleneck.posterior(*heads), strict=True))
         if vae.bottleneck.code_shape is not None:
             outputs["codes"] = vae.bottleneck.codes_of(*heads)
-    are_arrays = all(isinstance(value, np.ndarray) for value in inputs.values())
-    return {name: np.asarray(value) for name, value in outputs.items()} if are_arrays else outputs
+    return outputs
+
+
+def _answer_in_batches(vae: VAE, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    size = images_at_a_time(vae.image_shape)
+    batches = [
+        answer(
+            vae, signature, {name: ops.convert_to_tensor(value[start : start + size]) for name, value in inputs.items()}
+        )
+        for start in range(0, len(next(iter(inputs.values()))), size)
+    ]
+    return {name: np.concatenate([np.asarray(batch[name]) for batch in batches]) for name in batches[0]}
 
 
 def _integer_group_norm(norm: GroupNorm, inputs: Any) -> Any:

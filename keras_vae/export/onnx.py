@@ -10,19 +10,20 @@ import keras
 import numpy as np
 
 from keras_vae.errors import ExportError
-from keras_vae.export.agreement import largest_difference
+from keras_vae.export.agreement import Agreement, agreement
 from keras_vae.export.float32 import answer, float32_copy
 from keras_vae.export.onnx_packages import check_onnx_packages
 from keras_vae.models import VAE
+from keras_vae.models.batches import images_at_a_time
 
-# Largest absolute difference allowed between any output and the Keras model's.
+# Largest absolute difference allowed between any output and the Keras model's; see `agreement`.
 BOUND = 1e-4
-# Number of random inputs on which it is measured.
+# Number of random inputs on which it is measured, or fewer if they are large.
 _CASES = 8
 
 
-def write_onnx(vae: VAE, folder: Path) -> dict[str, float]:
-    """Write ``onnx/encoder.onnx`` and ``onnx/decoder.onnx``; returns each file's largest difference from Keras.
+def write_onnx(vae: VAE, folder: Path) -> dict[str, Agreement]:
+    """Write ``onnx/encoder.onnx`` and ``onnx/decoder.onnx``; returns how far each file is from Keras.
 
     Inputs and outputs have the names of the SavedModel's ``encode`` and ``decode``, and any batch size. Under a mixed
     policy the files compute in float32, and are compared with a float32 copy of the model.
@@ -38,30 +39,33 @@ def write_onnx(vae: VAE, folder: Path) -> dict[str, float]:
     folder = folder / "onnx"
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
+    cases = min(_CASES, images_at_a_time(vae.image_shape))
     label_input, label = {}, {}
     if vae.num_classes is not None:
         label_input = {"label": keras.Input((), dtype="int32", name="label")}
-        label = {"label": random.integers(vae.num_classes, size=_CASES, dtype="int32")}
-    image = random.random((_CASES, *vae.image_shape), "float32")
-    z = random.standard_normal((_CASES, *vae.latent_shape), "float32")
+        label = {"label": random.integers(vae.num_classes, size=cases, dtype="int32")}
+    image = random.random((cases, *vae.image_shape), "float32")
+    z = random.standard_normal((cases, *vae.latent_shape), "float32")
     parts = (
         ("encoder", "encode", {"image": keras.Input(vae.image_shape, name="image")}, {"image": image}),
         ("decoder", "decode", {"z": keras.Input(vae.latent_shape, name="z")}, {"z": z}),
     )
-    differences = {}
-    for name, signature, inputs, cases in parts:
+    agreements = {}
+    for name, signature, inputs, examples in parts:
         path = folder / f"{name}.onnx"
         _export(copy, signature, {**inputs, **label_input}, path)
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         names = [output.name for output in session.get_outputs()]
-        found = dict(zip(names, session.run(None, {**cases, **label}), strict=True))
-        expected = answer(copy, signature, {**cases, **label})
-        difference = largest_difference(found, expected)
-        # Written so that NaN fails too.
-        if not difference <= BOUND:
-            raise ExportError(f"{path.name}: largest difference from the Keras model {difference:.2g}, bound {BOUND:g}")
-        differences[path.name] = difference
-    return differences
+        found = dict(zip(names, session.run(None, {**examples, **label}), strict=True))
+        expected = answer(copy, signature, {**examples, **label})
+        reached = agreement(copy, found, expected, BOUND)
+        if not reached.is_enough:
+            raise ExportError(
+                f"{path.name}: largest difference from the Keras model {reached.difference:.2g}, "
+                f"bound {reached.bound:g}"
+            )
+        agreements[path.name] = reached
+    return agreements
 
 
 def _export(vae: VAE, signature: str, inputs: dict[str, Any], path: Path) -> None:

@@ -14,10 +14,11 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from keras_vae.errors import ExportError, InputError
-from keras_vae.export.agreement import LARGEST, OTHER_CODES, largest_difference, share_of_other_codes
+from keras_vae.export.agreement import LARGEST, OTHER_CODES, Agreement, agreement, share_of_other_codes
 from keras_vae.export.flatbuffer import float_operators, foreign_operators, slimmed
 from keras_vae.export.float32 import answer, float32_copy
 from keras_vae.models import VAE, AutoencoderKL
+from keras_vae.models.batches import images_at_a_time
 from keras_vae.training.saving import first_line
 
 Array = npt.NDArray[Any]
@@ -99,7 +100,7 @@ def write_tflite(
         vae: the model. Under a mixed policy the files compute in float32, and are compared with a float32 copy.
         folder: created if it is missing.
         images: real images, float32 (N, H, W, C) in [0, 1], N ≥ 2. Every second one calibrates the int8 files (at most
-            200), the others measure the differences (at most 200).
+            200), the others measure the differences (at most 200). Of large images, far fewer are used.
         labels: labels int32 (N,) for a conditional model.
         float_io: whether the inputs and outputs of the int8 files are float32. By default they are int8, and the
             caller scales them by each tensor's ``quantization``; the results are the same.
@@ -126,18 +127,18 @@ def write_tflite(
                 model = _convert(source, part, precision, float_io, path.name)
                 path.write_bytes(model)
                 found = _run(model, part.signature, part.test)
-                difference = _difference(plain, part, found, measure)
-                # Written so that NaN fails too.
-                if not difference <= bound:
+                reached = _agreement(plain, part, found, measure, bound)
+                if not reached.is_enough:
                     if precision == "int8_weights":
                         path.unlink()
                         continue
                     raise ExportError(
-                        f"{path.name}: {measure} between it and the Keras model {difference:.2g}, bound {bound:g}"
+                        f"{path.name}: {measure} between it and the Keras model {reached.difference:.2g}, "
+                        f"bound {reached.bound:g}"
                     )
                 parameters = getattr(plain, part.name).count_params()
                 size = len(model)
-                variants.append(TFLiteVariant(part.name, precision, path, size, parameters, measure, difference, bound))
+                variants.append(TFLiteVariant(part.name, precision, path, size, parameters, measure, *reached))
     return variants
 
 
@@ -160,8 +161,11 @@ def _check(vae: VAE, images: Array, labels: Array | None) -> None:
 
 def _parts(vae: VAE, images: Array, labels: Array | None) -> tuple[_Part, _Part]:
     """Encoder and decoder, with calibration inputs and test inputs made from the images."""
-    calibration = _take(images, labels if vae.num_classes is not None else None, slice(0, None, 2), CALIBRATION_IMAGES)
-    test = _take(images, labels if vae.num_classes is not None else None, slice(1, None, 2), TEST_IMAGES)
+    labels = None if vae.num_classes is None else labels
+    # Of an image of 512×512, a file of a large model takes half a minute.
+    most = images_at_a_time(vae.image_shape)
+    calibration = _take(images, labels, slice(0, None, 2), min(CALIBRATION_IMAGES, most))
+    test = _take(images, labels, slice(1, None, 2), min(TEST_IMAGES, most))
     label_spec = {} if vae.num_classes is None else {"label": tf.TensorSpec((1,), tf.int32, "label")}
     posterior = answer(vae, "encode", test)
     encoder = _Part(
@@ -282,15 +286,15 @@ def _real(value: Array, details: dict[str, Any]) -> Array:
     return (value.astype("float32") - zero_point) * scale
 
 
-def _difference(vae: VAE, part: _Part, found: dict[str, Array], measure: str) -> float:
+def _agreement(vae: VAE, part: _Part, found: dict[str, Array], measure: str, bound: float) -> Agreement:
     """What is measured. An int8 encoder is judged by Keras's decoding of its means."""
-    if measure == OTHER_CODES:
-        return share_of_other_codes(found, part.expected)
     if measure == LARGEST:
-        return largest_difference(found, part.expected)
+        return agreement(vae, found, part.expected, bound)
+    if measure == OTHER_CODES:
+        return Agreement(share_of_other_codes(found, part.expected), bound)
     if part.name == "decoder":
-        return float(np.abs(found["image"] - part.expected["image"]).mean())
+        return Agreement(float(np.abs(found["image"] - part.expected["image"]).mean()), bound)
     images, expected = (
         answer(vae, "decode", _with(part.test, z=posterior["mean"]))["image"] for posterior in (found, part.expected)
     )
-    return float(np.abs(images - expected).mean())
+    return Agreement(float(np.abs(images - expected).mean()), bound)
