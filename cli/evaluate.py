@@ -29,9 +29,8 @@ DIMENSIONS_SHOWN = 8
 @click.option(
     "--importance-samples",
     type=click.IntRange(min=0),
-    default=100,
-    show_default=True,
-    help="Draws of z per image for the importance-sampled likelihood; 0 skips it.",
+    help="Draws of z per image for the importance-sampled likelihood; 0 skips it.  [default: 100; 0 for images of more "
+    "than 64×64 pixels]",
 )
 @click.option(
     "--importance-images",
@@ -72,7 +71,7 @@ def command(
     dataset: str | None,
     data_dir: str | None,
     batch_size: int | None,
-    importance_samples: int,
+    importance_samples: int | None,
     importance_images: int,
     components: int,
     fid_weights: Path | None,
@@ -131,7 +130,7 @@ def evaluate_run(
     data_dir: str | None = None,
     batch_size: int | None = None,
     fid_weights: Path | None = None,
-    **settings: int,
+    **settings: Any,
 ) -> dict[str, Any]:
     """Measure a run directory's model, a ``.keras`` file or an exported model.
 

@@ -29,6 +29,8 @@ from keras_vae.training.reconstruction import (
 )
 
 FRECHET_IMAGES = 5000
+# By default, and the number of pixels above which the default is none.
+IMPORTANCE_SAMPLES, MOST_PIXELS_SAMPLED = 100, 64 * 64
 NEIGHBOURS = 5
 
 
@@ -37,7 +39,7 @@ def evaluation_report(
     dataset: ImageDataset,
     *,
     batch_size: int | None = None,
-    importance_samples: int = 100,
+    importance_samples: int | None = None,
     importance_images: int = 1000,
     components: int = 10,
     seed: int = 0,
@@ -70,7 +72,8 @@ def evaluation_report(
         vae: the model.
         dataset: its test split is measured; the classifier and the mixture are fitted to its training split.
         batch_size: images at a time, by default `images_at_a_time`.
-        importance_samples: draws of z per image; 0 leaves importance sampling out.
+        importance_samples: draws of z per image; 0 leaves importance sampling out. By default 100, or 0 for images of
+            more than 64×64 pixels, which would take hours.
         importance_images: test images used for importance sampling, at most.
         components: number of components in the Gaussian mixture.
         seed: seed of all draws.
@@ -81,6 +84,9 @@ def evaluation_report(
         InputError: if a number is out of range, a conditional model gets images without labels or with unknown labels,
             there are fewer than two test images, or the model's values are not finite.
     """
+    if importance_samples is None:
+        is_large = math.prod(vae.image_shape[:2]) > MOST_PIXELS_SAMPLED
+        importance_samples = 0 if is_large else IMPORTANCE_SAMPLES
     if importance_samples < 0 or importance_images < 1 or components < 1:
         raise InputError(
             "importance-samples must be at least 0, importance-images and components at least 1, got "

@@ -15,6 +15,7 @@ from keras_vae.errors import InputError
 from keras_vae.latents import PointBottleneck, VectorQuantizer
 from keras_vae.losses import LPIPS
 from keras_vae.models import VAE, GaussianMixtureSampler
+from keras_vae.training import evaluation
 from keras_vae.training.evaluation import evaluation_report
 from keras_vae.training.likelihood import importance_sampled_nll
 from keras_vae.training.posteriors import posterior_draws
@@ -153,6 +154,20 @@ def test_a_conditional_model_is_measured_with_the_images_own_labels():
     assert measured["frechet_prior"] == pytest.approx(expected, rel=1e-6)
     expected = importance_sampled_nll(vae, IMAGES[:5], 4, labels=labels[:5]).mean()
     assert measured["importance_nll"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("side", "expected"), [(64, 100), (68, 0)])
+def test_large_images_have_no_importance_sampling_unless_it_is_asked_for(monkeypatch, side, expected):
+    found = []
+    monkeypatch.setattr(evaluation, "_measure", lambda vae, data, settings, *others: found.append(settings))
+    vae = VAE((side, side, 1), 2, groups=4, **FEW_LAYERS)
+    images = ArraySplit(np.zeros((5, side, side, 1), np.uint8))
+    dataset = ImageDataset("noise", "test", images, images)
+
+    evaluation_report(vae, dataset)
+    evaluation_report(vae, dataset, importance_samples=3)
+
+    assert [settings.importance_samples for settings in found] == [expected, 3]
 
 
 def test_what_cannot_be_measured_is_refused():
