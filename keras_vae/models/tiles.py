@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ Array = npt.NDArray[np.float32]
 OVERLAP = 64
 """By default neighbouring tiles share so many pixels."""
 
+# Model → method → the shape of a tile and the graph for it.
+_GRAPHS: weakref.WeakKeyDictionary[VAE, dict[str, tuple[Any, Any]]] = weakref.WeakKeyDictionary()
+
 
 def encode_tiles(vae: VAE, images: Any, labels: Any, tile: int, overlap: int) -> tuple[Array, Array]:
     """`VAE.encode` in tiles of ``tile`` pixels; mean and log-variance, NumPy arrays float32 (N, h, w, c).
@@ -36,7 +40,7 @@ def encode_tiles(vae: VAE, images: Any, labels: Any, tile: int, overlap: int) ->
     height, width = geometry.padded
     # Without padding, what is left of a side that does not divide is dropped.
     padded = ops.convert_to_numpy(geometry.pad(images))[:, :height, :width]
-    mean, log_var = _in_tiles(vae.encode, padded, labels, (tile, overlap), (1, factor))
+    mean, log_var = _in_tiles(_compiled(vae, "encode"), padded, labels, (tile, overlap), (1, factor))
     return mean, log_var
 
 
@@ -55,12 +59,9 @@ def decode_tiles(vae: VAE, z: Any, labels: Any, tile: int, overlap: int) -> Arra
     if is_cropped and sides == geometry.padded != tuple(side * factor for side in maps.shape[1:3]):
         raise InputError(f"tile must not be {tile}: the model crops images of that size; choose a larger one")
 
-    def decode(part: Array, label: Any) -> tuple[Any]:
-        return (vae.decode(part, label),)
-
     if max(maps.shape[1:3]) * factor <= tile:
         return np.array(ops.convert_to_numpy(vae.decode(maps, labels)))
-    (images,) = _in_tiles(decode, maps, labels, (tile // factor, overlap // factor), (factor, 1))
+    (images,) = _in_tiles(_compiled(vae, "decode"), maps, labels, (tile // factor, overlap // factor), (factor, 1))
     # Weights sum to 1 but for rounding.
     np.clip(images, 0.0, 1.0, out=images)
     return np.asarray(geometry.crop(images)) if images.shape[1:3] == geometry.padded else images
@@ -79,7 +80,7 @@ def _checked_factor(vae: VAE, tile: int, overlap: int) -> int:
 
 
 def _in_tiles(
-    function: Callable[[Array, Any], tuple[Any, ...]],
+    function: Callable[[Array, Any], Any],
     maps: Array,
     labels: Any,
     sizes: tuple[int, int],
@@ -88,7 +89,7 @@ def _in_tiles(
     """The outputs of ``function`` on each image's tiles, joined.
 
     Args:
-        function: takes one tile (1, t, u, C) and one label; its outputs have the tile's sides times ``ratio``.
+        function: takes one tile (1, t, u, C) and one label; what it gives has the tile's sides times ``ratio``.
         maps: (N, H, W, C).
         labels: (N,) or None.
         sizes: the sides of tiles and of what neighbours share, on ``maps``.
@@ -97,12 +98,12 @@ def _in_tiles(
     count, *sides, _ = maps.shape
     scaled = [side * ratio[0] // ratio[1] for side in sides]
     joined: tuple[Array, ...] = ()
-    function = _compiled(function)
     for index in range(count):
         label = None if labels is None else labels[index : index + 1]
         for rows, down, row_weights in _spans(sides[0], *sizes, ratio):
             for columns, across, column_weights in _spans(sides[1], *sizes, ratio):
                 outputs = function(maps[index : index + 1, rows, columns], label)
+                outputs = outputs if isinstance(outputs, tuple) else (outputs,)
                 if not joined:
                     joined = tuple(np.zeros((count, *scaled, output.shape[-1]), np.float32) for output in outputs)
                 weights = row_weights[:, None, None] * column_weights[:, None]
@@ -111,18 +112,30 @@ def _in_tiles(
     return joined
 
 
-def _compiled(function: Callable[[Array, Any], tuple[Any, ...]]) -> Callable[[Array, Any], tuple[Any, ...]]:
-    """``function`` as one graph where the backend is TensorFlow.
+def _compiled(vae: VAE, name: str) -> Callable[[Array, Any], Any]:
+    """The method ``encode`` or ``decode`` as a function that runs as one graph where the backend is TensorFlow.
 
     A graph frees a map when no layer needs it any more. Layers called one by one hold theirs until the last returns, so
-    that a tile needs 1.7 times the memory.
+    that a tile needs 1.7 times the memory. The model's next image may have tiles of the same size, so the graph is kept
+    until it has others.
     """
     if keras.backend.backend() != "tensorflow":
-        return function
+        method: Callable[[Array, Any], Any] = getattr(vae, name)
+        return method
     import tensorflow as tf  # deferred: layers run on every backend
 
-    compiled: Callable[[Array, Any], tuple[Any, ...]] = tf.function(function, autograph=False)
-    return compiled
+    kept = _GRAPHS.setdefault(vae, {})
+    # Weak, since what the table holds must not keep the model.
+    model = weakref.ref(vae)
+
+    def run(part: Array, label: Any) -> Any:
+        shape, graph = kept.get(name, (None, None))
+        if shape != part.shape:
+            graph = tf.function(lambda part, label: getattr(model(), name)(part, label), autograph=False)
+            kept[name] = part.shape, graph
+        return graph(part, label)
+
+    return run
 
 
 def _spans(length: int, tile: int, overlap: int, ratio: tuple[int, int]) -> Iterator[tuple[slice, slice, Array]]:

@@ -1,5 +1,7 @@
 """Tiles of large images: what is joined is the whole, seams are blended, and sizes that do not fit are refused."""
 
+import gc
+import weakref
 from types import SimpleNamespace
 
 import keras
@@ -73,6 +75,24 @@ def small_kl(**options):
     keras.utils.set_random_seed(0)
     options = {"block_out_channels": (8, 8), "norm_num_groups": 4, "layers_per_block": 1, **options}
     return AutoencoderKL((16, 16, 3), **options)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="other backends have no graph of a tile")
+def test_images_of_any_size_share_the_graph_of_their_tiles_which_goes_with_the_model():
+    vae, traced = small_kl(), []
+    call = vae.encoder.call
+    vae.encoder.call = lambda images, labels=None: traced.append(images.shape) or call(images, labels)
+    for side in (24, 30, 24):
+        vae.encode(np.zeros((1, side, side, 3), "float32"), tile=16, overlap=4)
+    assert traced == [(1, 16, 16, 3)]
+    vae.encode(np.zeros((1, 24, 24, 3), "float32"), tile=8, overlap=4)
+    assert traced == [(1, 16, 16, 3), (1, 8, 8, 3)]
+
+    model = weakref.ref(vae)
+    del vae
+    gc.collect()
+
+    assert model() is None
 
 
 def small_vae():
