@@ -202,12 +202,16 @@ class DiscriminatorConfig(Section):
     )
 
 
+_MOST_RELATIVE = 100.0
+
+
 @dataclasses.dataclass(frozen=True)
 class ObjectiveConfig(Section):
     """The objective ``NLL + beta·KL + perceptual_weight·LPIPS + adversarial_weight·adversarial``.
 
     NLL and KL are in nats per image. Fractions refer to the steps of the run unless they say otherwise. A part whose
-    weight is 0 is not computed.
+    weight is 0 is not computed. With ``relative_weights`` the objective is that of
+    `keras_vae.training.objective.Objective`.
     """
 
     beta: float = _setting(1.0, "weight of the KL divergence", minimum=0, is_common=True)
@@ -219,6 +223,11 @@ class ObjectiveConfig(Section):
     free_bits: float = _setting(0.0, "nats per latent dimension that the KL term does not penalise", minimum=0)
     importance_samples_train: int = _setting(
         1, "draws of z per image in a training step; with more than one, training raises the IWAE bound", minimum=1
+    )
+    relative_weights: bool = _setting(
+        False,
+        "count the perceptual and the adversarial loss relative to the likelihood, so that one weight serves all data, "
+        "sizes of images and latents: with perceptual-weight 1, 1% of LPIPS is worth as much as 1% of MSE",
     )
     perceptual_weight: float = _setting(500.0, "weight of the VGG16 perceptual loss", minimum=0, is_common=True)
     perceptual_weights: str = _setting("bundled", "VGG16 weights: bundled, imagenet or the path of an .npz file")
@@ -247,6 +256,15 @@ class ObjectiveConfig(Section):
         0.15, "fraction of the run before the adversarial loss reaches the autoencoder", minimum=0, maximum=1
     )
     adaptive_weight: bool = _setting(False, "scale the adversarial loss by the ratio of gradient norms, as VQGAN does")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("perceptual_weight", "adversarial_weight"):
+            if self.relative_weights and getattr(self, name) > _MOST_RELATIVE:
+                raise InputError(
+                    f"relative weights are about 1, or less; {self.shown_name(name)} is {getattr(self, name):g}, which "
+                    "looks like one without --relative-weights"
+                )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The objective on `keras.ops`: ``L_G = NLL + β·KL + λ_p·LPIPS + λ_a·adversarial``, and the discriminator's loss.
+"""The objective on `keras.ops`, ``L_G = NLL + β·KL + λ_p·LPIPS + λ_a·adversarial``, and the discriminator's loss.
 
 Every loss is a float32 scalar, the mean over the batch. A trainer for another backend only adds the training step.
 """
@@ -21,6 +21,8 @@ from keras_vae.losses import (
     scale_for_error,
 )
 
+# Below it, the logarithm of LPIPS is constant: rounding is all that is left.
+LPIPS_FLOOR = 1e-6
 # Bounds of the adaptive weight (Esser et al. 2021, section 3.1; the upper one is their code's).
 ADAPTIVE_EPSILON, ADAPTIVE_MAXIMUM = 1e-4, 1e4
 
@@ -29,15 +31,25 @@ ADAPTIVE_EPSILON, ADAPTIVE_MAXIMUM = 1e-4, 1e4
 class Objective:
     """The losses that both players minimise.
 
+    With ``config.relative_weights``, the autoencoder's is
+
+        ``L_G = (NLL + w_p·D/2·log LPIPS + w_a·D/2·adversarial) / (1 + w_p) + β·KL``
+
+    for images of D values. A Gaussian likelihood with a calibrated scale has ``NLL = D/2·log MSE`` but for a constant.
+    So the first two terms are the logarithm of ``MSE · LPIPS^w_p``. The weights then mean the same for all data, sizes
+    and latents, and at every stage of training, and β = 1 is that of the ELBO if ``w_p`` and ``w_a`` are 0.
+
     Args:
         config: weights and kinds of the parts.
         likelihood: "gaussian", "laplace", "bernoulli" or "discretized_logistic".
         perceptual_loss: takes (images, reconstructions) and returns their distances (N,); None leaves the part out.
+        values: D, the number of values of an image; only relative weights need it.
     """
 
     config: ObjectiveConfig
     likelihood: str = "gaussian"
     perceptual_loss: Callable[[Any, Any], Any] | None = None
+    values: int | None = None
 
     @property
     def adversarial_loss(self) -> AdversarialLoss:
@@ -102,10 +114,40 @@ class Objective:
         return ops.mean(self.adversarial_loss.discriminator_loss(real_logits, fake_logits))
 
     def reconstruction(self, parts: dict[str, Any]) -> Any:
-        """``NLL + λ_p·LPIPS`` of ``parts``."""
+        """The autoencoder's loss without its adversarial and its KL part, of the ``nll`` and ``lpips`` in ``parts``."""
         if "lpips" not in parts:
             return parts["nll"]
-        return parts["nll"] + self.config.perceptual_weight * parts["lpips"]
+        if not self.config.relative_weights:
+            return parts["nll"] + self.config.perceptual_weight * parts["lpips"]
+        logarithm = ops.log(ops.maximum(parts["lpips"], LPIPS_FLOOR))
+        return self._share * (parts["nll"] + self.config.perceptual_weight * self._unit * logarithm)
+
+    def reconstruction_beside(self, parts: dict[str, Any], lpips: Any) -> Any:
+        """`reconstruction` of other images, whose LPIPS has the weight that it has at ``lpips``, the batch's mean."""
+        if "lpips" not in parts or not self.config.relative_weights:
+            return self.reconstruction(parts)
+        weight = self.config.perceptual_weight * self._unit / ops.stop_gradient(ops.maximum(lpips, LPIPS_FLOOR))
+        return self._share * (parts["nll"] + weight * parts["lpips"])
+
+    @property
+    def adversarial_weight(self) -> float:
+        """The factor of the adversarial loss, once it has begun."""
+        if not self.config.relative_weights:
+            return self.config.adversarial_weight
+        # The adaptive weight is relative by itself.
+        unit = 1.0 if self.config.adaptive_weight else self._unit
+        return self._share * unit * self.config.adversarial_weight
+
+    @property
+    def _unit(self) -> float:
+        """What relative weights multiply: the nats by which the NLL falls while the MSE falls to 1/e."""
+        assert self.values is not None
+        return 0.5 * self.values
+
+    @property
+    def _share(self) -> float:
+        """What is left of the likelihood beside the perceptual loss, so that β need not grow with that."""
+        return 1.0 / (1.0 + (self.config.perceptual_weight if self.perceptual_loss is not None else 0.0))
 
 
 def halved_and_turned(maps: Any, turns: Any) -> Any:

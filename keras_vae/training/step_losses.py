@@ -52,17 +52,30 @@ class StepLosses:
         found = {"error": ops.zeros(())} if self.vae.scale is None else {}
         if self.objective.config.free_bits:
             found["dimension_kl"] = ops.zeros(self.vae.latent_shape)
+        if self._has_relative_lpips:
+            found["lpips"] = ops.zeros(())
         return found
 
     def batch_means(self, batch: Batch) -> Parts:
         """The means over a batch that its loss depends on nonlinearly, so that losses of parts do not just average."""
         batch, _, latents = self._drawn(batch)
         found = {}
-        if self.vae.scale is None:
-            found["error"] = self.objective.error(batch.images, self.vae.decoder(latents["z"], batch.labels))
         if self.objective.config.free_bits:
             found["dimension_kl"] = ops.mean(latents["kl_per_dimension"], axis=0)
+        if self.vae.scale is not None and not self._has_relative_lpips:
+            return found
+        reconstructions = self.vae.decoder(latents["z"], batch.labels)
+        if self.vae.scale is None:
+            found["error"] = self.objective.error(batch.images, reconstructions)
+        if self._has_relative_lpips:
+            first = slice(None, None, self.draws)
+            found["lpips"] = self.objective.perceptual(batch.images[first], reconstructions[first])
         return found
+
+    @property
+    def _has_relative_lpips(self) -> bool:
+        """Whether the loss takes the logarithm of the batch's mean LPIPS."""
+        return self.objective.perceptual_loss is not None and self.objective.config.relative_weights
 
     def autoencoder(
         self, batch: Batch, batch_mean: BatchMean, beta: Any, turns: Any = 0
@@ -104,18 +117,21 @@ class StepLosses:
             "scale": scale,
         }
         parts["elbo"] = -(parts["nll"] + parts["kl"])
-        if objective.config.equivariance_weight:
-            labels = None if batch.labels is None else batch.labels[:: self.draws]
-            parts["equivariance"] = self.equivariance(images, latents["z"][:: self.draws], labels, scale, turns)
         features = None
         if self.feature_discriminator is not None:
             parts["lpips"], features = objective.perceptual_with_features(images, reconstructions)
         elif objective.perceptual_loss is not None:
             parts["lpips"] = objective.perceptual(images, reconstructions)
+        if self._has_relative_lpips:
+            parts["lpips"] = batch_mean("lpips", parts["lpips"])
+        if objective.config.equivariance_weight:
+            labels = None if batch.labels is None else batch.labels[:: self.draws]
+            turned = self.equivariance(images, latents["z"][:: self.draws], labels, scale, turns)
+            parts["equivariance"] = objective.reconstruction_beside(turned, parts.get("lpips"))
         return parts, AutoencoderPass(reconstructions, features)
 
-    def equivariance(self, images: Any, z: Any, labels: Any, scale: Any, turns: Any) -> Any:
-        """``NLL + λ_p·LPIPS`` of ``D(τ z)`` as reconstructions of ``τ x``, in nats for as many pixels as x has.
+    def equivariance(self, images: Any, z: Any, labels: Any, scale: Any, turns: Any) -> Parts:
+        """NLL and LPIPS of ``D(τ z)`` as reconstructions of ``τ x``; the NLL in nats for as many pixels as x has.
 
         τ halves images and latents and turns them by ``turns`` quarter turns. Every τ has its turn, so that a step that
         is repeated is the same.
@@ -128,7 +144,7 @@ class StepLosses:
         parts = {"nll": 4.0 * self.objective.nll(images, reconstructions, scale)}
         if self.objective.perceptual_loss is not None:
             parts["lpips"] = self.objective.perceptual(images, reconstructions)
-        return self.objective.reconstruction(parts)
+        return parts
 
     def kl(self, latents: Latents, batch_mean: BatchMean) -> tuple[Any, Any]:
         """The batch's mean KL in nats per image, and the KL that β multiplies."""

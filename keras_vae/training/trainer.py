@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -90,9 +91,9 @@ class VAETrainer(TrainerModel):
 
     Testing reports ``loss elbo nll kl mse psnr ssim`` of the averaged weights, with a perceptual loss ``lpips``, and
     with a discriminator ``adversarial discriminator real_accuracy fake_accuracy``. The ``loss`` is the objective
-    without its adversarial part, which has no level to compare between epochs, and with β at its final value:
-    ``NLL + β·KL + λ_p·LPIPS``. Image metrics and LPIPS are of the reconstruction through the posterior mean. The ELBO
-    and the discriminator's figures are of one sampled z for each image.
+    without its adversarial part, which has no level to compare between epochs, and with β at its final value: by
+    default ``NLL + β·KL + λ_p·LPIPS``. Image metrics and LPIPS are of the reconstruction through the posterior mean.
+    The ELBO and the discriminator's figures are of one sampled z for each image.
     """
 
     objective_class: type[Objective] = Objective
@@ -123,7 +124,8 @@ class VAETrainer(TrainerModel):
             check_equivariance(vae)
         self.discriminator = discriminator
         self.feature_discriminator = feature_discriminator
-        self.objective = self.objective_class(self.config, vae.likelihood, perceptual_loss)
+        values = {"values": math.prod(vae.image_shape)} if self.config.relative_weights else {}
+        self.objective = self.objective_class(self.config, vae.likelihood, perceptual_loss, **values)
         self.step_losses = StepLosses(self.objective, vae, discriminator, feature_discriminator)
         self.total_steps = total_steps
         self.ema = ema
@@ -356,7 +358,7 @@ class VAETrainer(TrainerModel):
         self.vae.likelihood_scale.assign(ops.where(ops.isfinite(running), running, self.vae.likelihood_scale))
 
     def _adversarial_weight(self, tape: tf.GradientTape, reconstruction_loss: Any, adversarial_loss: Any) -> Any:
-        weight = self.config.adversarial_weight
+        weight = self.objective.adversarial_weight
         if self.config.adaptive_weight:
             kernel = self.vae.decoder.to_image.kernel
             gradients = [tape.gradient(loss, kernel) for loss in (reconstruction_loss, adversarial_loss)]
