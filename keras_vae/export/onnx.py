@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,8 @@ from keras_vae.models.batches import images_at_a_time
 BOUND = 1e-4
 # Number of random inputs on which it is measured, or fewer if they are large.
 _CASES = 8
+# Parameters of a model whose copies do no harm; collecting them would take seconds.
+_MOST_COPIED = 10_000_000
 
 
 def write_onnx(vae: VAE, folder: Path) -> dict[str, Agreement]:
@@ -79,6 +84,30 @@ def _export(vae: VAE, signature: str, inputs: dict[str, Any], path: Path) -> Non
     # A Lambda hides encoder and decoder, because Keras's exporter calls nested models with one input, even those that
     # need a label.
     outputs = keras.layers.Lambda(answered)(inputs)
-    with warnings.catch_warnings():
+    collecting = _copies_collected() if vae.count_params() > _MOST_COPIED else nullcontext()
+    with warnings.catch_warnings(), collecting:
         warnings.simplefilter("ignore", FutureWarning)  # Keras patches tf2onnx for NumPy 2
         keras.Model(inputs, outputs).export(path, format="onnx", verbose=False, input_signature=[inputs])
+
+
+@contextmanager
+def _copies_collected() -> Iterator[None]:
+    """Collect garbage after each pass of tf2onnx's optimizer, until the block ends.
+
+    Before each pass it copies the graph with all weights. The copies are cycles of few objects, which Python leaves
+    until it has many: those of a decoder of 0.2 GB took 13 GB.
+    """
+    from tf2onnx.optimizer.optimizer_base import GraphOptimizerBase  # deferred: it belongs to an extra
+
+    optimize = GraphOptimizerBase.optimize
+
+    def optimize_and_collect(self: Any, graph: Any, iteration: int) -> Any:
+        optimized = optimize(self, graph, iteration)
+        gc.collect()
+        return optimized
+
+    GraphOptimizerBase.optimize = optimize_and_collect
+    try:
+        yield
+    finally:
+        GraphOptimizerBase.optimize = optimize

@@ -3,6 +3,7 @@
 import shutil
 import sys
 
+import keras
 import numpy as np
 import pytest
 from exported_models import make_images, make_labels, make_latents
@@ -55,6 +56,16 @@ def test_a_file_beyond_its_bound_is_refused(written, conditional_vae, tmp_path, 
     monkeypatch.setattr(onnx, "_export", lambda *arguments: shutil.copy(written[0] / arguments[-1].name, arguments[-1]))
     with pytest.raises(ExportError, match=r"^encoder.onnx: largest difference from the Keras model .*, bound -1"):
         write_onnx(conditional_vae, tmp_path)
+
+
+def test_the_copies_of_a_large_model_are_collected_while_it_is_converted(exported_vae, tmp_path, monkeypatch):
+    optimizer_base = pytest.importorskip("tf2onnx.optimizer.optimizer_base")
+    before, collected = optimizer_base.GraphOptimizerBase.optimize, []
+    monkeypatch.setattr(onnx.gc, "collect", lambda: collected.append(1))
+    monkeypatch.setattr(onnx, "_MOST_COPIED", 0)
+    onnx._export(exported_vae, "decode", {"z": keras.Input(exported_vae.latent_shape, name="z")}, tmp_path / "d.onnx")
+    assert len(collected) > 10
+    assert optimizer_base.GraphOptimizerBase.optimize is before
 
 
 @pytest.mark.parametrize("package", ["tf2onnx", "onnxruntime"])
