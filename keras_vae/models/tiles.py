@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 from keras import ops
 
 from keras_vae.errors import InputError
 from keras_vae.layers.image_input import check_images
+from keras_vae.models.graphs import as_graph
 
 if TYPE_CHECKING:
     from keras_vae.models.vae import VAE
@@ -21,9 +20,6 @@ Array = npt.NDArray[np.float32]
 
 OVERLAP = 64
 """By default neighbouring tiles share so many pixels."""
-
-# Model → method → the shape of a tile and the graph for it.
-_GRAPHS: weakref.WeakKeyDictionary[VAE, dict[str, tuple[Any, Any]]] = weakref.WeakKeyDictionary()
 
 
 def encode_tiles(vae: VAE, images: Any, labels: Any, tile: int, overlap: int) -> tuple[Array, Array]:
@@ -40,7 +36,7 @@ def encode_tiles(vae: VAE, images: Any, labels: Any, tile: int, overlap: int) ->
     height, width = geometry.padded
     # Without padding, what is left of a side that does not divide is dropped.
     padded = ops.convert_to_numpy(geometry.pad(images))[:, :height, :width]
-    mean, log_var = _in_tiles(_compiled(vae, "encode"), padded, labels, (tile, overlap), (1, factor))
+    mean, log_var = _in_tiles(as_graph(vae, "encode"), padded, labels, (tile, overlap), (1, factor))
     return mean, log_var
 
 
@@ -61,7 +57,7 @@ def decode_tiles(vae: VAE, z: Any, labels: Any, tile: int, overlap: int) -> Arra
 
     if max(maps.shape[1:3]) * factor <= tile:
         return np.array(ops.convert_to_numpy(vae.decode(maps, labels)))
-    (images,) = _in_tiles(_compiled(vae, "decode"), maps, labels, (tile // factor, overlap // factor), (factor, 1))
+    (images,) = _in_tiles(as_graph(vae, "decode"), maps, labels, (tile // factor, overlap // factor), (factor, 1))
     # Weights sum to 1 but for rounding.
     np.clip(images, 0.0, 1.0, out=images)
     return np.asarray(geometry.crop(images)) if images.shape[1:3] == geometry.padded else images
@@ -110,32 +106,6 @@ def _in_tiles(
                 for whole, output in zip(joined, outputs, strict=True):
                     whole[index, down, across] += weights * ops.convert_to_numpy(output)[0]
     return joined
-
-
-def _compiled(vae: VAE, name: str) -> Callable[[Array, Any], Any]:
-    """The method ``encode`` or ``decode`` as a function that runs as one graph where the backend is TensorFlow.
-
-    A graph frees a map when no layer needs it any more. Layers called one by one hold theirs until the last returns, so
-    that a tile needs 1.7 times the memory. The model's next image may have tiles of the same size, so the graph is kept
-    until it has others.
-    """
-    if keras.backend.backend() != "tensorflow":
-        method: Callable[[Array, Any], Any] = getattr(vae, name)
-        return method
-    import tensorflow as tf  # deferred: layers run on every backend
-
-    kept = _GRAPHS.setdefault(vae, {})
-    # Weak, since what the table holds must not keep the model.
-    model = weakref.ref(vae)
-
-    def run(part: Array, label: Any) -> Any:
-        shape, graph = kept.get(name, (None, None))
-        if shape != part.shape:
-            graph = tf.function(lambda part, label: getattr(model(), name)(part, label), autograph=False)
-            kept[name] = part.shape, graph
-        return graph(part, label)
-
-    return run
 
 
 def _spans(length: int, tile: int, overlap: int, ratio: tuple[int, int]) -> Iterator[tuple[slice, slice, Array]]:
