@@ -44,8 +44,8 @@ ROOMS_BELOW = {
     },
 }
 TENSORFLOW_ROOMS = {"training", "data", "callbacks", "export", "tfx", "beam", "cli"}
-# The first frees what TensorFlow keeps of layers' gradients, and does nothing on other backends. The second runs
-# TensorFlow's own graph beside any of them.
+# The first frees what TensorFlow keeps of layers' gradients, and does nothing on other backends. The second gives
+# methods as they are on others. The third runs TensorFlow's own graph beside any of them.
 TENSORFLOW_ALONE = {"graph_memory", "graphs", "inception"}
 BEAM = {"apache_beam", "pyarrow"}
 # Packages whose names are loaded on first use.
