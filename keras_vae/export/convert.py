@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_vae.errors import ExportError
-from keras_vae.export.float32 import float32_copy
+from keras_vae.export.float32 import in_float32
 from keras_vae.files import folder_written_beside, written_beside
 from keras_vae.models import AutoencoderKL
 from keras_vae.models.diffusers_folder import check_target
@@ -56,7 +56,7 @@ def difference_of_copy(vae: AutoencoderKL, copy: object) -> float:
         if float(getattr(vae, name)) != float(getattr(copy, name)):
             raise ExportError(f"{name} does not come back as it was; nothing was written")
     # In one precision, since a run in bfloat16 rounds what its file in float32 does not.
-    vae, copy = (model if model.compute_dtype == "float32" else float32_copy(model) for model in (vae, copy))
+    vae, copy = in_float32(vae), in_float32(copy)
     side = 4 * vae.encoder.geometry_of(*vae.image_shape[:2]).factor
     images = np.random.default_rng(0).random((1, side, side, vae.image_shape[2]), "float32")
     difference = float(np.abs(np.subtract(vae.reconstruct(images), copy.reconstruct(images))).max())

@@ -14,6 +14,11 @@ from keras_vae.models.batches import images_at_a_time
 from keras_vae.models.copies import copy_of
 
 
+def in_float32(vae: VAE) -> VAE:
+    """The model, or its `float32_copy` if it computes in another precision."""
+    return vae if vae.compute_dtype == "float32" else float32_copy(vae)
+
+
 def float32_copy(vae: VAE, *, integer: bool = False) -> VAE:
     """Copy a model under the policy float32. Mixed policies store weights in float32 already, so nothing is rounded.
 

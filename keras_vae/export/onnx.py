@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_vae.errors import ExportError
 from keras_vae.export.agreement import Agreement, agreement
-from keras_vae.export.float32 import answer, float32_copy
+from keras_vae.export.float32 import answer, in_float32
 from keras_vae.export.onnx_packages import check_onnx_packages
 from keras_vae.models import VAE
 from keras_vae.models.batches import images_at_a_time
@@ -40,7 +40,7 @@ def write_onnx(vae: VAE, folder: Path) -> dict[str, Agreement]:
     check_onnx_packages()
     import onnxruntime  # deferred: it belongs to an extra
 
-    copy = float32_copy(vae)
+    plain = in_float32(vae)
     folder = folder / "onnx"
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
@@ -58,12 +58,12 @@ def write_onnx(vae: VAE, folder: Path) -> dict[str, Agreement]:
     agreements = {}
     for name, signature, inputs, examples in parts:
         path = folder / f"{name}.onnx"
-        _export(copy, signature, {**inputs, **label_input}, path)
+        _export(plain, signature, {**inputs, **label_input}, path)
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         names = [output.name for output in session.get_outputs()]
         found = dict(zip(names, session.run(None, {**examples, **label}), strict=True))
-        expected = answer(copy, signature, {**examples, **label})
-        reached = agreement(copy, found, expected, BOUND)
+        expected = answer(plain, signature, {**examples, **label})
+        reached = agreement(plain, found, expected, BOUND)
         if not reached.is_enough:
             raise ExportError(
                 f"{path.name}: largest difference from the Keras model {reached.difference:.2g}, "

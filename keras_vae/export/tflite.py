@@ -16,7 +16,7 @@ from ai_edge_litert.interpreter import Interpreter
 from keras_vae.errors import ExportError, InputError
 from keras_vae.export.agreement import LARGEST, OTHER_CODES, Agreement, agreement, share_of_other_codes
 from keras_vae.export.flatbuffer import float_operators, foreign_operators, slimmed
-from keras_vae.export.float32 import answer, float32_copy
+from keras_vae.export.float32 import answer, float32_copy, in_float32
 from keras_vae.models import VAE, AutoencoderKL
 from keras_vae.models.batches import images_at_a_time
 from keras_vae.training.saving import first_line
@@ -113,7 +113,7 @@ def write_tflite(
     """
     _check(vae, images, labels)
     folder.mkdir(parents=True, exist_ok=True)
-    plain = float32_copy(vae)
+    plain = in_float32(vae)
     variants = []
     for part in _parts(plain, images, labels):
         bounds = _bounds(plain, part)
