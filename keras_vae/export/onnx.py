@@ -55,10 +55,12 @@ def write_onnx(vae: VAE, folder: Path) -> dict[str, Agreement]:
         ("encoder", "encode", {"image": keras.Input(vae.image_shape, name="image")}, {"image": image}),
         ("decoder", "decode", {"z": keras.Input(vae.latent_shape, name="z")}, {"z": z}),
     )
+    # The larger part first, while less of the memory is taken.
+    for name, signature, inputs, _ in reversed(parts):
+        _export(plain, signature, {**inputs, **label_input}, folder / f"{name}.onnx")
     agreements = {}
-    for name, signature, inputs, examples in parts:
+    for name, signature, _, examples in parts:
         path = folder / f"{name}.onnx"
-        _export(plain, signature, {**inputs, **label_input}, path)
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         names = [output.name for output in session.get_outputs()]
         found = dict(zip(names, session.run(None, {**examples, **label}), strict=True))
@@ -111,3 +113,4 @@ def _copies_collected() -> Iterator[None]:
         yield
     finally:
         GraphOptimizerBase.optimize = optimize
+        gc.collect()
