@@ -13,11 +13,14 @@ from keras_vae.data.dataset import UInt8Array
 from keras_vae.data.fingerprint import Fingerprint
 from keras_vae.data.framing import Framing
 from keras_vae.data.image_file import read_image
-from keras_vae.data.pixel_cache import Decoded
+from keras_vae.data.pixel_cache import Decoded, PixelCache
 from keras_vae.errors import InputError
 
 TOO_MANY_UNREADABLE = 0.01
 """A folder or a batch job with this share of unreadable images, or a larger one, is refused."""
+
+# Decoded images that may wait to be taken. Whole photographs can be large.
+_WAITING, _WHOLE_WAITING = 256, 16
 
 
 def decode(
@@ -26,7 +29,6 @@ def decode(
     take: Callable[[UInt8Array], object],
     *,
     strict: bool,
-    at_a_time: int = 256,
 ) -> Decoded:
     """Decode every file once, on all cores, and pass the readable images, uint8 (H, W, C), to ``take``, in order.
 
@@ -35,27 +37,49 @@ def decode(
         framing: how they are read.
         take: receives the images.
         strict: stop at the first unreadable file.
-        at_a_time: how many decoded images may wait for ``take``.
 
     Raises:
         InputError: with ``strict``, for an unreadable file.
     """
     readable: list[int] = []
     unreadable: list[str] = []
+    sizes: list[tuple[int, int]] = []
     fingerprint = Fingerprint()
+    is_whole = framing.fit == "whole"
+    at_a_time = _WHOLE_WAITING if is_whole else _WAITING
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(paths), at_a_time):
             some = paths[start : start + at_a_time]
             for row, image in enumerate(pool.map(lambda path: _image_or_fault(path, framing), some), start):
                 if isinstance(image, np.ndarray):
                     readable.append(row)
+                    sizes += [(image.shape[0], image.shape[1])] if is_whole else []
                     fingerprint.add(image[None])
                     take(image)
                 elif strict:
                     raise InputError(image)
                 else:
                     unreadable.append(image)
-    return Decoded(tuple(readable), tuple(unreadable), fingerprint.hexdigest())
+    return Decoded(tuple(readable), tuple(unreadable), fingerprint.hexdigest(), tuple(sizes))
+
+
+def decode_through_cache(
+    paths: Sequence[Path], framing: Framing, cache_dir: Path, *, strict: bool
+) -> tuple[Decoded, Path]:
+    """As `decode`, unless an earlier run has; the pixels of the readable images are in the file that this returns.
+
+    Raises:
+        InputError: with ``strict``, for an unreadable file; when the cache is damaged or cannot be written.
+    """
+    cache = PixelCache(cache_dir, tuple(paths), framing)
+    decoded = cache.find()
+    if decoded is None:
+        with cache.writing() as file:
+            decoded = decode(paths, framing, lambda image: file.write(image.tobytes()), strict=strict)
+        cache.describe(decoded)
+    elif strict and decoded.unreadable:
+        raise InputError(decoded.unreadable[0])
+    return decoded, cache.pixels
 
 
 def _image_or_fault(path: Path, framing: Framing) -> UInt8Array | str:
