@@ -145,7 +145,8 @@ def export_run(
     if training is None:
         say(f"{path} is not a run directory, so the model card will say nothing about training and metrics")
     if image_size is not None:
-        vae, config = _sized(vae, image_size), (config or DataConfig()).replace(image_size=image_size)
+        vae = _sized(vae, image_size)
+        config = (config or DataConfig()).replace(image_size=image_size, crop=None, crop_scale=1.0)
     images, labels = _real_images(open_dataset(path, config, dataset, data_dir, vae).train)
     # Converter, interpreter and SavedModel loader log lines that are not for users.
     with stderr_held_back() as say_beside:

@@ -197,7 +197,7 @@ def open_dataset(
 
     found = config or DataConfig()
     if dataset and dataset != found.dataset:
-        found = found.replace(dataset=dataset, train_split=None, test_split=None)
+        found = with_dataset(found, dataset)
     if data_dir:
         found = found.replace(data_dir=data_dir)
     from keras_vae.data.tfds_prepare import SourceUnavailableError
@@ -226,6 +226,12 @@ def open_inception(path: Path) -> InceptionFeatures:
 
     with stderr_held_back():  # TensorFlow warns of an operation of 2015
         return InceptionFeatures(path)
+
+
+def with_dataset(config: DataConfig, dataset: str) -> DataConfig:
+    """``config`` for another data set: without the splits of TFDS, and without squares if it has no image files."""
+    squares = {} if dataset.startswith("folder:") else {"crop": None, "crop_scale": 1.0}
+    return config.replace(dataset=dataset, train_split=None, test_split=None, **squares)
 
 
 def framed_as(config: DataConfig, shape: tuple[int, int, int]) -> DataConfig:

@@ -15,6 +15,7 @@ from keras_vae.training.run_directory import RunDirectory, read_config
 
 from .grouped_help import GroupedCommand, grouped_option
 from .options import RUN, setting_options, start_options, was_given
+from .runtime import with_dataset
 from .training import resume_run, start_run
 from .values import Choice, FilePath, Interval, StepWindow
 
@@ -152,7 +153,8 @@ def _settings_of(source: Path, changes: dict[str, Any]) -> RunConfig | None:
     run = RunDirectory(source)
     if run.is_run():
         config = run.read_config().replace(from_model=None, freeze=None)
-        if changes.get("data__dataset", config.data.dataset) != config.data.dataset:
-            config = config.replace(data__train_split=None, data__test_split=None)
+        dataset = changes.get("data__dataset", config.data.dataset)
+        if dataset != config.data.dataset:
+            config = config.replace(data=with_dataset(config.data, dataset))
         return config
     return preset(source.name) if str(source) in PUBLISHED else None

@@ -319,6 +319,20 @@ class DataConfig(Section):
         "how images of other proportions are made to fit: cut out the middle, add black margins, or distort",
         choices=FITS,
     )
+    crop: int | None = _setting(
+        None,
+        "side of squares that are cut from image files at full resolution: at random to train on, others in every "
+        "epoch, and in a grid to test on; image-size and fit are not used. --augment \"RandomFlip('horizontal')\" "
+        "mirrors them",
+        minimum=1,
+        maximum=16384,
+    )
+    crop_scale: float = _setting(
+        1.0,
+        "let training squares have up to this many times crop pixels a side, at random, and shrink them to crop with "
+        "antialiasing",
+        minimum=1,
+    )
     test_fraction: float = _setting(
         0.1, "fraction of the images to test on, for a folder without splits", above=0, below=1
     )
@@ -345,6 +359,16 @@ class DataConfig(Section):
     )
     batch_size: int = _setting(128, "images per training step", minimum=1, is_common=True)
     memory_limit: int = _setting(2 << 30, "largest data set to keep in memory, in bytes of pixels", minimum=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.crop is None:
+            if self.crop_scale != 1:
+                raise InputError(f"crop-scale {self.crop_scale:g} is one of squares: give their side with --crop")
+        elif not self.dataset.startswith("folder:"):
+            raise InputError(f"crop cuts image files, not {self.dataset}; give their folder as --dataset folder:DIR")
+        elif self.binarize != "none":
+            raise InputError("binarize draws whole images in memory; leave out --binarize or --crop")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -114,7 +114,8 @@ def test_each_bound_itself_is_allowed_and_what_is_beyond_is_refused(section, fie
     step = 1 if hint in (int, int | None) or sides else 1e-3
 
     def build(value):
-        others = {"latent_dim": 4} if field.name == "bottleneck" else {}  # codes of four channels need as many
+        # Codes of four channels need as many, and squares need image files.
+        others = {"bottleneck": {"latent_dim": 4}, "crop": {"dataset": "folder:photos"}}.get(field.name, {})
         return section.from_dict({field.name: [value] * sides if sides else value, **others})
 
     if "minimum" in bounds:
@@ -253,3 +254,22 @@ def test_a_runs_name_is_its_preset_and_latent_size_said_once():
 
 def test_the_sections_are_those_of_a_run():
     assert {name: type(getattr(RunConfig(), name)) for name in SECTIONS} == SECTIONS
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"crop": 8}, "crop cuts image files, not auto; give their folder as --dataset folder:DIR"),
+        ({"crop": 8, "dataset": "sample"}, "crop cuts image files, not sample"),
+        (
+            {"crop_scale": 2.0, "dataset": "folder:photos"},
+            "crop-scale 2 is one of squares: give their side with --crop",
+        ),
+        (
+            {"crop": 8, "dataset": "folder:photos", "binarize": "dynamic"},
+            "binarize draws whole images in memory; leave out --binarize or --crop",
+        ),
+    ],
+)
+def test_squares_are_refused_where_there_are_none(settings, message):
+    assert message in refusal(lambda: DataConfig(**settings))

@@ -27,7 +27,7 @@ from apache_beam.runners.runner import PipelineState
 from keras_vae.beam.model_handler import ExportedModelHandler, Infer
 from keras_vae.beam.sinks import BAD_IMAGES, FORMAT, SUMMARY, UNNAMED, NameShards, ShardFormat, WriteShards
 from keras_vae.beam.sources import BAD, IMAGES, ReadImages, find_parts
-from keras_vae.data.folder import TOO_MANY_UNREADABLE
+from keras_vae.data.decoding import TOO_MANY_UNREADABLE
 from keras_vae.data.framing import Framing
 from keras_vae.errors import BatchJobError, InputError
 from keras_vae.export.manifest import Manifest, check_manifest

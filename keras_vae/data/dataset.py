@@ -1,5 +1,6 @@
 """A data set of images: two splits, in memory or on disk, and the description that a run records."""
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -196,6 +197,8 @@ class IndexedSplit:
         read: maps numbers of images, int64 (N,), to images uint8 (N, H, W, C). It is called from several threads.
         labels: int32 (N,), or None.
         pixels_sha256: the pixels' `Fingerprint`.
+        read_with: for images that are drawn anew in every epoch: maps a seed to a function like ``read`` for all
+            epochs, in which image i of an epoch has the number epoch · count + i. ``read`` then has one seed.
     """
 
     count: int
@@ -203,6 +206,7 @@ class IndexedSplit:
     read: Callable[[npt.NDArray[np.int64]], UInt8Array]
     labels: Int32Array | None
     pixels_sha256: str
+    read_with: Callable[[int], Callable[[npt.NDArray[np.int64]], UInt8Array]] | None = None
 
     @property
     def has_labels(self) -> bool:
@@ -217,7 +221,11 @@ class IndexedSplit:
         """Images and labels with these numbers, int64 (N,), in a graph."""
         images = tf.numpy_function(self.read, [numbers], tf.uint8, stateful=False)
         images = tf.ensure_shape(images, (numbers.shape[0], *self.image_shape))
-        return images, None if self.labels is None else tf.gather(tf.constant(self.labels), numbers)
+        return images, None if self.labels is None else tf.gather(tf.constant(self.labels), numbers % self.count)
+
+    def seeded(self, seed: int) -> "IndexedSplit":
+        """The split whose draws are those of ``seed``, if its images are drawn."""
+        return self if self.read_with is None else dataclasses.replace(self, read=self.read_with(seed))
 
     def sha256(self) -> str:
         """The pixels' `Fingerprint`."""

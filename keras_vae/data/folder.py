@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,26 +14,23 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_vae.data.dataset import ArraySplit, ImageDataset, IndexedSplit, Split, UInt8Array
+from keras_vae.data.decoding import check_unreadable, decode, decode_through_cache
 from keras_vae.data.file_list import FileList, Splitting, find_files
-from keras_vae.data.fingerprint import Fingerprint
 from keras_vae.data.framing import Framing
 from keras_vae.data.image_file import read_image
-from keras_vae.data.pixel_cache import Decoded, PixelCache, PixelFile
+from keras_vae.data.photographs import cut_photographs
+from keras_vae.data.pixel_cache import Decoded, PixelFile
+from keras_vae.data.squares import Crop
 from keras_vae.errors import InputError
 
 Read: TypeAlias = Callable[[npt.NDArray[np.int64]], UInt8Array]
-
-TOO_MANY_UNREADABLE = 0.01
-"""A folder or a batch job with this share of unreadable images, or a larger one, is refused."""
-
-# Images that are decoded at a time.
-_CHUNK = 256
 
 
 def load_folder(
     directory: str | os.PathLike[str],
     framing: Framing,
     *,
+    crop: Crop | None = None,
     splitting: Splitting | None = None,
     memory_limit: int = 2 << 30,
     cache_dir: str | os.PathLike[str] | None = None,
@@ -48,9 +45,12 @@ def load_folder(
 
     Args:
         directory: the folder.
-        framing: shape of the images to make, and how.
+        framing: shape of the images to make, and how. With ``crop``, only channels, bit depth and largest number of
+            pixels count.
+        crop: cut images at their own size, into random squares to train on and into tiles to test on.
         splitting: how to split a folder without splits.
-        memory_limit: up to this many bytes of pixels are kept in memory; more are read from disk for each batch.
+        memory_limit: up to this many bytes of pixels are kept in memory; more are read from disk for each batch. With
+            ``crop``, more need a ``cache_dir``.
         cache_dir: folder for decoded pixels, so that no file is decoded twice, not even in later runs.
         strict: stop at the first unreadable file. Otherwise unreadable files are named and left out, as long as they
             are fewer than 1% of all.
@@ -59,7 +59,7 @@ def load_folder(
 
     Raises:
         InputError: when there is no such folder, it has too few images for two splits, its layout can be read in two
-            ways, or too many files cannot be read.
+            ways, too many files cannot be read, or photographs to crop do not fit into memory.
     """
     folder = Path(directory).expanduser()
     if not folder.is_dir():
@@ -67,19 +67,37 @@ def load_folder(
     files = find_files(folder, splitting or Splitting())
     for note in files.notes:
         say(note)
-    train, test = files.train, files.test
-    in_memory = (len(train.paths) + len(test.paths)) * math.prod(framing.shape) <= memory_limit
     cache = Path(cache_dir).expanduser() if cache_dir else None
-    sides = [_read_side(side, framing, cache, in_memory=in_memory, strict=strict) for side in (train, test)]
-    _check_unreadable(folder, [side.decoded for side in sides], say)
+    read = _fitted if crop is None else partial(cut_photographs, crop=crop)
+    train, test = read(
+        folder, files.train, files.test, framing, memory_limit=memory_limit, cache_dir=cache, strict=strict, say=say
+    )
     return ImageDataset(
         name=folder.resolve().name,
         source="folder",
-        train=sides[0].split(framing),
-        test=sides[1].split(framing),
+        train=train,
+        test=test,
         class_names=files.class_names,
         unlabelled=files.unlabelled,
     )
+
+
+def _fitted(
+    folder: Path,
+    train: FileList,
+    test: FileList,
+    framing: Framing,
+    *,
+    memory_limit: int,
+    cache_dir: Path | None,
+    strict: bool,
+    say: Callable[[str], None],
+) -> tuple[Split, Split]:
+    """Both splits, their images brought to the shape of ``framing``."""
+    in_memory = (len(train.paths) + len(test.paths)) * math.prod(framing.shape) <= memory_limit
+    sides = [_read_side(side, framing, cache_dir, in_memory=in_memory, strict=strict) for side in (train, test)]
+    check_unreadable(folder, [side.decoded for side in sides], say)
+    return sides[0].split(framing), sides[1].split(framing)
 
 
 @dataclass(frozen=True)
@@ -99,59 +117,17 @@ class _Side:
 def _read_side(files: FileList, framing: Framing, cache_dir: Path | None, *, in_memory: bool, strict: bool) -> _Side:
     """Decode the files, or take them from the cache."""
     if cache_dir is not None:
-        decoded, read = _read_through_cache(files, framing, cache_dir, strict)
-        pixels = read(np.arange(len(decoded.readable))) if in_memory else read
+        decoded, file = decode_through_cache(files.paths, framing, cache_dir, strict=strict)
+        read = PixelFile(file, framing.shape).read
+        pixels: UInt8Array | Read = read(np.arange(len(decoded.readable))) if in_memory else read
     elif in_memory:
-        chunks: list[UInt8Array] = []
-        decoded = _decode(files, framing, strict, chunks.append)
-        pixels = np.concatenate(chunks) if chunks else np.empty((0, *framing.shape), np.uint8)
+        images: list[UInt8Array] = []
+        decoded = decode(files.paths, framing, images.append, strict=strict)
+        pixels = np.stack(images) if images else np.empty((0, *framing.shape), np.uint8)
     else:
-        decoded = _decode(files, framing, strict, lambda chunk: None)
+        decoded = decode(files.paths, framing, lambda image: None, strict=strict)
         pixels = _from_files([files.paths[row] for row in decoded.readable], framing)
     return _Side(files.take(np.array(decoded.readable, np.int64)), decoded, pixels)
-
-
-def _read_through_cache(files: FileList, framing: Framing, cache_dir: Path, strict: bool) -> tuple[Decoded, Read]:
-    cache = PixelCache(cache_dir, files.paths, framing)
-    decoded = cache.find()
-    if decoded is None:
-        with cache.writing() as file:
-            decoded = _decode(files, framing, strict, lambda chunk: file.write(chunk.tobytes()))
-        cache.describe(decoded)
-    elif strict and decoded.unreadable:
-        raise InputError(decoded.unreadable[0])
-    return decoded, PixelFile(cache.pixels, framing.shape).read
-
-
-def _decode(files: FileList, framing: Framing, strict: bool, take: Callable[[UInt8Array], object]) -> Decoded:
-    """Decode every file once, on all cores, and pass the pixels of the readable ones to ``take``, in order."""
-    readable: list[int] = []
-    unreadable: list[str] = []
-    fingerprint = Fingerprint()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(files.paths), _CHUNK):
-            paths = files.paths[start : start + _CHUNK]
-            images = []
-            for row, image in enumerate(pool.map(lambda path: _image_or_fault(path, framing), paths), start):
-                if isinstance(image, np.ndarray):
-                    readable.append(row)
-                    images.append(image)
-                elif strict:
-                    raise InputError(image)
-                else:
-                    unreadable.append(image)
-            if images:
-                chunk = np.stack(images)
-                fingerprint.add(chunk)
-                take(chunk)
-    return Decoded(tuple(readable), tuple(unreadable), fingerprint.hexdigest())
-
-
-def _image_or_fault(path: Path, framing: Framing) -> UInt8Array | str:
-    try:
-        return read_image(path, framing)
-    except InputError as error:
-        return str(error)
 
 
 def _from_files(paths: list[Path], framing: Framing) -> Read:
@@ -161,21 +137,3 @@ def _from_files(paths: list[Path], framing: Framing) -> Read:
         return np.stack([read_image(paths[number], framing) for number in numbers])
 
     return read
-
-
-def _check_unreadable(folder: Path, sides: list[Decoded], say: Callable[[str], None]) -> None:
-    """Name every unreadable file.
-
-    Raises:
-        InputError: when there are too many, or a split is left empty.
-    """
-    unreadable = [fault for decoded in sides for fault in decoded.unreadable]
-    if not unreadable:
-        return
-    for fault in unreadable:
-        say(fault)
-    total = len(unreadable) + sum(len(decoded.readable) for decoded in sides)
-    found = f"{folder}: {len(unreadable):,} of {total:,} image files cannot be read"
-    if len(unreadable) >= TOO_MANY_UNREADABLE * total or not all(decoded.readable for decoded in sides):
-        raise InputError(f"{found} (named above); a run goes on without them below {TOO_MANY_UNREADABLE:.0%}")
-    say(f"{found} and are left out")

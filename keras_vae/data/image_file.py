@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -68,13 +70,30 @@ def read_image(path: Path, framing: Framing) -> UInt8Array:
         InputError: when the file does not exist, is not such an image, is damaged or is too large; the message begins
             with its path.
     """
+    with _opened(path, framing) as image:
+        return _framed(_upright(image, framing), framing)
+
+
+def image_size(path: Path, framing: Framing) -> tuple[int, int]:
+    """Width and height of an image file, as its header says, before it is rotated.
+
+    Raises:
+        InputError: as `read_image`, as far as the header shows it.
+    """
+    with _opened(path, framing) as image:
+        return image.size
+
+
+@contextmanager
+def _opened(path: Path, framing: Framing) -> Iterator[Image.Image]:
+    """The file with its header read and checked. Errors of decoding in the block become InputErrors too."""
     try:
         # Pillow warns about large images, which are checked here, and about damaged EXIF data.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path, formats=_FORMATS) as image:
                 _check(path, image, framing)
-                return _framed(_upright(image, framing), framing)
+                yield image
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such image file") from error
     except Image.DecompressionBombError as error:

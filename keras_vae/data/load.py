@@ -19,6 +19,7 @@ from keras_vae.data.folder import load_folder
 from keras_vae.data.framing import Framing
 from keras_vae.data.idx import load_idx
 from keras_vae.data.sample import load_sample
+from keras_vae.data.squares import Crop
 from keras_vae.data.tfds_prepare import SourceUnavailableError
 from keras_vae.data.tfds_source import load_tfds
 from keras_vae.data.tfrecord_source import load_tfrecords
@@ -51,7 +52,7 @@ def load_dataset(
             ``tfrecord:DIR`` (written by `write_tfrecords`, or any ``DIR/train/*`` and ``DIR/test/*`` of that kind); or
             the name of a TFDS data set (``mnist``, ``cifar10``, ``mnist_corrupted/spatter:1.0.0``). A data set given by
             name is never replaced by another. A `DataConfig` has more settings. ``folder:DIR`` needs its
-            ``image_size``.
+            ``image_size`` or ``crop``.
         data_dir: TFDS's data directory. None means the environment's ``TFDS_DATA_DIR``, else TFDS's default. Like
             ``memory_limit``, it is ignored if ``dataset`` is a `DataConfig`.
         memory_limit: data with more bytes of pixels are streamed from disk; IDX files with more are refused.
@@ -81,7 +82,8 @@ def _load(config: DataConfig, say: Callable[[str], None], meanwhile: Meanwhile) 
     if config.dataset.startswith(_FOLDER):
         return load_folder(
             _directory(config, _FOLDER),
-            _framing(config, (None, None, 3)),
+            _framing(config, (config.crop, config.crop, 3)),
+            crop=None if config.crop is None else Crop(config.crop, config.crop_scale),
             splitting=Splitting(config.test_fraction, config.split_seed),
             memory_limit=config.memory_limit,
             cache_dir=config.cache_dir,

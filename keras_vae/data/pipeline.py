@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_vae.data.augment import Augment
-from keras_vae.data.dataset import Split, StreamSplit
+from keras_vae.data.dataset import ArraySplit, IndexedSplit, Split, StreamSplit
 from keras_vae.data.part import WHOLE, Part
 from keras_vae.errors import InputError
 
@@ -66,8 +66,10 @@ def training_batches(
 
         return part.of_batches(tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(rest_of_epoch))
 
+    if isinstance(split, IndexedSplit):
+        split = split.seeded(seed)
     # A stream is shuffled and skipped as serialised records, which are decoded afterwards.
-    order = partial(_stream_order, split) if isinstance(split, StreamSplit) else partial(_index_order, split.count)
+    order = partial(_stream_order, split) if isinstance(split, StreamSplit) else partial(_index_order, split)
     batches = _parallel_map(endless(order), _reader(split))
     if augment is not None:
         # One batch after another, because each sets the random state of the layers.
@@ -126,9 +128,11 @@ def _check_batch_size(batch_size: int) -> None:
         raise InputError(f"batch-size must be at least 1, got {batch_size}")
 
 
-def _index_order(count: int, epoch_seed: tf.Tensor) -> tf.data.Dataset:
-    """Every index once."""
-    order = tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), epoch_seed)
+def _index_order(split: ArraySplit | IndexedSplit, epoch_seed: tf.Tensor) -> tf.data.Dataset:
+    """Every index once, counted over all epochs if the images are drawn in each."""
+    order = tf.random.experimental.stateless_shuffle(tf.range(split.count, dtype=tf.int64), epoch_seed)
+    if isinstance(split, IndexedSplit) and split.read_with is not None:
+        order += epoch_seed[1] * split.count
     return tf.data.Dataset.from_tensor_slices(order)
 
 

@@ -1,4 +1,4 @@
-"""Decoded pixels of image files, kept in one file on disk with the same number of bytes for each image."""
+"""Decoded pixels of image files, kept in one file on disk, image after image."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,11 +30,13 @@ class Decoded:
         readable: rows of the list that could be read, in order.
         unreadable: the error of each other file; each begins with the path.
         sha256: `Fingerprint` of the pixels.
+        sizes: height and width of each readable image, if they vary.
     """
 
     readable: tuple[int, ...]
     unreadable: tuple[str, ...]
     sha256: str
+    sizes: tuple[tuple[int, int], ...] = ()
 
 
 class PixelFile:
@@ -53,8 +55,30 @@ class PixelFile:
         size = math.prod(self._shape)
         data = [os.pread(self._file.fileno(), size, int(number) * size) for number in numbers]
         if any(len(image) != size for image in data):
-            raise InputError(f"{self._path}: ends too early; remove it to have it made again")
+            raise _too_short(self._path)
         return np.frombuffer(b"".join(data), np.uint8).reshape(-1, *self._shape)
+
+
+def mapped(path: Path, sizes: Sequence[tuple[int, int]], channels: int) -> list[UInt8Array]:
+    """The images in a file, uint8 (h, w, C), of these heights and widths.
+
+    They stay on disk: the system reads the parts that are looked at, and keeps them while memory is free.
+
+    Raises:
+        InputError: when the file is too short.
+    """
+    ends = np.cumsum([height * width * channels for height, width in sizes], dtype=np.int64)
+    if not len(ends):
+        return []
+    if path.stat().st_size < ends[-1]:
+        raise _too_short(path)
+    pixels = np.asarray(np.memmap(path, np.uint8, "r"))
+    images = np.split(pixels[: ends[-1]], ends[:-1])
+    return [image.reshape(*size, channels) for image, size in zip(images, sizes, strict=True)]
+
+
+def _too_short(path: Path) -> InputError:
+    return InputError(f"{path}: ends too early; remove it to have it made again")
 
 
 class PixelCache:
@@ -79,7 +103,9 @@ class PixelCache:
             return None
         try:
             values = json.loads(self._description.read_text(encoding="utf-8"))
-            return Decoded(tuple(values["readable"]), tuple(values["unreadable"]), values["sha256"])
+            # Earlier runs kept images of one size only.
+            sizes = tuple((int(height), int(width)) for height, width in values.get("sizes", ()))
+            return Decoded(tuple(values["readable"]), tuple(values["unreadable"]), values["sha256"], sizes)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{self._description}: is damaged ({error}); remove it to have it made again") from error
 

@@ -11,7 +11,7 @@ from keras_vae.errors import InputError
 # Settings that TFX or the images decide, and the reason.
 _BY_EXAMPLE_GEN = ("dataset", "data_dir", "train_split", "test_split")
 _IN_THE_RECORDS = (
-    *("image_size", "channels", "fit", "test_fraction", "split_seed"),
+    *("image_size", "channels", "fit", "crop", "crop_scale", "test_fraction", "split_seed"),
     *("max_pixels", "bit_depth", "strict", "cache_dir"),
 )
 _DECIDED_ELSEWHERE = {

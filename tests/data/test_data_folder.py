@@ -218,7 +218,7 @@ def test_the_cache_spares_decoding_and_notices_changed_files(tmp_path, monkeypat
     cache = tmp_path / "cache"
     first, _ = load(tmp_path / "images", cache_dir=cache)
 
-    monkeypatch.setattr("keras_vae.data.folder.read_image", None)
+    monkeypatch.setattr("keras_vae.data.decoding.read_image", None)
     again, _ = load(tmp_path / "images", cache_dir=cache)
     np.testing.assert_array_equal(again.train.images, first.train.images)
 

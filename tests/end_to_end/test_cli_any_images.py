@@ -100,6 +100,38 @@ def test_a_conditional_model_is_evaluated_exported_and_loaded_back(shapes_run, r
     assert vae.sample(3, seed=0, labels=[0, 1, 1]).shape == (3, 26, 20, 3)
 
 
+def test_photographs_are_cut_into_squares_in_every_command(tmp_path, run_here):
+    for split, count in (("train", 12), ("test", 3)):
+        (tmp_path / "photos" / split).mkdir(parents=True)
+        for index in range(count):
+            pixels = np.random.default_rng(index).integers(0, 256, (33 + index, 50, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / split / f"{index}.png")
+    done = run_here(
+        *("train", "--dataset", "folder:photos", "--channels", 3, "--crop", 16, "--crop-scale", 1.5),
+        *("--augment", "RandomFlip('horizontal')", "--latent", "2x4x4", *TINY, *ELBO_ALONE, "--run-dir", "run"),
+        *("--batch-size", 24),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "72 random squares of 12 photographs make an epoch; 18 tiles of 3 photographs are tested on" in done.stderr
+    assert "photos: 72 training and 18 test images, 16×16×3" in done.stdout
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (config["config"]["data"]["crop"], config["config"]["data"]["crop_scale"]) == (16, 1.5)
+    assert config["recorded"]["data"]["counts"] == {"train": 72, "test": 18}
+
+    for command in (
+        ("train", "--resume", "--run-dir", "run", "--epochs", 2),
+        ("evaluate", "run", "--importance-samples", 0),
+        ("encode", "run", "--split", "train"),
+        ("reconstruct", "run", "photos/test/0.png", "--tile", 16, "--overlap", 4),
+        ("export", "run", "--version", 1, "--no-tflite"),
+    ):
+        done = run_here(*command, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "evaluation.json").is_file()
+    assert np.load(tmp_path / "latents.npz")["mean"].shape[0] == 72
+
+
 def write_garments(folder):
     """Ten kinds of grey garments, by width and length, as Fashion-MNIST's files have them."""
     random = np.random.default_rng(0)

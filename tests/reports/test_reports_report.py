@@ -212,6 +212,13 @@ def test_the_command_to_train_again_gives_the_same_settings(make_run):
     assert {key: given[key] for key in changes} == changes
 
 
+def test_the_command_to_train_again_cuts_the_same_squares(make_run):
+    changes = {"data__dataset": "folder:photos", "data__crop": 64, "data__crop_scale": 1.5}
+    (run,) = read_runs([make_run("a", **changes)])
+    given = train.make_context("train", training_command(run.path, run.config).split()[2:]).params
+    assert {key: given[key] for key in changes} == changes
+
+
 def test_settings_that_no_option_reaches_are_repeated_from_the_file(make_run):
     (run,) = read_runs([make_run("a", model__num_classes=10)])
     assert f"--config {run.path / 'config.json'}" in training_command(run.path, run.config)

@@ -36,6 +36,7 @@ def test_epochs_count_where_the_trainer_has_no_steps():
             {"data": {"dataset": "mnist"}},
             "data.dataset cannot be set here, the pipeline's ExampleGen determines it",
         ),
+        ({"data": {"crop": 64}}, "data.crop cannot be set here, the records hold finished images"),
         ({"model.image_shape": (8, 8, 1)}, "model.image_shape cannot be set here, the images determine it"),
         (["latent_dim"], "custom_config must be a dictionary of settings, got"),
     ],
