@@ -262,8 +262,8 @@ class ObjectiveConfig(Section):
         for name in ("perceptual_weight", "adversarial_weight"):
             if self.relative_weights and getattr(self, name) > _MOST_RELATIVE:
                 raise InputError(
-                    f"relative weights are about 1, or less; {self.shown_name(name)} is {getattr(self, name):g}, which "
-                    "looks like one without --relative-weights"
+                    f"{self.shown_name(name)} {getattr(self, name):g} is too large for relative weights; begin with "
+                    "--perceptual-weight 1 --adversarial-weight 0.02"
                 )
 
 

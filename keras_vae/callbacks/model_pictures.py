@@ -115,7 +115,7 @@ def manifold_picture_of(vae: VAE, means: npt.NDArray[np.float32], *, width: int 
     decoded = decode_in_batches(vae, z, _first_class(vae, len(z)))
     of = "the prior" if _has_quantiles(vae) or isinstance(vae.prior, StandardNormal) else "N(0, 1)"
     others = "their medians" if _has_quantiles(vae) else "0"
-    title = f"Latent manifold: quantiles of {of}"
+    title = f"Latent manifold: quantiles of {of}{_units(vae)}"
     title += f", the other dimensions at {others}" if vae.latent_dim > 2 else ""
     return visualize.manifold_picture(decoded, dimensions=dimensions, title=title + _note_on(vae), width=width)
 
@@ -137,8 +137,13 @@ def traversal_picture_of(vae: VAE, kl_per_dimension: npt.NDArray[np.float32]) ->
     return visualize.traversal_picture(
         decoded.reshape(*z.shape[:2], *vae.image_shape),
         row_names=names,
-        title=f"Latent traversal: one dimension at a time, the others at {others}{which}{_note_on(vae)}",
+        title=f"Latent traversal: one dimension at a time{_units(vae)}, the others at {others}{which}{_note_on(vae)}",
     )
+
+
+def _units(vae: VAE) -> str:
+    """What the numbers beside a picture are, if not z."""
+    return " (the numbers are those of N(0, 1))" if _has_quantiles(vae) else ""
 
 
 def _has_quantiles(vae: VAE) -> bool:

@@ -86,7 +86,7 @@ def test_a_batch_in_two_passes_gives_the_step_of_the_whole_batch(equivariance):
 
 @pytest.mark.parametrize("name", ["perceptual_weight", "adversarial_weight"])
 def test_weights_that_are_not_meant_as_relative_ones_are_refused(name):
-    message = rf"{name.replace('_', '-')} is 500, which looks like one without --relative-weights"
+    message = rf"{name.replace('_', '-')} 500 is too large for relative weights; begin with --perceptual-weight 1"
     with pytest.raises(InputError, match=message):
         RELATIVE.replace(**{name: 500.0})
     assert getattr(ObjectiveConfig(**{name: 500.0}), name) == 500.0
