@@ -17,7 +17,7 @@ from keras_vae.export.publish import MOST_VERSION, check_target, model_root
 from keras_vae.training.run_directory import RunDirectory
 
 from .options import json_option, run_argument, with_data_options
-from .runtime import exported_version, open_dataset, open_model, say, stderr_held_back
+from .runtime import exported_version, open_dataset, open_model, say, stderr_held_back, without_squares
 from .values import FilePath, Size
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def export_run(
         say(f"{path} is not a run directory, so the model card will say nothing about training and metrics")
     if image_size is not None:
         vae = _sized(vae, image_size)
-        config = (config or DataConfig()).replace(image_size=image_size, crop=None, crop_scale=1.0)
+        config = without_squares(config or DataConfig()).replace(image_size=image_size)
     images, labels = _real_images(open_dataset(path, config, dataset, data_dir, vae).train)
     # Converter, interpreter and SavedModel loader log lines that are not for users.
     with stderr_held_back() as say_beside:

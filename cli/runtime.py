@@ -230,8 +230,13 @@ def open_inception(path: Path) -> InceptionFeatures:
 
 def with_dataset(config: DataConfig, dataset: str) -> DataConfig:
     """``config`` for another data set: without the splits of TFDS, and without squares if it has no image files."""
-    squares = {} if dataset.startswith("folder:") else {"crop": None, "crop_scale": 1.0}
-    return config.replace(dataset=dataset, train_split=None, test_split=None, **squares)
+    config = config if dataset.startswith("folder:") else without_squares(config)
+    return config.replace(dataset=dataset, train_split=None, test_split=None)
+
+
+def without_squares(config: DataConfig) -> DataConfig:
+    """``config`` for whole images."""
+    return config.replace(crop=None, crop_scale=1.0)
 
 
 def framed_as(config: DataConfig, shape: tuple[int, int, int]) -> DataConfig:

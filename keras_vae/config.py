@@ -226,8 +226,8 @@ class ObjectiveConfig(Section):
     )
     relative_weights: bool = _setting(
         False,
-        "count the perceptual and the adversarial loss relative to the likelihood, so that one weight serves all data, "
-        "sizes of images and latents: with perceptual-weight 1, 1% of LPIPS is worth as much as 1% of MSE",
+        "count the perceptual and the adversarial loss relative to the likelihood, so that a weight means the same for "
+        "all data, sizes of images and latents: with perceptual-weight 1, 1% of LPIPS is worth as much as 1% of MSE",
     )
     perceptual_weight: float = _setting(500.0, "weight of the VGG16 perceptual loss", minimum=0, is_common=True)
     perceptual_weights: str = _setting("bundled", "VGG16 weights: bundled, imagenet or the path of an .npz file")

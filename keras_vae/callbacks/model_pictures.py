@@ -113,10 +113,9 @@ def manifold_picture_of(vae: VAE, means: npt.NDArray[np.float32], *, width: int 
     dimensions = tuple(int(dimension) for dimension in most_active)
     z = _at_quantiles_of_prior(vae, visualize.manifold_latents(vae.latent_dim, dimensions=dimensions))
     decoded = decode_in_batches(vae, z, _first_class(vae, len(z)))
-    of = "the prior" if _has_quantiles(vae) or isinstance(vae.prior, StandardNormal) else "N(0, 1)"
-    others = "their medians" if _has_quantiles(vae) else "0"
-    title = f"Latent manifold: quantiles of {of}{_units(vae)}"
-    title += f", the other dimensions at {others}" if vae.latent_dim > 2 else ""
+    is_prior = _has_quantiles(vae) or isinstance(vae.prior, StandardNormal)
+    title = f"Latent manifold: quantiles of {'the prior' if is_prior else 'N(0, 1)'}{_units(vae)}"
+    title += f", the other dimensions at {_middle(vae)}" if vae.latent_dim > 2 else ""
     return visualize.manifold_picture(decoded, dimensions=dimensions, title=title + _note_on(vae), width=width)
 
 
@@ -130,15 +129,17 @@ def traversal_picture_of(vae: VAE, kl_per_dimension: npt.NDArray[np.float32]) ->
     z = visualize.traversal_latents(vae.latent_dim, dimensions=chosen.tolist())
     flat = _at_quantiles_of_prior(vae, z.reshape(-1, vae.latent_dim))
     decoded = decode_in_batches(vae, flat, _first_class(vae, len(flat)))
-    others = "their medians" if _has_quantiles(vae) else "0"
     names = [f"{latent_name(dimension)}, KL {kl_per_dimension[dimension]:.2f} nats" for dimension in chosen]
     left_out = len(kl_per_dimension) - len(chosen)
     which = f" · the {len(chosen)} of {len(kl_per_dimension)} with the largest KL" if left_out else ""
+    title = f"Latent traversal: one dimension at a time{_units(vae)}, the others at {_middle(vae)}{which}"
     return visualize.traversal_picture(
-        decoded.reshape(*z.shape[:2], *vae.image_shape),
-        row_names=names,
-        title=f"Latent traversal: one dimension at a time{_units(vae)}, the others at {others}{which}{_note_on(vae)}",
+        decoded.reshape(*z.shape[:2], *vae.image_shape), row_names=names, title=title + _note_on(vae)
     )
+
+
+def _middle(vae: VAE) -> str:
+    return "their medians" if _has_quantiles(vae) else "0"
 
 
 def _units(vae: VAE) -> str:

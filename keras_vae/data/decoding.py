@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from keras_vae.data.dataset import UInt8Array
+from keras_vae.data.file_list import FileList
 from keras_vae.data.fingerprint import Fingerprint
 from keras_vae.data.framing import Framing
 from keras_vae.data.image_file import read_image
@@ -21,6 +23,31 @@ TOO_MANY_UNREADABLE = 0.01
 
 # Decoded images that may wait to be taken. Whole photographs can be large.
 _WAITING, _WHOLE_WAITING = 256, 16
+
+
+@dataclass(frozen=True)
+class Source:
+    """The image files of a folder, and how they are read.
+
+    Args:
+        folder: the folder.
+        train: files to train on.
+        test: files to test on.
+        framing: shape of the images to make, and how.
+        memory_limit: up to this many bytes of pixels are kept in memory.
+        cache_dir: folder for decoded pixels, or None.
+        strict: stop at the first file that cannot be used.
+        say: receives lines about files that are left out.
+    """
+
+    folder: Path
+    train: FileList
+    test: FileList
+    framing: Framing
+    memory_limit: int
+    cache_dir: Path | None
+    strict: bool
+    say: Callable[[str], None]
 
 
 def decode(

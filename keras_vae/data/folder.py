@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_vae.data.dataset import ArraySplit, ImageDataset, IndexedSplit, Split, UInt8Array
-from keras_vae.data.decoding import check_unreadable, decode, decode_through_cache
+from keras_vae.data.decoding import Source, check_unreadable, decode, decode_through_cache
 from keras_vae.data.file_list import FileList, Splitting, find_files
 from keras_vae.data.framing import Framing
 from keras_vae.data.image_file import read_image
@@ -68,10 +67,8 @@ def load_folder(
     for note in files.notes:
         say(note)
     cache = Path(cache_dir).expanduser() if cache_dir else None
-    read = _fitted if crop is None else partial(cut_photographs, crop=crop)
-    train, test = read(
-        folder, files.train, files.test, framing, memory_limit=memory_limit, cache_dir=cache, strict=strict, say=say
-    )
+    source = Source(folder, files.train, files.test, framing, memory_limit, cache, strict, say)
+    train, test = _fitted(source) if crop is None else cut_photographs(source, crop)
     return ImageDataset(
         name=folder.resolve().name,
         source="folder",
@@ -82,21 +79,12 @@ def load_folder(
     )
 
 
-def _fitted(
-    folder: Path,
-    train: FileList,
-    test: FileList,
-    framing: Framing,
-    *,
-    memory_limit: int,
-    cache_dir: Path | None,
-    strict: bool,
-    say: Callable[[str], None],
-) -> tuple[Split, Split]:
-    """Both splits, their images brought to the shape of ``framing``."""
-    in_memory = (len(train.paths) + len(test.paths)) * math.prod(framing.shape) <= memory_limit
-    sides = [_read_side(side, framing, cache_dir, in_memory=in_memory, strict=strict) for side in (train, test)]
-    check_unreadable(folder, [side.decoded for side in sides], say)
+def _fitted(source: Source) -> tuple[Split, Split]:
+    """Both splits, their images brought to the shape of the framing."""
+    framing, lists = source.framing, (source.train, source.test)
+    in_memory = sum(len(files.paths) for files in lists) * math.prod(framing.shape) <= source.memory_limit
+    sides = [_read_side(files, source, in_memory=in_memory) for files in lists]
+    check_unreadable(source.folder, [side.decoded for side in sides], source.say)
     return sides[0].split(framing), sides[1].split(framing)
 
 
@@ -114,10 +102,11 @@ class _Side:
         return IndexedSplit(len(self.files.paths), framing.shape, self.pixels, self.files.labels, self.decoded.sha256)
 
 
-def _read_side(files: FileList, framing: Framing, cache_dir: Path | None, *, in_memory: bool, strict: bool) -> _Side:
+def _read_side(files: FileList, source: Source, *, in_memory: bool) -> _Side:
     """Decode the files, or take them from the cache."""
-    if cache_dir is not None:
-        decoded, file = decode_through_cache(files.paths, framing, cache_dir, strict=strict)
+    framing, strict = source.framing, source.strict
+    if source.cache_dir is not None:
+        decoded, file = decode_through_cache(files.paths, framing, source.cache_dir, strict=strict)
         read = PixelFile(file, framing.shape).read
         pixels: UInt8Array | Read = read(np.arange(len(decoded.readable))) if in_memory else read
     elif in_memory:

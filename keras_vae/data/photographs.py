@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,50 +11,33 @@ from pathlib import Path
 import numpy as np
 
 from keras_vae.data.dataset import IndexedSplit, Int32Array, UInt8Array
-from keras_vae.data.decoding import check_unreadable, decode, decode_through_cache
+from keras_vae.data.decoding import Source, check_unreadable, decode, decode_through_cache
 from keras_vae.data.file_list import FileList
-from keras_vae.data.framing import Framing
 from keras_vae.data.image_file import image_size
 from keras_vae.data.pixel_cache import Decoded, mapped
 from keras_vae.data.squares import Crop, random_squares, tiles
 from keras_vae.errors import InputError
 
 
-def cut_photographs(
-    folder: Path,
-    train: FileList,
-    test: FileList,
-    framing: Framing,
-    crop: Crop,
-    *,
-    memory_limit: int,
-    cache_dir: Path | None,
-    strict: bool,
-    say: Callable[[str], None],
-) -> tuple[IndexedSplit, IndexedSplit]:
+def cut_photographs(source: Source, crop: Crop) -> tuple[IndexedSplit, IndexedSplit]:
     """Random squares of the files to train on, and tiles of those to test on.
 
     Args:
-        folder: the folder of the files.
-        train: files to train on.
-        test: files to test on.
-        framing: channels, bit depth and largest number of pixels; photographs keep their own height and width.
+        source: the files. Photographs keep their own height and width. Without a ``cache_dir``, more pixels than
+            ``memory_limit`` are refused; with one, squares are read from there.
         crop: how to cut.
-        memory_limit: up to this many bytes of pixels are kept in memory without a ``cache_dir``; more are refused.
-        cache_dir: folder for the pixels of whole photographs, from which squares are then read.
-        strict: stop at the first file that is unreadable or smaller than a square.
-        say: receives a line for each such file, and one that counts photographs and squares.
 
     Raises:
         InputError: when there are more pixels than ``memory_limit``, or too many files cannot be used.
     """
+    folder, say = source.folder, source.say
     # The shape is not used, and always the same, so that squares of all sizes are cut from the same cached pixels.
-    whole = dataclasses.replace(framing, shape=(1, 1, framing.shape[2]), fit="whole")
-    if cache_dir is None:
-        _check_memory(folder, (*train.paths, *test.paths), whole, memory_limit)
-    sides = [_read(files, whole, crop.side, cache_dir, strict=strict) for files in (train, test)]
-    check_unreadable(folder, [side.decoded for side in sides], say, why="cannot be cut into squares")
-    kept, tested = sides
+    whole = dataclasses.replace(source.framing, shape=(1, 1, source.framing.shape[2]), fit="whole")
+    source = dataclasses.replace(source, framing=whole)
+    if source.cache_dir is None:
+        _check_memory(source)
+    kept, tested = (_read(files, source, crop.side) for files in (source.train, source.test))
+    check_unreadable(folder, [kept.decoded, tested.decoded], say, why="cannot be cut into squares")
     squares = random_squares(kept.images, crop, kept.labels, kept.decoded.sha256)
     grid = tiles(tested.images, crop, tested.labels, tested.decoded.sha256)
     say(
@@ -74,13 +56,14 @@ class _Photographs:
     decoded: Decoded
 
 
-def _read(files: FileList, framing: Framing, side: int, cache_dir: Path | None, *, strict: bool) -> _Photographs:
+def _read(files: FileList, source: Source, side: int) -> _Photographs:
     """Read the photographs of at least ``side`` pixels in height and width."""
+    framing, strict = source.framing, source.strict
     images: list[UInt8Array] = []
-    if cache_dir is None:
+    if source.cache_dir is None:
         decoded = decode(files.paths, framing, images.append, strict=strict)
     else:
-        decoded, file = decode_through_cache(files.paths, framing, cache_dir, strict=strict)
+        decoded, file = decode_through_cache(files.paths, framing, source.cache_dir, strict=strict)
         images = mapped(file, decoded.sizes, framing.shape[2])
     rows: list[int] = []
     faults = list(decoded.unreadable)
@@ -96,7 +79,7 @@ def _read(files: FileList, framing: Framing, side: int, cache_dir: Path | None, 
     return _Photographs(large, labels, dataclasses.replace(decoded, readable=tuple(rows), unreadable=tuple(faults)))
 
 
-def _check_memory(folder: Path, paths: tuple[Path, ...], framing: Framing, memory_limit: int) -> None:
+def _check_memory(source: Source) -> None:
     """Check that all pixels fit, before any are decoded.
 
     Raises:
@@ -105,15 +88,16 @@ def _check_memory(folder: Path, paths: tuple[Path, ...], framing: Framing, memor
 
     def pixels_of(path: Path) -> int:
         try:
-            width, height = image_size(path, framing)
+            width, height = image_size(path, source.framing)
         except InputError:  # which decoding will report
             return 0
         return width * height
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        total = sum(pool.map(pixels_of, paths)) * framing.shape[2]
-    if total > memory_limit:
+        paths = (*source.train.paths, *source.test.paths)
+        total = sum(pool.map(pixels_of, paths)) * source.framing.shape[2]
+    if total > source.memory_limit:
         raise InputError(
-            f"{folder}: its photographs have {total:,} bytes of pixels, more than the {memory_limit:,} of "
-            "--memory-limit; raise that, or keep the pixels on disk with --cache-dir"
+            f"{source.folder}: its photographs have {total:,} bytes of pixels, more than the {source.memory_limit:,} "
+            "of --memory-limit; raise that, or keep the pixels on disk with --cache-dir"
         )

@@ -132,11 +132,10 @@ class Objective:
     @property
     def adversarial_weight(self) -> float:
         """The factor of the adversarial loss, once it has begun."""
-        if not self.config.relative_weights:
+        # The adaptive weight is relative to the gradient of `reconstruction` by itself.
+        if not self.config.relative_weights or self.config.adaptive_weight:
             return self.config.adversarial_weight
-        # The adaptive weight is relative by itself.
-        unit = 1.0 if self.config.adaptive_weight else self._unit
-        return self._share * unit * self.config.adversarial_weight
+        return self._share * self._unit * self.config.adversarial_weight
 
     @property
     def _unit(self) -> float:

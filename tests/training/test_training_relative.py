@@ -26,6 +26,16 @@ def test_the_reported_loss_is_that_of_the_documentation():
     assert logs["adversarial_weight"] == pytest.approx(0.02 * UNIT / 1.5)
 
 
+def test_the_adaptive_weight_is_relative_to_the_gradient_of_the_reported_reconstruction():
+    adaptive = RELATIVE.replace(adaptive_weight=True, adversarial_weight=0.5)
+    logs = train_on(compiled(make_trainer(adaptive, seed=0)), random_images())
+
+    bracket = logs["nll"] + 0.5 * UNIT * math.log(logs["lpips"])
+    expected = bracket / 1.5 + 0.7 * logs["kl"] + logs["adversarial_weight"] * logs["adversarial"]
+    assert logs["loss"] == pytest.approx(expected, rel=1e-5, abs=1e-4)
+    assert Objective(adaptive, perceptual_loss=absolute_distance, values=144).adversarial_weight == 0.5
+
+
 def test_without_a_perceptual_loss_the_likelihood_counts_whole():
     logs = train_on(compiled(make_trainer(RELATIVE, perceptual=None, discriminator=False)), random_images())
     assert logs["loss"] == pytest.approx(logs["nll"] + 0.7 * logs["kl"], rel=1e-5)
