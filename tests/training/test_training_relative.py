@@ -61,6 +61,18 @@ def test_the_slope_is_that_of_the_logarithm_of_mse_times_a_power_of_lpips():
     )
 
 
+def test_lpips_of_other_images_has_the_slope_that_it_has_at_the_mean_of_the_batch():
+    objective = Objective(RELATIVE, perceptual_loss=absolute_distance, values=math.prod(SHAPE))
+    nll, lpips = tf.constant(2.0), tf.constant(0.25)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([nll, lpips])
+        own = objective.reconstruction({"nll": nll, "lpips": lpips})
+        beside = objective.reconstruction_beside({"nll": nll, "lpips": lpips}, tf.constant(0.25))
+    for part in (nll, lpips):
+        assert float(tape.gradient(beside, part)) == pytest.approx(float(tape.gradient(own, part)))
+    assert float(tape.gradient(beside, lpips)) == pytest.approx(0.5 * UNIT / 0.25 / 1.5)
+
+
 @keras.saving.register_keras_serializable(package="tests")
 def hundredfold_distance(images, reconstructions):
     return 100.0 * absolute_distance(images, reconstructions)
