@@ -93,9 +93,9 @@ class Quantizer(Bottleneck):
         quantised = self._lookup(numbers)
         # In this order z is the code's vector to the last bit, since the difference is zero.
         z = ops.stop_gradient(quantised) + (vectors - ops.stop_gradient(vectors))
-        codes = self._as_codes(numbers)
+        codes = self._as_codes(numbers, features)
         return Latents(
-            z=self._as_latents(z),
+            z=self._as_latents(z, features),
             kl=-self.prior.log_prob(codes),
             losses=self._training_losses(vectors, quantised),
             statistics=self._batch_statistics(ops.stop_gradient(vectors), numbers),
@@ -103,12 +103,15 @@ class Quantizer(Bottleneck):
         )
 
     def posterior(self, features: Any) -> tuple[Any, Any]:
-        z = self.embed(self.codes_of(features))
+        z = self._as_latents(self._lookup(self._nearest(self._project(self._rows(features)))), features)
         return z, ops.full_like(z, LOG_VAR_MIN)
 
     def codes_of(self, features: Any) -> Any:
-        """The codes, int32 (N, *code_shape), of features, float32 (N, *latent_shape)."""
-        return self._as_codes(self._nearest(self._project(self._rows(features))))
+        """The codes, int32 (N, *code_shape), of features, float32 (N, *latent_shape).
+
+        Features with another grid, of larger or smaller images, have codes with that grid.
+        """
+        return self._as_codes(self._nearest(self._project(self._rows(features))), features)
 
     def embed(self, codes: Any) -> Any:
         """The z, float32 (N, *latent_shape), of codes, integers (N, *code_shape) in [0, codebook_size).
@@ -125,7 +128,7 @@ class Quantizer(Bottleneck):
             found not in (None, size) for found, size in zip(codes.shape[1:], self._built_code_shape, strict=True)
         ):
             raise InputError(f"codes must have the shape (N, {_csv(self._built_code_shape)}), got {tuple(codes.shape)}")
-        return self._as_latents(self._lookup(ops.reshape(ops.cast(codes, "int32"), (-1,))))
+        return self._as_latents(self._lookup(ops.reshape(ops.cast(codes, "int32"), (-1,))), codes)
 
     def sample(self, count: int, seed: Any = None, labels: Any = None) -> Any:
         return self.embed(ops.convert_to_tensor(self._prior_draws(count, seed, labels)))
@@ -207,11 +210,17 @@ class Quantizer(Bottleneck):
     def _rows(self, features: Any) -> Any:
         return ops.reshape(ops.convert_to_tensor(features, "float32"), (-1, self.code_dim))
 
-    def _as_codes(self, numbers: Any) -> Any:
-        return ops.reshape(numbers, (-1, *self._built_code_shape))
+    def _as_codes(self, numbers: Any, features: Any) -> Any:
+        grid = len(self.latent_shape) - 1
+        return ops.reshape(numbers, (-1, *_sides(features, grid), *self._built_code_shape[grid:]))
 
-    def _as_latents(self, rows: Any) -> Any:
-        return ops.reshape(rows, (-1, *self.latent_shape))
+    def _as_latents(self, rows: Any, features: Any) -> Any:
+        return ops.reshape(rows, (-1, *_sides(features, len(self.latent_shape) - 1), self.latent_shape[-1]))
+
+
+def _sides(maps: Any, count: int) -> tuple[Any, ...]:
+    """The ``count`` sides of a batch's grid, as numbers where they are known."""
+    return tuple(ops.shape(maps)[1 : 1 + count])
 
 
 def all_finite(statistics: dict[str, Any]) -> Any:

@@ -38,6 +38,25 @@ def test_decoding_the_codes_of_an_image_reconstructs_it(make, shape, code_shape,
     np.testing.assert_array_equal(numpy_of(vae.decode_codes(codes)), numpy_of(vae.reconstruct(IMAGES)))
 
 
+@pytest.mark.parametrize(
+    "bottleneck", [FiniteScalarQuantizer((3, 3)), VectorQuantizer(8, code_dim=2)], ids=["fsq", "vq"]
+)
+def test_an_image_of_another_size_has_codes_on_its_own_grid(bottleneck):
+    small = {"stem_stride": 1, "attention_resolution": 0, "generative_skips": False, "groups": 4}
+    vae = VAE((4, 4, 1), latent_shape=(2, 2, 4), widths=(8, 8), bottleneck=bottleneck, **small)
+    images = np.random.default_rng(0).random((2, 8, 12, 1), "float32")
+
+    codes = numpy_of(vae.encode_codes(images))
+    mean, _ = vae.encode(images)
+
+    assert codes.shape == (2, 4, 6, 2)
+    assert numpy_of(vae.reconstruct(images)).shape == images.shape
+    # Each 2×2 block of codes is what it would be alone.
+    blocks = codes.reshape(2, 2, 2, 3, 2, 2).swapaxes(2, 3).reshape(-1, 2, 2, 2)
+    alone = numpy_of(vae.bottleneck.embed(blocks)).reshape(2, 2, 3, 2, 2, 4).swapaxes(2, 3).reshape(2, 4, 6, 4)
+    np.testing.assert_array_equal(numpy_of(mean), alone)
+
+
 @every_bottleneck
 def test_samples_come_from_codes(make, shape, code_shape, codebook_size):
     vae = VAE(**shape, bottleneck=make())
