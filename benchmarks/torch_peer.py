@@ -119,13 +119,13 @@ def patch_discriminator() -> nn.Sequential:
 
 
 class PerceptualLoss(nn.Module):
-    """LPIPS v0.1 over all five taps of VGG16: images (N, 3, H, W) in [-1, 1] → (N,)."""
+    """LPIPS v0.1 over the first taps of VGG16, by default all five: images (N, 3, H, W) in [-1, 1] → (N,)."""
 
-    def __init__(self, weights: str | os.PathLike[str]) -> None:
+    def __init__(self, weights: str | os.PathLike[str], taps: int = len(BLOCKS)) -> None:
         super().__init__()
-        convolutions = read_convolutions(weights, len(BLOCKS))
+        convolutions = read_convolutions(weights, taps)
         self.blocks = nn.ModuleList()
-        for index, (names, _) in enumerate(BLOCKS):
+        for index, (names, _) in enumerate(BLOCKS[:taps]):
             layers: list[nn.Module] = [nn.MaxPool2d(2)] if index else []
             for name in names:
                 kernel, bias = convolutions[name]
@@ -134,7 +134,7 @@ class PerceptualLoss(nn.Module):
                 layer.bias = nn.Parameter(torch.from_numpy(bias))
                 layers += [layer, nn.ReLU()]
             self.blocks.append(nn.Sequential(*layers))
-        for index, head in enumerate(read_heads(weights, len(BLOCKS))):
+        for index, head in enumerate(read_heads(weights, taps)):
             self.register_buffer(f"head_{index}", torch.from_numpy(head)[None, :, None, None])
         self.register_buffer("shift", torch.tensor(LPIPS_SHIFT)[None, :, None, None])
         self.register_buffer("deviation", torch.tensor(LPIPS_DEVIATION)[None, :, None, None])

@@ -12,7 +12,7 @@ import pytest
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 PROGRAMS = [path for path in sorted(FOLDER.glob("*.py")) if 'if __name__ == "__main__":' in path.read_text("utf-8")]
 # These need the extra bench, which the gate installs after all other tests.
-WITH_PYTORCH = {"inference.py", "latent_diffusion.py", "likelihood.py", "train_step.py"}
+WITH_PYTORCH = {"inference.py", "latent_diffusion.py", "likelihood.py", "photographs.py", "train_step.py"}
 
 
 def run(path, folder, *options):

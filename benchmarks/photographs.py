@@ -1,0 +1,367 @@
+"""Autoencoders of photographs: what they reach, their bits beside JPEG and WebP, and recipes after the same minutes.
+
+Figures are means over centre crops of 256×256 pixels of the test photographs. LPIPS has three taps of VGG16. The rate
+of a Gaussian latent is its KL; that of codes takes all of them as equally frequent. `--part minutes` measures each
+row's speed first, and trains as many steps as fit the minutes: the recipe of photos-f4 with one change, and diffusers'
+AutoencoderKL on PyTorch. Finished rows are kept in --run-dir.
+
+`--part minutes` needs ``pip install -e ".[bench]"``.
+Run: python benchmarks/photographs.py --photos photos --part quality
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import io
+import json
+import math
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import numpy.typing as npt
+import small
+import tensorflow as tf
+from machine import heading
+from PIL import Image
+
+from keras_vae.config import RunConfig, preset
+from keras_vae.data import build_augmentation, load_dataset, training_batches
+from keras_vae.data.dataset import ImageDataset
+
+Images = npt.NDArray[np.float32]
+
+SIDE = 256
+MODELS = ("photos-f4", "photos-f8")
+JPEG, WEBP = (5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 95), (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
+ROWS: dict[str, dict[str, Any]] = {
+    "photos-f4": {},
+    "no PatchGAN": {"objective__adversarial_weight": 0.0},
+    "no VGG16": {"objective__perceptual_weight": 0.0},
+    "self-attention at the latent": {"model__attention_resolution": 16},
+    "FSQ, levels 8, 5, 5, 5": {"model__bottleneck": "fsq"},
+    "VQ, 1,024 codes": {"model__bottleneck": "vq", "model__codebook_size": 1024},
+}
+# Whether they compute in bfloat16.
+PEERS = {"diffusers, float32": False, "diffusers, bfloat16": True}
+# As many parameters as photos-f4: 2.28 M.
+PEER_WIDTHS = (32, 64, 112)
+# Steps before a speed is measured, and steps in which it is.
+WARM, TIMED = 5, 25
+
+
+class Autoencoder(Protocol):
+    """What is measured of a model."""
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are trained."""
+
+    def reconstruct(self, images: Images) -> Images:
+        """Images (N, H, W, 3) in [0, 1] through the posterior mean."""
+
+    def bits(self, images: Images) -> float:
+        """The mean rate, in bits an image."""
+
+
+class Ours:
+    """A `VAE` as an `Autoencoder`, in float32."""
+
+    def __init__(self, vae: Any) -> None:
+        from keras_vae.export.float32 import in_float32
+
+        self.vae = in_float32(vae)
+        self.parameters = int(vae.count_params())
+
+    def reconstruct(self, images: Images) -> Images:
+        """As the protocol says."""
+        return np.asarray(self.vae.reconstruct(images))
+
+    def bits(self, images: Images) -> float:
+        """As the protocol says."""
+        bottleneck, latents = self.vae.bottleneck, self.vae.latents(images)
+        if not bottleneck.codebook_size:
+            return float(np.mean(latents["kl"])) / math.log(2)
+        codes = math.prod(bottleneck.code_shape) * math.log2(bottleneck.codebook_size)
+        return float(codes * math.prod(images.shape[1:3]) / math.prod(self.vae.image_shape[:2]))
+
+
+class Figures(NamedTuple):
+    """Means over the photographs; the rate in bits a pixel."""
+
+    psnr: float
+    lpips: float
+    rate: float
+
+
+def centre_crops(folder: Path, *, shrunk: bool = False) -> Images:
+    """The middle of each photograph, (N, 256, 256, 3) in [0, 1].
+
+    Args:
+        folder: the image files.
+        shrunk: shrink photographs to 256 pixels on the shorter side first.
+    """
+    crops = []
+    for path in sorted(folder.glob("*.[jp][pn]g")):
+        image = Image.open(path).convert("RGB")
+        if shrunk:
+            scale = SIDE / min(image.size)
+            size = (round(scale * image.width), round(scale * image.height))
+            image = image.resize(size, Image.Resampling.LANCZOS)
+        left, top = (image.width - SIDE) // 2, (image.height - SIDE) // 2
+        crops.append(np.asarray(image.crop((left, top, left + SIDE, top + SIDE))))
+    return np.stack(crops).astype("float32") / 255
+
+
+def grey_ramps() -> Images:
+    """Ramps from black to white to the right, downwards and along the diagonal: (3, 256, 256, 3)."""
+    ramp = np.linspace(0, 1, SIDE, dtype="float32")
+    across = np.broadcast_to(ramp, (SIDE, SIDE))
+    return np.repeat(np.stack([across, across.T, (across + across.T) / 2])[..., None], 3, axis=-1)
+
+
+@functools.cache
+def perceptual_loss() -> Any:
+    """LPIPS with the bundled weights, in float32."""
+    from keras_vae.losses import LPIPS
+
+    return LPIPS(reduction=None, dtype="float32")
+
+
+def distances(images: Images, reconstructions: Images) -> tuple[float, float]:
+    """The means of PSNR in dB and of LPIPS, image by image."""
+    errors = np.mean((images - reconstructions) ** 2, axis=(1, 2, 3))
+    pairs = zip(images, reconstructions, strict=True)
+    lpips = [float(np.asarray(perceptual_loss()(real[None], fake[None])).item()) for real, fake in pairs]
+    return float(np.mean(-10 * np.log10(errors))), float(np.mean(lpips))
+
+
+def figures_of(model: Autoencoder, images: Images) -> Figures:
+    """What a model reaches on images, one by one."""
+    reconstructions = np.concatenate([model.reconstruct(image[None]) for image in images])
+    rate = np.mean([model.bits(image[None]) for image in images]) / math.prod(images.shape[1:3])
+    return Figures(*distances(images, reconstructions), float(rate))
+
+
+def published(name: str) -> Ours:
+    """A published model, or that of a ``.keras`` file."""
+    from keras_vae.models import VAE
+    from keras_vae.training.saving import load_model
+
+    return Ours(load_model(Path(name)) if name.endswith(".keras") else VAE.from_preset(name))
+
+
+def show_quality(models: dict[str, Ours], photos: Path) -> None:
+    """Print what models reach on the middle of photographs, and their errors on grey ramps."""
+    print("| model | parameters | crops | PSNR, dB | LPIPS | bits a pixel | error on grey ramps, of 255 |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    ramps = grey_ramps()
+    for name, model in models.items():
+        errors = np.concatenate([model.reconstruct(ramp[None]) for ramp in ramps]) - ramps
+        cast = 255 * np.abs(errors.mean(axis=(1, 2))).max()
+        for what, shrunk in (("full resolution", False), ("shrunk to 256", True)):
+            found = figures_of(model, centre_crops(photos / "test", shrunk=shrunk))
+            first = f"{name} | {model.parameters / 1e6:.2f} M" if not shrunk else " | "
+            last = f"{cast:.2f}" if not shrunk else ""
+            print(f"| {first} | {what} | {found.psnr:.2f} | {found.lpips:.4f} | {found.rate:.2f} | {last} |")
+
+
+def coded(images: Images, kind: str, quality: int) -> Figures:
+    """What Pillow's JPEG or WebP reaches at a quality, with the bits of the whole file."""
+    found, bits = [], 0
+    for image in images:
+        file = io.BytesIO()
+        Image.fromarray(np.round(255 * image).astype(np.uint8)).save(file, kind, quality=quality)
+        bits += 8 * len(file.getvalue())
+        found.append(np.asarray(Image.open(file).convert("RGB")).astype("float32") / 255)
+    return Figures(*distances(images, np.stack(found)), bits / math.prod(images.shape[:3]))
+
+
+def show_rate(models: dict[str, Ours], photos: Path, picture: Path) -> None:
+    """Print and draw PSNR and LPIPS against bits, of models and of image formats."""
+    images = centre_crops(photos / "test")
+    curves = {
+        kind: [coded(images, kind, quality) for quality in qualities]
+        for kind, qualities in (("JPEG", JPEG), ("WebP", WEBP))
+    }
+    points = {name: figures_of(model, images) for name, model in models.items()}
+    print("| | bits a pixel | PSNR, dB | LPIPS |\n| --- | --- | --- | --- |")
+    for name, found in points.items():
+        print(f"| {name} | {found.rate:.2f} | {found.psnr:.2f} | {found.lpips:.4f} |")
+        for kind, curve in curves.items():
+            psnr, lpips = (float(at_rate(curve, found.rate, field)) for field in ("psnr", "lpips"))
+            print(f"| {kind} at as many bits | {found.rate:.2f} | {psnr:.2f} | {lpips:.4f} |")
+    draw_rates(curves, points, picture)
+
+
+def at_rate(curve: list[Figures], rate: float, field: str) -> float:
+    """The value of a curve at a rate, by linear interpolation over the logarithm of the rate."""
+    curve = sorted(curve, key=lambda figures: figures.rate)
+    rates = [math.log(figures.rate) for figures in curve]
+    return float(np.interp(math.log(rate), rates, [getattr(figures, field) for figures in curve]))
+
+
+def draw_rates(curves: dict[str, list[Figures]], points: dict[str, Figures], picture: Path) -> None:
+    """Draw PSNR and LPIPS against the rate, as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from keras_vae.files import written_beside
+
+    figure = Figure(figsize=(9, 3.8), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (field, title) in zip(
+        figure.subplots(1, 2),
+        (("psnr", "PSNR [dB], higher is better"), ("lpips", "LPIPS, lower is better")),
+        strict=True,
+    ):
+        for (kind, curve), style in zip(curves.items(), ("-", "--"), strict=True):
+            curve = sorted(curve, key=lambda figures: figures.rate)
+            axes.plot([each.rate for each in curve], [getattr(each, field) for each in curve], style, label=kind)
+        for name, found in points.items():
+            axes.plot(found.rate, getattr(found, field), "o", label=name)
+        axes.set_xscale("log")
+        axes.set_xticks(ticks := [0.2, 0.5, 1, 2, 4], [str(tick) for tick in ticks])
+        axes.minorticks_off()
+        axes.set_xlabel("bits a pixel")
+        axes.set_title(title, fontsize=11)
+        axes.grid(alpha=0.3)
+    figure.axes[0].legend(frameon=False)
+    with written_beside(picture) as beside:
+        figure.savefig(beside, format="png")
+
+
+def batches_of(config: RunConfig, dataset: ImageDataset, count: int) -> Any:
+    """Batches of random squares, as in training.
+
+    As many as are used: Python would wait forever for an endless iterator that it drops while a batch is being read.
+    """
+    augment = build_augmentation(config.data.augment, config.model.image_shape, config.seed)
+    return training_batches(dataset.train, config.data.batch_size, seed=config.seed, augment=augment).take(count)
+
+
+def timed(step: Callable[[int, Any], Any], batches: Any, steps: int, batch_size: int) -> float:
+    """Call ``step`` with the number of each batch, from ``-WARM`` on; returns images a second from 0 on."""
+    begin = 0.0
+    for number, batch in enumerate(batches, -WARM):
+        if number == 0:
+            begin = time.perf_counter()
+        step(number, batch)
+    return batch_size * steps / (time.perf_counter() - begin)
+
+
+def train_ours(config: RunConfig, dataset: ImageDataset, steps: int) -> tuple[Any, float]:
+    """Train for some steps; returns the model, and images a second after the first `WARM` steps."""
+    from keras_vae.training.build import build_trainer
+
+    trainer = build_trainer(config.replace(epochs=1), WARM + steps)
+    step = tf.function(trainer.train_step)
+    batches = batches_of(config, dataset, WARM + steps)
+    speed = timed(lambda number, batch: step(batch), batches, steps, config.data.batch_size)
+    return trainer.inference_vae, speed
+
+
+def new_peer(row: str, *, smoke: bool) -> Any:
+    """Diffusers' model of a row of `PEERS`, untrained."""
+    from diffusers_peer import DiffusersPeer
+
+    return DiffusersPeer((8, 8, 8) if smoke else PEER_WIDTHS, bfloat16=PEERS[row])
+
+
+def train_peer(peer: Any, config: RunConfig, dataset: ImageDataset, steps: int) -> tuple[Any, float]:
+    """The same for diffusers' model."""
+    batches = batches_of(config, dataset, WARM + steps).as_numpy_iterator()
+
+    def step(number: int, batch: Images) -> None:
+        peer.step(batch, max(0, number) / steps)
+
+    return peer, timed(step, batches, steps, config.data.batch_size)
+
+
+def figures_after_minutes(row: str, arguments: argparse.Namespace, dataset: ImageDataset) -> dict[str, float]:
+    """Train a row for the minutes that its measured speed makes of steps, and measure it."""
+    config = arguments.config.replace(**ROWS.get(row, {}))
+
+    def train(steps: int) -> tuple[Any, float]:
+        if row in PEERS:
+            return train_peer(new_peer(row, smoke=arguments.smoke), config, dataset, steps)
+        return train_ours(config, dataset, steps)
+
+    _, speed = train(1 if arguments.smoke else TIMED)
+    steps = max(1, round(60 * arguments.minutes * speed / config.data.batch_size))
+    model, speed = train(steps)
+    measured: Autoencoder = model if row in PEERS else Ours(model)
+    found = figures_of(measured, centre_crops(arguments.photos / "test"))
+    return {"parameters": measured.parameters, "images_per_second": speed, "steps": steps, **found._asdict()}
+
+
+def show_minutes(arguments: argparse.Namespace) -> None:
+    """Train what is missing and print the table."""
+    dataset = load_dataset(arguments.config.data)
+    rows = arguments.rows or [*ROWS, *PEERS]
+    print("| model | parameters | images a second | steps | PSNR, dB | LPIPS | bits a pixel |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for row in rows:
+        place = arguments.run_dir / f"{row}, {arguments.minutes:g} minutes.json"
+        if not place.is_file():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            found = figures_after_minutes(row, arguments, dataset)
+            place.write_text(json.dumps(found, indent=2), encoding="utf-8")
+        found = json.loads(place.read_text(encoding="utf-8"))
+        print(
+            f"| {row} | {found['parameters'] / 1e6:.2f} M | {found['images_per_second']:.1f} | {found['steps']:,} | "
+            f"{found['psnr']:.2f} | {found['lpips']:.4f} | {found['rate']:.2f} |",
+            flush=True,
+        )
+
+
+def make_smoke(arguments: argparse.Namespace, folder: Path) -> None:
+    """Make noise to train on, and models that learn nothing of it."""
+    random = np.random.default_rng(0)
+    for name in ("train/a", "train/b", "test/c"):
+        place = folder / f"{name}.png"
+        place.parent.mkdir(exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (SIDE, SIDE + 8, 3), np.uint8)).save(place)
+    arguments.photos, arguments.run_dir, arguments.minutes = folder, folder / "runs", 0.0
+    arguments.picture = folder / "rates.png"
+    arguments.rows = arguments.rows or ["photos-f4"]
+    arguments.config = small.small(arguments.config).replace(model__latent_shape=(16, 16, 4), data__batch_size=4)
+
+
+def main() -> None:
+    """Read the options and measure."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--part", choices=("quality", "rate", "minutes"), nargs="+", help="by default all")
+    parser.add_argument("--photos", type=Path, default=Path("photos"), help="folder with train/ and test/  [photos]")
+    parser.add_argument("--models", nargs="+", default=MODELS, help=f"names or .keras files  [{' '.join(MODELS)}]")
+    parser.add_argument("--picture", type=Path, default=Path("photographs_rate.png"), help="PNG of the rates")
+    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--rows", nargs="+", choices=(*ROWS, *PEERS), help="of the minutes; by default all")
+    parser.add_argument("--run-dir", type=Path, default=Path("runs/photographs"))
+    small.add_smoke_option(parser)
+    arguments = parser.parse_args()
+    arguments.config = preset("photos-f4")
+    parts = arguments.part or ("quality", "rate", "minutes")
+    with tempfile.TemporaryDirectory() as temporary:
+        if arguments.smoke:
+            make_smoke(arguments, Path(temporary))
+        arguments.config = arguments.config.replace(data__dataset=f"folder:{arguments.photos}")
+        print(f"{heading()}.\n")
+        models = {} if parts == ["minutes"] else {Path(name).stem: published(name) for name in arguments.models}
+        if "quality" in parts:
+            show_quality(models, arguments.photos)
+        if "rate" in parts:
+            show_rate(models, arguments.photos, arguments.picture)
+        if "minutes" in parts:
+            show_minutes(arguments)
+
+
+if __name__ == "__main__":
+    main()
