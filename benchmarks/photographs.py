@@ -6,7 +6,7 @@ row's speed first, and trains as many steps as fit the minutes: the recipe of ph
 AutoencoderKL on PyTorch. Finished rows are kept in --run-dir.
 
 `--part minutes` needs ``pip install -e ".[bench]"``.
-Run: python benchmarks/photographs.py --photos photos --part quality
+Run: python benchmarks/photographs.py --part quality rate --models runs/photos-f4-latent4x16x16/model.keras
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ from keras_vae.data.dataset import ImageDataset
 Images = npt.NDArray[np.float32]
 
 SIDE = 256
-MODELS = ("photos-f4", "photos-f8")
+# Pixels of the squares that models are trained on.
+SQUARE = 64
 JPEG, WEBP = (5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 95), (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
 ROWS: dict[str, dict[str, Any]] = {
     "photos-f4": {},
@@ -72,17 +73,29 @@ class Autoencoder(Protocol):
 
 
 class Ours:
-    """A `VAE` as an `Autoencoder`, in float32."""
+    """A `VAE` as an `Autoencoder`, in float32.
 
-    def __init__(self, vae: Any) -> None:
+    Args:
+        vae: the model.
+        square: pixels of the squares into which images are cut; None takes them whole.
+    """
+
+    def __init__(self, vae: Any, square: int | None = None) -> None:
         from keras_vae.export.float32 import in_float32
 
         self.vae = in_float32(vae)
+        self.square = square
         self.parameters = int(vae.count_params())
 
     def reconstruct(self, images: Images) -> Images:
-        """As the protocol says."""
-        return np.asarray(self.vae.reconstruct(images))
+        """As the protocol says; each square by itself if the model has a ``square``."""
+        if self.square is None:
+            return np.asarray(self.vae.reconstruct(images))
+        count, height, width, channels = images.shape
+        rows, columns, side = height // self.square, width // self.square, self.square
+        squares = images.reshape(count, rows, side, columns, side, channels).swapaxes(2, 3)
+        found = np.asarray(self.vae.reconstruct(squares.reshape(-1, side, side, channels)))
+        return found.reshape(squares.shape).swapaxes(2, 3).reshape(images.shape)
 
     def bits(self, images: Images) -> float:
         """As the protocol says."""
@@ -150,27 +163,28 @@ def figures_of(model: Autoencoder, images: Images) -> Figures:
     return Figures(*distances(images, reconstructions), float(rate))
 
 
-def published(name: str) -> Ours:
-    """A published model, or that of a ``.keras`` file."""
-    from keras_vae.models import VAE
+def opened(path: Path) -> Ours:
+    """The model of a ``.keras`` file."""
     from keras_vae.training.saving import load_model
 
-    return Ours(load_model(Path(name)) if name.endswith(".keras") else VAE.from_preset(name))
+    return Ours(load_model(path))
 
 
 def show_quality(models: dict[str, Ours], photos: Path) -> None:
-    """Print what models reach on the middle of photographs, and their errors on grey ramps."""
-    print("| model | parameters | crops | PSNR, dB | LPIPS | bits a pixel | error on grey ramps, of 255 |")
+    """Print what models reach on the middle of photographs and on grey ramps, whole and cut into squares."""
+    print("| model | images | PSNR, dB | LPIPS | PSNR, shrunk to 256 | LPIPS, shrunk | error on grey ramps, of 255 |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     ramps = grey_ramps()
+    crops, shrunk = (centre_crops(photos / "test", shrunk=shrunk) for shrunk in (False, True))
     for name, model in models.items():
-        errors = np.concatenate([model.reconstruct(ramp[None]) for ramp in ramps]) - ramps
-        cast = 255 * np.abs(errors.mean(axis=(1, 2))).max()
-        for what, shrunk in (("full resolution", False), ("shrunk to 256", True)):
-            found = figures_of(model, centre_crops(photos / "test", shrunk=shrunk))
-            first = f"{name} | {model.parameters / 1e6:.2f} M" if not shrunk else " | "
-            last = f"{cast:.2f}" if not shrunk else ""
-            print(f"| {first} | {what} | {found.psnr:.2f} | {found.lpips:.4f} | {found.rate:.2f} | {last} |")
+        for how, each in (("whole", model), ("in squares of 64", Ours(model.vae, SQUARE))):
+            errors = np.concatenate([each.reconstruct(ramp[None]) for ramp in ramps]) - ramps
+            cast = 255 * np.abs(errors.mean(axis=(1, 2))).max()
+            found, of_shrunk = figures_of(each, crops), figures_of(each, shrunk)
+            print(
+                f"| {name} | {how} | {found.psnr:.2f} | {found.lpips:.4f} | {of_shrunk.psnr:.2f} | "
+                f"{of_shrunk.lpips:.4f} | {cast:.2f} |"
+            )
 
 
 def coded(images: Images, kind: str, quality: int) -> Figures:
@@ -323,7 +337,10 @@ def show_minutes(arguments: argparse.Namespace) -> None:
 
 
 def make_smoke(arguments: argparse.Namespace, folder: Path) -> None:
-    """Make noise to train on, and models that learn nothing of it."""
+    """Make noise to train on, and a model that learns nothing of it."""
+    from keras_vae.models import VAE
+    from keras_vae.training.saving import save_model
+
     random = np.random.default_rng(0)
     for name in ("train/a", "train/b", "test/c"):
         place = folder / f"{name}.png"
@@ -331,8 +348,10 @@ def make_smoke(arguments: argparse.Namespace, folder: Path) -> None:
         Image.fromarray(random.integers(0, 256, (SIDE, SIDE + 8, 3), np.uint8)).save(place)
     arguments.photos, arguments.run_dir, arguments.minutes = folder, folder / "runs", 0.0
     arguments.picture = folder / "rates.png"
-    arguments.rows = arguments.rows or ["photos-f4"]
+    arguments.rows = arguments.rows or ["photos-f4", "diffusers, bfloat16"]
     arguments.config = small.small(arguments.config).replace(model__latent_shape=(16, 16, 4), data__batch_size=4)
+    save_model(VAE.from_model_config(arguments.config.model), folder / "small.keras")
+    arguments.models = [folder / "small.keras"]
 
 
 def main() -> None:
@@ -340,7 +359,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--part", choices=("quality", "rate", "minutes"), nargs="+", help="by default all")
     parser.add_argument("--photos", type=Path, default=Path("photos"), help="folder with train/ and test/  [photos]")
-    parser.add_argument("--models", nargs="+", default=MODELS, help=f"names or .keras files  [{' '.join(MODELS)}]")
+    parser.add_argument("--models", type=Path, nargs="+", default=[], help=".keras files for quality and rate")
     parser.add_argument("--picture", type=Path, default=Path("photographs_rate.png"), help="PNG of the rates")
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--rows", nargs="+", choices=(*ROWS, *PEERS), help="of the minutes; by default all")
@@ -354,7 +373,8 @@ def main() -> None:
             make_smoke(arguments, Path(temporary))
         arguments.config = arguments.config.replace(data__dataset=f"folder:{arguments.photos}")
         print(f"{heading()}.\n")
-        models = {} if parts == ["minutes"] else {Path(name).stem: published(name) for name in arguments.models}
+        # Named after their runs.
+        models = {path.parent.name: opened(path) for path in arguments.models}
         if "quality" in parts:
             show_quality(models, arguments.photos)
         if "rate" in parts:
