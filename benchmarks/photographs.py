@@ -102,7 +102,7 @@ class Ours:
         bottleneck, latents = self.vae.bottleneck, self.vae.latents(images)
         if not bottleneck.codebook_size:
             return float(np.mean(latents["kl"])) / math.log(2)
-        codes = math.prod(bottleneck.code_shape) * math.log2(bottleneck.codebook_size)
+        codes = math.prod(bottleneck.code_shape or ()) * math.log2(bottleneck.codebook_size)
         return float(codes * math.prod(images.shape[1:3]) / math.prod(self.vae.image_shape[:2]))
 
 
@@ -130,7 +130,7 @@ def centre_crops(folder: Path, *, shrunk: bool = False) -> Images:
             image = image.resize(size, Image.Resampling.LANCZOS)
         left, top = (image.width - SIDE) // 2, (image.height - SIDE) // 2
         crops.append(np.asarray(image.crop((left, top, left + SIDE, top + SIDE))))
-    return np.stack(crops).astype("float32") / 255
+    return np.stack(crops).astype(np.float32) / np.float32(255)
 
 
 def grey_ramps() -> Images:
