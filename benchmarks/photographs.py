@@ -35,6 +35,7 @@ from PIL import Image
 from keras_vae.config import RunConfig, preset
 from keras_vae.data import build_augmentation, load_dataset, training_batches
 from keras_vae.data.dataset import ImageDataset
+from keras_vae.metrics import psnr
 
 Images = npt.NDArray[np.float32]
 
@@ -52,7 +53,7 @@ ROWS: dict[str, dict[str, Any]] = {
 }
 # Whether they compute in bfloat16.
 PEERS = {"diffusers, float32": False, "diffusers, bfloat16": True}
-# As many parameters as photos-f4: 2.28 M.
+# Nearly as many parameters as photos-f4: 2.16 M beside 2.28 M.
 PEER_WIDTHS = (32, 64, 112)
 # Steps before a speed is measured, and steps in which it is.
 WARM, TIMED = 5, 25
@@ -122,7 +123,7 @@ def centre_crops(folder: Path, *, shrunk: bool = False) -> Images:
         shrunk: shrink photographs to 256 pixels on the shorter side first.
     """
     crops = []
-    for path in sorted(folder.glob("*.[jp][pn]g")):
+    for path in sorted(path for path in folder.iterdir() if path.suffix in (".jpg", ".png")):
         image = Image.open(path).convert("RGB")
         if shrunk:
             scale = SIDE / min(image.size)
@@ -150,10 +151,9 @@ def perceptual_loss() -> Any:
 
 def distances(images: Images, reconstructions: Images) -> tuple[float, float]:
     """The means of PSNR in dB and of LPIPS, image by image."""
-    errors = np.mean((images - reconstructions) ** 2, axis=(1, 2, 3))
     pairs = zip(images, reconstructions, strict=True)
     lpips = [float(np.asarray(perceptual_loss()(real[None], fake[None])).item()) for real, fake in pairs]
-    return float(np.mean(-10 * np.log10(errors))), float(np.mean(lpips))
+    return float(np.mean(psnr(images, reconstructions))), float(np.mean(lpips))
 
 
 def figures_of(model: Autoencoder, images: Images) -> Figures:
@@ -202,7 +202,7 @@ def show_rate(models: dict[str, Ours], photos: Path, picture: Path) -> None:
     """Print and draw PSNR and LPIPS against bits, of models and of image formats."""
     images = centre_crops(photos / "test")
     curves = {
-        kind: [coded(images, kind, quality) for quality in qualities]
+        kind: sorted((coded(images, kind, quality) for quality in qualities), key=lambda figures: figures.rate)
         for kind, qualities in (("JPEG", JPEG), ("WebP", WEBP))
     }
     points = {name: figures_of(model, images) for name, model in models.items()}
@@ -210,16 +210,16 @@ def show_rate(models: dict[str, Ours], photos: Path, picture: Path) -> None:
     for name, found in points.items():
         print(f"| {name} | {found.rate:.2f} | {found.psnr:.2f} | {found.lpips:.4f} |")
         for kind, curve in curves.items():
-            psnr, lpips = (float(at_rate(curve, found.rate, field)) for field in ("psnr", "lpips"))
-            print(f"| {kind} at as many bits | {found.rate:.2f} | {psnr:.2f} | {lpips:.4f} |")
+            decibels, lpips = (at_rate(curve, found.rate, field) for field in ("psnr", "lpips"))
+            print(f"| {kind} at as many bits | {found.rate:.2f} | {decibels:.2f} | {lpips:.4f} |")
     draw_rates(curves, points, picture)
 
 
 def at_rate(curve: list[Figures], rate: float, field: str) -> float:
-    """The value of a curve at a rate, by linear interpolation over the logarithm of the rate."""
-    curve = sorted(curve, key=lambda figures: figures.rate)
+    """The value of a rising curve at a rate, by linear interpolation over the logarithm of the rate; NaN beyond it."""
     rates = [math.log(figures.rate) for figures in curve]
-    return float(np.interp(math.log(rate), rates, [getattr(figures, field) for figures in curve]))
+    values = [getattr(figures, field) for figures in curve]
+    return float(np.interp(math.log(rate), rates, values, left=math.nan, right=math.nan))
 
 
 def draw_rates(curves: dict[str, list[Figures]], points: dict[str, Figures], picture: Path) -> None:
@@ -231,13 +231,9 @@ def draw_rates(curves: dict[str, list[Figures]], points: dict[str, Figures], pic
 
     figure = Figure(figsize=(9, 3.8), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, (field, title) in zip(
-        figure.subplots(1, 2),
-        (("psnr", "PSNR [dB], higher is better"), ("lpips", "LPIPS, lower is better")),
-        strict=True,
-    ):
+    titles = {"psnr": "PSNR [dB], higher is better", "lpips": "LPIPS, lower is better"}
+    for axes, (field, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
         for (kind, curve), style in zip(curves.items(), ("-", "--"), strict=True):
-            curve = sorted(curve, key=lambda figures: figures.rate)
             axes.plot([each.rate for each in curve], [getattr(each, field) for each in curve], style, label=kind)
         for name, found in points.items():
             axes.plot(found.rate, getattr(found, field), "o", label=name)
@@ -282,15 +278,11 @@ def train_ours(config: RunConfig, dataset: ImageDataset, steps: int) -> tuple[An
     return trainer.inference_vae, speed
 
 
-def new_peer(row: str, *, smoke: bool) -> Any:
-    """Diffusers' model of a row of `PEERS`, untrained."""
+def train_peer(row: str, config: RunConfig, dataset: ImageDataset, steps: int, *, smoke: bool) -> tuple[Any, float]:
+    """The same for diffusers' model of a row of `PEERS`."""
     from diffusers_peer import DiffusersPeer
 
-    return DiffusersPeer((8, 8, 8) if smoke else PEER_WIDTHS, bfloat16=PEERS[row])
-
-
-def train_peer(peer: Any, config: RunConfig, dataset: ImageDataset, steps: int) -> tuple[Any, float]:
-    """The same for diffusers' model."""
+    peer = DiffusersPeer((8, 8, 8) if smoke else PEER_WIDTHS, bfloat16=PEERS[row])
     batches = batches_of(config, dataset, WARM + steps).as_numpy_iterator()
 
     def step(number: int, batch: Images) -> None:
@@ -305,7 +297,7 @@ def figures_after_minutes(row: str, arguments: argparse.Namespace, dataset: Imag
 
     def train(steps: int) -> tuple[Any, float]:
         if row in PEERS:
-            return train_peer(new_peer(row, smoke=arguments.smoke), config, dataset, steps)
+            return train_peer(row, config, dataset, steps, smoke=arguments.smoke)
         return train_ours(config, dataset, steps)
 
     _, speed = train(1 if arguments.smoke else TIMED)
@@ -371,6 +363,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         if arguments.smoke:
             make_smoke(arguments, Path(temporary))
+        elif not arguments.models and {*parts} != {"minutes"}:
+            parser.error("quality and rate are those of models: give their .keras files with --models")
         arguments.config = arguments.config.replace(data__dataset=f"folder:{arguments.photos}")
         print(f"{heading()}.\n")
         # Named after their runs.

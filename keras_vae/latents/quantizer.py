@@ -103,7 +103,7 @@ class Quantizer(Bottleneck):
         )
 
     def posterior(self, features: Any) -> tuple[Any, Any]:
-        z = self._as_latents(self._lookup(self._nearest(self._project(self._rows(features)))), features)
+        z = self._as_latents(self._lookup(self._numbers(features)), features)
         return z, ops.full_like(z, LOG_VAR_MIN)
 
     def codes_of(self, features: Any) -> Any:
@@ -111,7 +111,7 @@ class Quantizer(Bottleneck):
 
         Features with another grid, of larger or smaller images, have codes with that grid.
         """
-        return self._as_codes(self._nearest(self._project(self._rows(features))), features)
+        return self._as_codes(self._numbers(features), features)
 
     def embed(self, codes: Any) -> Any:
         """The z, float32 (N, *latent_shape), of codes, integers (N, *code_shape) in [0, codebook_size).
@@ -206,6 +206,10 @@ class Quantizer(Bottleneck):
         if codes.size and not 0 <= codes.min() <= codes.max() < self.codebook_size:
             raise InputError(f"codes must be in [0, {self.codebook_size}), got {codes.min()} to {codes.max()}")
         return codes
+
+    def _numbers(self, features: Any) -> Any:
+        """The code of each row of the features."""
+        return self._nearest(self._project(self._rows(features)))
 
     def _rows(self, features: Any) -> Any:
         return ops.reshape(ops.convert_to_tensor(features, "float32"), (-1, self.code_dim))
