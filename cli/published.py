@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from keras_vae.config import PUBLISHED, DataConfig, preset
+from keras_vae.config import PUBLISHED, DataConfig, published_run
 from keras_vae.errors import InputError, nearest
 
 # Where `train` puts runs by default.
@@ -20,7 +20,8 @@ def published_name(run: Path) -> str | None:
 
 def published_data(name: str) -> DataConfig:
     """The full data set that a published model was trained on; the bundled sample never replaces it."""
-    return preset(name).data.replace(dataset="mnist")
+    data = published_run(name).data
+    return data.replace(dataset="mnist") if data.dataset == "auto" else data
 
 
 def own_run(name: str) -> Path | None:

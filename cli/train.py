@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from keras_vae.config import FINE_TUNING, PUBLISHED, RunConfig, preset
+from keras_vae.config import FINE_TUNING, PUBLISHED, RunConfig, preset, published_run
 from keras_vae.errors import InputError
 from keras_vae.training.checkpoint_interval import CheckpointInterval
 from keras_vae.training.execution import STRATEGIES, Execution
@@ -157,4 +157,4 @@ def _settings_of(source: Path, changes: dict[str, Any]) -> RunConfig | None:
         if dataset != config.data.dataset:
             config = config.replace(data=with_dataset(config.data, dataset))
         return config
-    return preset(source.name) if str(source) in PUBLISHED else None
+    return published_run(source.name) if str(source) in PUBLISHED else None

@@ -17,6 +17,7 @@ from keras_vae.config import (
     ModelConfig,
     check_prior,
     preset,
+    published_run,
 )
 from keras_vae.errors import InputError
 from keras_vae.latents import Bottleneck, GaussianBottleneck, Latents, PointBottleneck, learned_prior
@@ -217,9 +218,10 @@ class VAE(ReadyModel):
 
         Args:
             name: name of the preset.
-            load_weights: load the trained weights of "mnist-latent2", "mnist-latent4" or "mnist-latent16", which are
-                installed with the package. No other preset has weights: its model is untrained, and a warning says so.
-                False gives an untrained model of any preset, without a warning.
+            load_weights: load the trained weights that are installed with the package: of "mnist-latent2",
+                "mnist-latent4" and "mnist-latent16" for digits, of "photos-f4" and "photos-f8" for photographs, whose
+                model is then for 256×256 pixels, as in the end of its training. No other preset has weights: its model
+                is untrained, and a warning says so. False gives an untrained model of any preset, without a warning.
             **overrides: fields of `ModelConfig`.
 
         Raises:
@@ -228,11 +230,11 @@ class VAE(ReadyModel):
         """
         if name in FINE_TUNING:
             raise InputError(f"preset {name} describes no model: it fine-tunes one, with keras-vae train --from")
-        published = preset(name).model
+        if not load_weights:
+            return cls.from_model_config(preset(name).model.replace(**overrides))
+        published = published_run(name).model
         config = published.replace(**overrides)
         weights = PUBLISHED_WEIGHTS / f"{name}.weights.h5"
-        if not load_weights:
-            return cls.from_model_config(config)
         if name not in PUBLISHED:
             warnings.warn(
                 f"{name} has no trained weights, so this model is untrained; {', '.join(PUBLISHED)} have weights, and "

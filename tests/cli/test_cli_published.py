@@ -23,8 +23,12 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_model_is_opened_by_its_name_with_the_data_that_it_was_trained_on(name):
     vae, data = runtime.open_model(Path(name))
-    assert f"mnist-latent{vae.latent_dim}" == name
-    assert data.dataset == "mnist"
+    if name.startswith("mnist"):
+        assert f"mnist-latent{vae.latent_dim}" == name
+        assert (data.dataset, data.crop) == ("mnist", None)
+    else:
+        assert f"photos-f{vae.image_shape[0] // vae.encoder.latent_shape[0]}" == name
+        assert (data.dataset, data.crop) == ("folder:photos", vae.image_shape[0])
 
 
 def test_what_exists_comes_before_a_published_model_of_that_name(folder):

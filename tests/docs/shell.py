@@ -5,6 +5,9 @@ from documents import DOCUMENTS, commands
 # Commands with these beginnings are not executed, for these reasons.
 NOT_EXECUTED = {
     "pip install": "installs from a package index; .ci/run does it in an environment of its own",
+    "pip download": "reads from a package index",
+    "python scripts/build_vgg16_weights.py": "needs that download; tests/losses/test_losses_weights_script.py makes one",
+    "keras-vae train --perceptual-weights": "needs that file; tests/losses has one of random weights",
     "git clone": "needs the address of the repository",
     "cd keras-vae": "follows it",
     "mkdocs serve": "serves until it is stopped; .ci/run builds the documentation",
@@ -19,6 +22,8 @@ NOT_EXECUTED = {
     "python examples/serving_grpc.py": "asks TensorFlow Serving; tests/examples/test_examples_grpc.py asks a stand-in",
     "sbatch": "needs Slurm; the tests set the variables that it would",
     "keras-vae train --preset photos128": "needs a folder of photographs and several GPUs or machines",
+    "keras-vae train --preset photos-f4": "takes more than an hour; tests/scripts checks both of these commands",
+    "keras-vae train --from runs/photos-f4-crop64": "follows it",
     "export TF_CONFIG": "needs two machines; tests/distributed has two processes",
     "kubectl": "needs a cluster; the manifest it names is read by another test",
     "keras-vae encode /shared/": "needs a Flink cluster, and a disk that it shares",

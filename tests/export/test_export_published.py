@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from exported_models import assert_parsing_and_decoding_wait_for_their_checks
 
-from keras_vae.config import PUBLISHED
 from keras_vae.data import load_dataset
 from keras_vae.export.loading import load_exported
 from keras_vae.export.manifest import check_manifest
@@ -28,7 +27,7 @@ def digits():
     return load_dataset("sample").test.first(500)[0].astype("float32") / 255
 
 
-@pytest.fixture(scope="module", params=PUBLISHED)
+@pytest.fixture(scope="module", params=PROMISED)
 def name(request):
     return request.param
 

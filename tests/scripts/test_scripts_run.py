@@ -97,11 +97,44 @@ def test_run_notebook_writes_the_outputs(tmp_path):
     assert [output.text for output in cell.outputs] == ["42\n"]
 
 
-@pytest.mark.slow
-def test_publish_models_trains_measures_exports_and_installs_once(tmp_path, monkeypatch):
+@pytest.fixture
+def script():
+    """The module scripts/publish_models.py."""
     specification = importlib.util.spec_from_file_location("publish_models", SCRIPTS / "publish_models.py")
-    script = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(script)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_publish_models_trains_photographs_on_small_squares_and_then_on_large_ones(script, tmp_path, monkeypatch):
+    made = []
+
+    def command(*arguments):
+        made.append(" ".join(map(str, arguments)))
+        if arguments[0] == "train":
+            (folder := Path(arguments[-1])).mkdir()
+            (folder / "model.keras").touch()
+
+    monkeypatch.setattr(script, "keras_vae", command)
+    monkeypatch.setattr(script, "install", lambda name, run: None)
+    monkeypatch.setattr(script, "ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["publish_models.py", "photos-f4", "photos-f8", "--run-dir", "."])
+
+    script.main()
+
+    assert made[:4] == [
+        "train --preset photos-f4 --dataset folder:photos --run-dir photos-f4-crop64",
+        "train --from photos-f4-crop64 --crop 256 --batch-size 4 --epochs 3 --learning-rate 0.001 --ema 0.99 "
+        "--run-dir photos-f4",
+        "evaluate photos-f4",
+        f"export photos-f4 --to {tmp_path / 'saved_models'} --name photos-f4",
+    ]
+    assert [line.split()[0] for line in made[4:]] == ["train", "train", "evaluate"]
+
+
+@pytest.mark.slow
+def test_publish_models_trains_measures_exports_and_installs_once(script, tmp_path, monkeypatch):
     small = (
         *("--widths", "8,8", "--groups", "4", "--attention-resolution", "0", "--no-generative-skips"),
         *("--adversarial-weight", "0", "--perceptual-weight", "0", "--batch-size", "500", "--epochs", "1"),
@@ -116,7 +149,7 @@ def test_publish_models_trains_measures_exports_and_installs_once(tmp_path, monk
     monkeypatch.setattr(script, "keras_vae", command)
     monkeypatch.setattr(script, "ROOT", tmp_path)
     monkeypatch.setattr(script, "PUBLISHED_WEIGHTS", tmp_path / "published")
-    arguments = ["mnist-latent2", "--dataset", "sample", "--run-dir", str(tmp_path / "runs")]
+    arguments = ["mnist-latent2", "--mnist", "sample", "--run-dir", str(tmp_path / "runs")]
     monkeypatch.setattr(sys, "argv", ["publish_models.py", *arguments])
 
     script.main()
