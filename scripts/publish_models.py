@@ -12,9 +12,12 @@ import argparse
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import keras
+import skimage.data
+from PIL import Image
 
 from keras_vae.config import PUBLISHED, preset, published_run
 from keras_vae.files import written_beside
@@ -69,7 +72,18 @@ def make(name: str, run: Path, dataset: str) -> None:
         keras_vae("evaluate", run)
     exported = ROOT / "saved_models" / name
     if name in SERVED and not exported.is_dir():
-        keras_vae("export", run, "--to", exported.parent, "--name", name)
+        with tempfile.TemporaryDirectory() as folder:
+            pictures = () if first == last else ("--dataset", f"folder:{free_photographs(Path(folder))}")
+            keras_vae("export", run, "--to", exported.parent, "--name", name, *pictures)
+
+
+def free_photographs(folder: Path) -> Path:
+    """Photographs of scikit-image in the public domain: an exported model contains one, in its warm-up requests."""
+    for split in ("train", "test"):
+        (folder / split).mkdir()
+        for picture in ("astronaut", "chelsea", "coffee", "rocket"):
+            Image.fromarray(getattr(skimage.data, picture)()).save(folder / split / f"{picture}.png")
+    return folder
 
 
 def install(name: str, run: Path) -> None:

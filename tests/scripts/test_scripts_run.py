@@ -117,6 +117,7 @@ def test_publish_models_trains_photographs_on_small_squares_and_then_on_large_on
 
     monkeypatch.setattr(script, "keras_vae", command)
     monkeypatch.setattr(script, "install", lambda name, run: None)
+    monkeypatch.setattr(script, "free_photographs", lambda folder: "free")
     monkeypatch.setattr(script, "ROOT", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["publish_models.py", "photos-f4", "photos-f8", "--run-dir", "."])
@@ -128,7 +129,7 @@ def test_publish_models_trains_photographs_on_small_squares_and_then_on_large_on
         "train --from photos-f4-crop64 --crop 256 --batch-size 4 --epochs 3 --learning-rate 0.001 --ema 0.99 "
         "--run-dir photos-f4",
         "evaluate photos-f4",
-        f"export photos-f4 --to {tmp_path / 'saved_models'} --name photos-f4",
+        f"export photos-f4 --to {tmp_path / 'saved_models'} --name photos-f4 --dataset folder:free",
     ]
     assert [line.split()[0] for line in made[4:]] == ["train", "train", "evaluate"]
 
