@@ -5,7 +5,7 @@ of a Gaussian latent is its KL; that of codes takes all of them as equally frequ
 row's speed first, and trains as many steps as fit the minutes: the recipe of photos-f4 with one change, and diffusers'
 AutoencoderKL on PyTorch. Finished rows are kept in --run-dir.
 
-`--part minutes` needs ``pip install -e ".[bench]"``.
+`--part litert` times the LiteRT files of an exported version. `--part minutes` needs ``pip install -e ".[bench]"``.
 Run: python benchmarks/photographs.py --part quality rate --models runs/photos-f4-latent4x16x16/model.keras
 """
 
@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import small
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from machine import heading
 from PIL import Image
 
@@ -39,6 +40,7 @@ from keras_vae.metrics import psnr
 
 Images = npt.NDArray[np.float32]
 
+PARTS = ("quality", "rate", "litert", "minutes")
 SIDE = 256
 # Pixels of the squares that models are trained on.
 SQUARE = 64
@@ -328,8 +330,39 @@ def show_minutes(arguments: argparse.Namespace) -> None:
         )
 
 
+def show_litert(folder: Path, rounds: int) -> None:
+    """Time each LiteRT file of the exported version in ``folder``, all of them in turns."""
+    calls = {
+        (path.stem, threads): litert_call(path, threads)
+        for path in sorted(folder.glob("tflite/*.tflite"))
+        for threads in (1, 2)
+    }
+    times: dict[tuple[str, int], list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            begin = time.perf_counter()
+            call()
+            times[name].append(1000 * (time.perf_counter() - begin))
+    print("| file | 1 thread | 2 threads |\n| --- | --- | --- |")
+    for path in sorted(folder.glob("tflite/*.tflite")):
+        cells = [np.quantile(times[path.stem, threads], (0.5, 0.25, 0.75)) for threads in (1, 2)]
+        print(f"| {path.name} | " + " | ".join("{:.0f} ({:.0f} to {:.0f})".format(*cell) for cell in cells) + " |")
+    print("\nMilliseconds an image: median (quartiles).")
+
+
+def litert_call(path: Path, threads: int) -> Callable[[], None]:
+    """One run of a LiteRT file on zeros, after one that is not timed."""
+    interpreter = Interpreter(str(path), num_threads=threads)
+    interpreter.allocate_tensors()
+    (details,) = interpreter.get_input_details()
+    interpreter.set_tensor(details["index"], np.zeros(details["shape"], details["dtype"]))
+    interpreter.invoke()
+    return interpreter.invoke
+
+
 def make_smoke(arguments: argparse.Namespace, folder: Path) -> None:
     """Make noise to train on, and a model that learns nothing of it."""
+    from keras_vae.export.tflite import write_tflite
     from keras_vae.models import VAE
     from keras_vae.training.saving import save_model
 
@@ -342,16 +375,21 @@ def make_smoke(arguments: argparse.Namespace, folder: Path) -> None:
     arguments.picture = folder / "rates.png"
     arguments.rows = arguments.rows or ["photos-f4", "diffusers, bfloat16"]
     arguments.config = small.small(arguments.config).replace(model__latent_shape=(16, 16, 4), data__batch_size=4)
-    save_model(VAE.from_model_config(arguments.config.model), folder / "small.keras")
+    vae = VAE.from_model_config(arguments.config.model)
+    save_model(vae, folder / "small.keras")
     arguments.models = [folder / "small.keras"]
+    arguments.exported, arguments.rounds = folder / "exported", 2
+    write_tflite(vae, arguments.exported / "tflite", random.random((2, 64, 64, 3), np.float32))
 
 
 def main() -> None:
     """Read the options and measure."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--part", choices=("quality", "rate", "minutes"), nargs="+", help="by default all")
+    parser.add_argument("--part", choices=PARTS, nargs="+", help="by default all")
     parser.add_argument("--photos", type=Path, default=Path("photos"), help="folder with train/ and test/  [photos]")
     parser.add_argument("--models", type=Path, nargs="+", default=[], help=".keras files for quality and rate")
+    parser.add_argument("--exported", type=Path, help="exported version for litert")
+    parser.add_argument("--rounds", type=int, default=20, help="of litert")
     parser.add_argument("--picture", type=Path, default=Path("photographs_rate.png"), help="PNG of the rates")
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--rows", nargs="+", choices=(*ROWS, *PEERS), help="of the minutes; by default all")
@@ -359,12 +397,14 @@ def main() -> None:
     small.add_smoke_option(parser)
     arguments = parser.parse_args()
     arguments.config = preset("photos-f4")
-    parts = arguments.part or ("quality", "rate", "minutes")
+    parts = arguments.part or PARTS
     with tempfile.TemporaryDirectory() as temporary:
         if arguments.smoke:
             make_smoke(arguments, Path(temporary))
-        elif not arguments.models and {*parts} != {"minutes"}:
+        elif not arguments.models and {"quality", "rate"} & {*parts}:
             parser.error("quality and rate are those of models: give their .keras files with --models")
+        elif not arguments.exported and "litert" in parts:
+            parser.error("litert times the files of an exported version: name its folder with --exported")
         arguments.config = arguments.config.replace(data__dataset=f"folder:{arguments.photos}")
         print(f"{heading()}.\n")
         # Named after their runs.
@@ -373,6 +413,8 @@ def main() -> None:
             show_quality(models, arguments.photos)
         if "rate" in parts:
             show_rate(models, arguments.photos, arguments.picture)
+        if "litert" in parts:
+            show_litert(arguments.exported, arguments.rounds)
         if "minutes" in parts:
             show_minutes(arguments)
 
