@@ -343,7 +343,7 @@ def show_litert(folder: Path, rounds: int) -> None:
             begin = time.perf_counter()
             call()
             times[name].append(1000 * (time.perf_counter() - begin))
-    print("| file | 1 thread | 2 threads |\n| --- | --- | --- |")
+    print("\n| file | 1 thread | 2 threads |\n| --- | --- | --- |")
     for path in sorted(folder.glob("tflite/*.tflite")):
         cells = [np.quantile(times[path.stem, threads], (0.5, 0.25, 0.75)) for threads in (1, 2)]
         print(f"| {path.name} | " + " | ".join("{:.0f} ({:.0f} to {:.0f})".format(*cell) for cell in cells) + " |")
