@@ -24,6 +24,7 @@ COMMANDS = (
     "sample",
     "interpolate",
     "encode",
+    "score",
     "fit-prior",
     "export",
     "verify",

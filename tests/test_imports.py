@@ -19,6 +19,7 @@ ROOMS_BELOW = {
     # The LPIPS metric is the mean of the LPIPS loss: one computation, two uses.
     "metrics": {"layers", "losses"},
     "models": {"latents", "layers"},
+    "scoring": {"models", "losses", "metrics", "latents", "layers"},
     "data": set(),
     "visualize": set(),
     "training": {"models", "losses", "metrics", "data", "latents", "layers"},
@@ -31,6 +32,7 @@ ROOMS_BELOW = {
     "cli": {
         "beam",
         "reports",
+        "scoring",
         "callbacks",
         "export",
         "training",

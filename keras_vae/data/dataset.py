@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,6 +30,7 @@ class ArraySplit:
     Args:
         images: uint8 (N, H, W, C), N of at least 1, C of 1 or 3.
         labels: int32 (N,), or None.
+        paths: the file of each image, N, where there are any.
 
     Raises:
         InputError: when the arrays have other types or shapes.
@@ -36,6 +38,7 @@ class ArraySplit:
 
     images: UInt8Array
     labels: Int32Array | None = None
+    paths: tuple[Path, ...] | None = None
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
@@ -199,6 +202,7 @@ class IndexedSplit:
         pixels_sha256: the pixels' `Fingerprint`.
         read_with: for images that are drawn anew in every epoch: maps a seed to a function like ``read`` for all
             epochs, in which image i of an epoch has the number epoch · count + i. ``read`` then has one seed.
+        paths: the file of each image, where each has one of its own.
     """
 
     count: int
@@ -207,6 +211,7 @@ class IndexedSplit:
     labels: Int32Array | None
     pixels_sha256: str
     read_with: Callable[[int], Callable[[npt.NDArray[np.int64]], UInt8Array]] | None = None
+    paths: tuple[Path, ...] | None = None
 
     @property
     def has_labels(self) -> bool:

@@ -98,8 +98,15 @@ class _Side:
 
     def split(self, framing: Framing) -> Split:
         if isinstance(self.pixels, np.ndarray):
-            return ArraySplit(self.pixels, self.files.labels)
-        return IndexedSplit(len(self.files.paths), framing.shape, self.pixels, self.files.labels, self.decoded.sha256)
+            return ArraySplit(self.pixels, self.files.labels, self.files.paths)
+        return IndexedSplit(
+            len(self.files.paths),
+            framing.shape,
+            self.pixels,
+            self.files.labels,
+            self.decoded.sha256,
+            paths=self.files.paths,
+        )
 
 
 def _read_side(files: FileList, source: Source, *, in_memory: bool) -> _Side:

@@ -16,6 +16,7 @@ COMMANDS = (
     "sample",
     "interpolate",
     "encode",
+    "score",
     "fit-prior",
     "export",
     "verify",

@@ -1,0 +1,9 @@
+"""Which images are unlike the others: detectors that see normal images alone, and their calibration."""
+
+from keras_vae.scoring.detector import Detector
+from keras_vae.scoring.padim import PaDiM
+from keras_vae.scoring.patchcore import PatchCore
+from keras_vae.scoring.scorer import METHODS, Scorer
+from keras_vae.scoring.vae_detector import VAEDetector
+
+__all__ = ["METHODS", "Detector", "PaDiM", "PatchCore", "Scorer", "VAEDetector"]

@@ -1,0 +1,75 @@
+"""The contract of a detector: what it measures of an image, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from keras_vae.errors import InputError
+
+Array = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int32] | None
+
+
+class Detector(keras.layers.Layer):
+    """Measures how unlike normal images an image is, and where. Statistics of normal images are its weights.
+
+    A subclass has `measure_names`, `fit`, `measure` and `heat`. Its `fit` gives each statistic to `hold`, after which
+    it is the attribute of that name; `get_config` keeps the shapes, so that a ``.keras`` file has all of them.
+
+    Args:
+        statistics: name → shape of each statistic, of a detector that was fitted; its values come from a file.
+    """
+
+    measure_names: tuple[str, ...] = ()
+    """What `measure` gives. The larger a measure, the more unusual the image."""
+
+    def __init__(self, statistics: dict[str, Sequence[int]] | None = None, **kwargs: Any) -> None:
+        super().__init__(**{"trainable": False, "dtype": "float32", **kwargs})
+        self._statistics: dict[str, tuple[int, ...]] = {}
+        for name, shape in (statistics or {}).items():
+            self.hold(name, np.zeros(tuple(shape), np.float32))
+        self.built = True
+
+    @property
+    def statistics(self) -> dict[str, list[int]]:
+        """Name → shape of each statistic; empty before `fit`."""
+        return {name: list(shape) for name, shape in self._statistics.items()}
+
+    def hold(self, name: str, value: Any) -> None:
+        """Make ``value``, an array of numbers, the weight and attribute ``name``."""
+        array = np.asarray(value, np.float32)
+        weight = self.add_weight(shape=array.shape, initializer="zeros", trainable=False, dtype="float32", name=name)
+        weight.assign(array)
+        self._statistics[name] = array.shape
+        setattr(self, name, weight)
+
+    def fit(self, images: Array, labels: Labels = None) -> None:
+        """Take the statistics of normal images, float32 (N, H, W, C) in [0, 1]."""
+        raise NotImplementedError
+
+    def measure(self, images: Any, labels: Any = None) -> dict[str, Any]:
+        """Name → how unusual each image is, (N,), for each of `measure_names`."""
+        raise NotImplementedError
+
+    def heat(self, images: Any, labels: Any = None) -> Any:
+        """Where images are unusual: (N, H, W), at least 0, float32."""
+        raise NotImplementedError
+
+    def check_fitted(self) -> None:
+        """Check that there are statistics.
+
+        Raises:
+            InputError: if there are none.
+        """
+        if not self._statistics:
+            raise InputError(f"{type(self).__name__}: has seen no normal images; call fit first")
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["trainable"], config["dtype"]
+        return {**config, "statistics": self.statistics}

@@ -1,0 +1,211 @@
+"""How unusual an image is, calibrated on normal images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+
+from keras_vae.errors import InputError
+from keras_vae.models import VAE
+from keras_vae.models.batches import images_at_a_time
+from keras_vae.scoring.calibration import Calibration
+from keras_vae.scoring.detector import Array, Detector, Labels
+from keras_vae.scoring.padim import PaDiM
+from keras_vae.scoring.patchcore import PatchCore
+from keras_vae.scoring.vae_detector import VAEDetector
+
+Statistics = dict[str, Sequence[int]]
+
+_DETECTORS: dict[str, Callable[[VAE, int, Statistics | None], Detector]] = {
+    "vae": lambda vae, seed, statistics: VAEDetector(vae, statistics=statistics, name="vae"),
+    "padim": lambda vae, seed, statistics: PaDiM(seed=seed, statistics=statistics, name="padim"),
+    "patchcore": lambda vae, seed, statistics: PatchCore(seed=seed, statistics=statistics, name="patchcore"),
+}
+METHODS = ("auto", *_DETECTORS)
+# Least number of normal images to fit to, and of those to calibrate on.
+LEAST_IMAGES = 2
+# Held-out images from which the usual level of heat is measured.
+HEATED_IMAGES = 64
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class Scorer(keras.Model):
+    """Says of each image which share of normal images is less unusual.
+
+    ``fit`` shows normal images to its detectors and calibrates them on others. Only normal images decide anything.
+    A fitted scorer is saved and loaded as a ``.keras`` file.
+
+    Example:
+        ```python
+        scorer = Scorer(vae).fit(normal, held_out=fresh)
+        scores = scorer.score(images)  # 0.99: more unusual than 99% of normal images
+        is_unusual = scorer.verdict(images, false_alarms=0.01)
+        ```
+
+    Args:
+        vae: a trained model, which "vae" and "auto" use. A conditional one needs labels everywhere.
+        method: "vae" (`VAEDetector`), "padim" (`PaDiM`), "patchcore" (`PatchCore`), or "auto": all three.
+        seed: seed of their random choices. Default 0.
+        statistics: the shapes of each fitted detector's statistics;
+        normal: the measures of n held-out normal images, (n, M); and
+        heat_levels: the mean heat of such images by each detector: the three of a fitted scorer, from its file.
+
+    Raises:
+        InputError: for another method.
+    """
+
+    def __init__(
+        self,
+        vae: VAE,
+        method: str = "auto",
+        seed: int = 0,
+        statistics: Sequence[Statistics] | None = None,
+        normal: Any = None,
+        heat_levels: Sequence[float] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if method not in METHODS:
+            raise InputError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+        self.vae, self.method, self.seed = vae, method, seed
+        names = list(_DETECTORS) if method == "auto" else [method]
+        shapes = statistics or [None] * len(names)
+        self.detectors = [_DETECTORS[name](vae, seed, shape) for name, shape in zip(names, shapes, strict=True)]
+        self._calibration = None if normal is None else Calibration(np.asarray(normal))
+        self._heat_levels = tuple(heat_levels)
+        self.built = True
+
+    @property
+    def measure_names(self) -> tuple[str, ...]:
+        """The measures that a score combines, in order."""
+        return tuple(name for detector in self.detectors for name in detector.measure_names)
+
+    def fit(  # type: ignore[override]
+        self,
+        normal: Array,
+        labels: Labels = None,
+        *,
+        held_out: Array | None = None,
+        held_out_labels: Labels = None,
+    ) -> Scorer:
+        """Take the statistics of normal images, and calibrate on others.
+
+        Args:
+            normal: (N, H, W, C), float in [0, 1] or uint8.
+            labels: int32 (N,), for a conditional model.
+            held_out: normal images that neither the VAE nor ``normal`` has, in the same form. By default half of
+                ``normal``, drawn at random. That half must not have trained the VAE: it knows its training images,
+                and more of fresh ones would be false alarms than were asked for.
+            held_out_labels: their labels.
+
+        Raises:
+            InputError: if there are too few images, or they do not fit the model.
+        """
+        normal = self._images(normal)
+        if held_out is None:
+            order = np.random.default_rng(self.seed).permutation(len(normal))
+            rows, others = np.array_split(order, 2)
+            held_out, held_out_labels = normal[others], None if labels is None else labels[others]
+            normal, labels = normal[rows], None if labels is None else labels[rows]
+        held_out = self._images(held_out)
+        if min(len(normal), len(held_out)) < LEAST_IMAGES:
+            raise InputError(
+                f"a scorer needs at least {LEAST_IMAGES} normal images and {LEAST_IMAGES} held out, got {len(normal)} "
+                f"and {len(held_out)}"
+            )
+        for detector in self.detectors:
+            detector.fit(normal, labels)
+        self.predict_function = None  # its graph has the statistics of before
+        self._calibration = Calibration(self.measure(held_out, held_out_labels))
+        some = None if held_out_labels is None else held_out_labels[:HEATED_IMAGES]
+        heat = self._heat(held_out[:HEATED_IMAGES], some)
+        self._heat_levels = tuple(max(float(found.mean()), 1e-12) for found in heat)
+        return self
+
+    @property
+    def calibration(self) -> Calibration:
+        """The held-out normal images that scores compare with.
+
+        Raises:
+            InputError: before `fit`.
+        """
+        if self._calibration is None:
+            raise InputError("this scorer has seen no normal images; call fit first")
+        return self._calibration
+
+    def measure(self, images: Any, labels: Labels = None) -> npt.NDArray[np.float64]:
+        """How unusual images (N, H, W, C) are by each of `measure_names`: (N, M)."""
+        images = self._images(images)
+        inputs = images if labels is None else (images, np.asarray(labels, np.int32))
+        found = self.predict(inputs, batch_size=images_at_a_time(images.shape[1:3]), verbose=0)
+        return np.stack([found[name] for name in self.measure_names], axis=1).astype(np.float64)
+
+    def score(self, images: Any, labels: Labels = None) -> npt.NDArray[np.float64]:
+        """The share of held-out normal images that are less unusual, of each image: (N,) in [0, 1)."""
+        return self.calibration.scores(self.measure(images, labels))
+
+    def verdict(self, images: Any, labels: Labels = None, *, false_alarms: float = 0.01) -> npt.NDArray[np.bool_]:
+        """Whether each image is more unusual than normal images are but for a share of ``false_alarms``, (N,).
+
+        Raises:
+            InputError: if there are too few held-out images for that share, or it is not between 0 and 1.
+        """
+        return self.score(images, labels) > self.calibration.threshold(false_alarms)
+
+    def heatmap(self, images: Any, labels: Labels = None) -> npt.NDArray[np.float64]:
+        """Where images (N, H, W, C) are unusual: (N, H, W), at least 0.
+
+        The mean of the detectors' maps, each in units of its mean over held-out normal images.
+        """
+        _ = self.calibration
+        return np.mean(
+            [heat / level for heat, level in zip(self._heat(images, labels), self._heat_levels, strict=True)], axis=0
+        )
+
+    def _heat(self, images: Any, labels: Labels) -> list[npt.NDArray[np.float64]]:
+        """The map of each detector."""
+        images = self._images(images)
+        size = images_at_a_time(images.shape[1:3])
+        found: list[list[Any]] = [[] for _ in self.detectors]
+        for start in range(0, len(images), size):
+            part = slice(start, start + size)
+            for maps, detector in zip(found, self.detectors, strict=True):
+                heat = detector.heat(images[part], None if labels is None else labels[part])
+                maps.append(ops.convert_to_numpy(heat))
+        return [np.concatenate(maps).astype(np.float64) for maps in found]
+
+    def _images(self, images: Any) -> Array:
+        images = np.asarray(images)
+        if len(images) == 0:
+            raise InputError("there are no images to score")
+        if images.ndim != 4 or images.shape[1:] != self.vae.image_shape:
+            raise InputError(
+                f"the scorer takes images (N, {', '.join(map(str, self.vae.image_shape))}), got {images.shape}"
+            )
+        return images.astype(np.float32) / np.float32(255) if images.dtype == np.uint8 else images.astype(np.float32)
+
+    def call(self, images: Any, labels: Any = None) -> dict[str, Any]:
+        """The measures of a batch of images, or of the pair (images, labels), as tensors."""
+        if isinstance(images, (list, tuple)):  # as Keras's `predict` passes them
+            images, labels = images
+        return {name: found for detector in self.detectors for name, found in detector.measure(images, labels).items()}
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "vae": keras.saving.serialize_keras_object(self.vae),
+            "method": self.method,
+            "seed": self.seed,
+            "statistics": [detector.statistics for detector in self.detectors],
+            "normal": None if self._calibration is None else self._calibration.normal.tolist(),
+            "heat_levels": list(self._heat_levels),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Scorer:
+        return cls(**{**config, "vae": keras.saving.deserialize_keras_object(config["vae"], custom_objects)})

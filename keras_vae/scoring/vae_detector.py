@@ -1,0 +1,161 @@
+"""What a VAE knows of an image: how well it comes back, what it costs, and how far its latent is from the normal ones.
+
+An & Cho 2015, "Variational Autoencoder based Anomaly Detection using Reconstruction Probability".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+
+from keras_vae.errors import InputError
+from keras_vae.losses import VGG16Features, likelihood_nll, lpips_distance
+from keras_vae.losses.vgg16 import read_heads
+from keras_vae.metrics import mse
+from keras_vae.models import VAE
+from keras_vae.models.batches import images_at_a_time
+from keras_vae.scoring.detector import Array, Detector, Labels
+from keras_vae.scoring.heat import resized, smoothed
+
+# Latents that distances are measured to, and numbers in them: 64 MB.
+MOST_LATENTS, MOST_NUMBERS = 10_000, 1 << 24
+# Directions of the Mahalanobis distance; a covariance of more would take more images than people have.
+MOST_DIRECTIONS = 256
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class VAEDetector(Detector):
+    """Errors of the reconstruction, terms of the ELBO, and distances to the latents of normal images.
+
+    Measures, through the posterior mean: ``mse``; ``lpips`` (VGG16, three taps); ``local``, the largest value of
+    ``heat``; ``nll`` = -log p(x | z), ``kl`` and ``negative_elbo``, their sum, in nats; ``neighbours``, the mean
+    distance to the k nearest normal latents; and ``mahalanobis``, the distance to their mean in units of their
+    covariance. A learned prior's KL is that at the mean. A model without a posterior variance, or without a density of
+    its prior, has neither ``kl`` nor ``negative_elbo``.
+
+    ``heat`` is the squared error in units of the likelihood's variance plus the distance of VGG16's features, each in
+    units of its mean over normal images, smoothed.
+
+    Args:
+        vae: a trained model. A conditional one needs labels everywhere.
+        neighbours: k. Default 5.
+        statistics: as for `Detector`.
+    """
+
+    def __init__(self, vae: VAE, neighbours: int = 5, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.vae, self.neighbours = vae, neighbours
+        self.network = VGG16Features("bundled", 3, dtype="float32")
+        self._heads = read_heads("bundled", 3)
+        terms = ("kl", "negative_elbo") if vae.variational and vae.prior.has_density else ()
+        self.measure_names = ("mse", "lpips", "local", "nll", *terms, "neighbours", "mahalanobis")
+
+    def fit(self, images: Array, labels: Labels = None) -> None:
+        """Take the latents of normal images (N, H, W, C), and the level of errors."""
+        most = max(2, min(MOST_LATENTS, MOST_NUMBERS // self.vae.latent_dim))
+        chosen = np.linspace(0, len(images) - 1, min(most, len(images))).astype(int)
+        latents, errors = [], []
+        for rows in np.array_split(chosen, -(-len(chosen) // images_at_a_time(images.shape[1:3]))):
+            part = None if labels is None else labels[rows]
+            mean, _ = self._posterior(images[rows], part)
+            latents.append(ops.convert_to_numpy(mean))
+            shown, decoded = ops.convert_to_tensor(images[rows]), self.vae.decode(mean, part)
+            found = self._maps(shown, decoded, self.network(shown), self.network(decoded))
+            errors.append([float(ops.convert_to_numpy(ops.mean(one))) for one in found])
+        memory = np.concatenate(latents)
+        self.hold("latents", memory)
+        self.hold("center", memory.mean(axis=0))
+        self.hold("whitening", _whitening(memory))
+        self.hold("levels", np.maximum(np.mean(errors, axis=0), 1e-12))
+
+    def measure(self, images: Any, labels: Any = None) -> dict[str, Any]:
+        self.check_fitted()
+        images = ops.convert_to_tensor(images)
+        mean, log_var = self._posterior(images, labels)
+        reconstructions = self.vae.decode(mean, labels)
+        features = self.network(images), self.network(reconstructions)
+        nll = likelihood_nll(self.vae.likelihood, images, reconstructions, self.vae.likelihood_scale)
+        found = {
+            "mse": mse(images, reconstructions),
+            "lpips": lpips_distance(*features, self._heads),
+            "local": ops.max(self._heat(images, reconstructions, *features), axis=(1, 2)),
+            "nll": nll,
+        }
+        if log_var is not None and self.vae.prior.has_density:
+            latents = (ops.reshape(part, (-1, *self.vae.latent_shape)) for part in (mean, log_var, mean))
+            kl = self.vae.prior.kl(*latents)
+            found |= {"kl": kl, "negative_elbo": nll + kl}
+        return found | {
+            "neighbours": self._distance_to_neighbours(mean),
+            "mahalanobis": ops.norm(ops.matmul(mean - self.center, self.whitening), axis=1),
+        }
+
+    def heat(self, images: Any, labels: Any = None) -> Any:
+        self.check_fitted()
+        images = ops.convert_to_tensor(images)
+        reconstructions = self.vae.reconstruct(images, labels)
+        return self._heat(images, reconstructions, self.network(images), self.network(reconstructions))
+
+    def _heat(self, images: Any, reconstructions: Any, features: Any, others: Any) -> Any:
+        found = self._maps(images, reconstructions, features, others)
+        return smoothed(sum(one / self.levels[place] for place, one in enumerate(found)))
+
+    def _posterior(self, images: Any, labels: Any) -> tuple[Any, Any]:
+        """Mean and log-variance as vectors; of a model without a variance, z and None."""
+        if self.vae.variational:
+            return self.vae.encode_flat(images, labels)
+        return ops.reshape(self.vae.latents(images, labels)["z"], (-1, self.vae.latent_dim)), None
+
+    def _distance_to_neighbours(self, mean: Any) -> Any:
+        count = min(self.neighbours, self.latents.shape[0])
+        products = ops.matmul(mean, ops.transpose(self.latents))
+        squared = ops.sum(ops.square(mean), axis=1)[:, None] - 2 * products + ops.sum(ops.square(self.latents), axis=1)
+        nearest, _ = ops.top_k(-squared, count)
+        return ops.mean(ops.sqrt(ops.maximum(-nearest, 0.0)), axis=1)
+
+    def _maps(self, images: Any, reconstructions: Any, features: Any, others: Any) -> tuple[Any, Any]:
+        """Squared error over channels (N, H, W), and LPIPS before its mean over positions, resized to that."""
+        height, width = images.shape[1:3]
+        error = ops.mean(ops.square(images - reconstructions), axis=-1)
+        distance: Any = 0.0
+        for one, other, head in zip(features, others, self._heads, strict=True):
+            difference = ops.square(_unit(one) - _unit(other))
+            distance = distance + resized(ops.sum(difference * head, axis=-1), height, width)
+        return error, distance
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "vae": keras.saving.serialize_keras_object(self.vae),
+            "neighbours": self.neighbours,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> VAEDetector:
+        vae = keras.saving.deserialize_keras_object(config["vae"], custom_objects)
+        if not isinstance(vae, VAE):
+            raise InputError(f"a scorer needs a VAE, its file has a {type(vae).__name__}")
+        return cls(**{**config, "vae": vae})
+
+
+def _unit(features: Any) -> Any:
+    return features / (ops.norm(features, axis=-1, keepdims=True) + 1e-10)
+
+
+def _whitening(latents: Array) -> npt.NDArray[np.float64]:
+    """The matrix (D, r) after which latents have variance 1 in each of their r ≤ 256 leading directions.
+
+    Variances are shrunk towards their mean as for few images (Ledoit & Wolf 2004, with the fixed weight D / (N + D)).
+    """
+    centred = latents.astype(np.float64) - latents.mean(axis=0)
+    count, size = centred.shape
+    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+    variances = np.square(singular) / max(count - 1, 1)
+    weight = size / (count + size)
+    shrunk = (1 - weight) * variances + weight * np.sum(variances) / size
+    kept = min(MOST_DIRECTIONS, len(shrunk))
+    return directions[:kept].T / np.sqrt(np.maximum(shrunk[:kept], 1e-12))

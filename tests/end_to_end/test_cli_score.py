@@ -1,0 +1,91 @@
+"""``keras-vae score`` on a real run: rows, figures, pictures, and what is refused."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="module")
+def noise(workplace):
+    """A folder of images that are no digits."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        (workplace / "noise" / split).mkdir(parents=True)
+        for number in range(12):
+            pixels = rng.integers(0, 256, (28, 28), np.uint8)
+            Image.fromarray(pixels).save(workplace / "noise" / split / f"{number}.png")
+    return workplace / "noise"
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_anomalies_are_told_from_the_test_images_with_every_measure(trained, workplace, noise, run_here, tmp_path):
+    _, run = trained
+    out = tmp_path / "scores.csv"
+    options = ("--against", f"folder:{noise}", "--threshold-false-alarms", 0.1, "--json", "--out", out)
+    pictures = ("--gallery", tmp_path / "gallery.html", "--top", 5, "--heatmaps", tmp_path / "heat")
+
+    done = run_here("score", run, *options, *pictures, cwd=workplace)
+
+    assert done.returncode == 0, done.stderr
+    figures, rows = json.loads(done.stdout), rows_of(out)
+    assert figures["auroc"] > 0.99
+    assert figures["average_precision"] > 0.95
+    assert set(figures["measures"]) == {
+        *("mse", "lpips", "local", "nll", "kl", "elbo", "neighbours", "mahalanobis", "padim", "patchcore"),
+    }
+    assert len(rows) == figures["images"] == figures["normal"]["held_out"] + 12
+    assert figures["anomalies"] == 12
+    anomalies, usual = ([row for row in rows if row["anomaly"] == known] for known in "10")
+    assert all(row["image"].startswith(str(noise / "test")) and row["unusual"] == "1" for row in anomalies)
+    assert np.mean([row["unusual"] == "1" for row in usual]) < 0.25
+    for row in rows:
+        assert float(row["elbo"]) == pytest.approx(-float(row["nll"]) - float(row["kl"]), abs=0.01)
+    assert Image.open(tmp_path / "scores_roc.png").size == (720, 720)
+    assert len(list((tmp_path / "heat").iterdir())) == 5
+    page = (tmp_path / "gallery.html").read_text()
+    assert page.count("<figure>") == 5
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_files_are_scored_beside_the_images_of_the_run(trained, workplace, noise, run_here, tmp_path):
+    _, run = trained
+    files = sorted((noise / "test").iterdir())[:3]
+
+    done = run_here("score", run, *files, "--method", "padim", "--out", tmp_path / "scores.csv", cwd=workplace)
+
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(tmp_path / "scores.csv")
+    assert [row["image"] for row in rows] == [str(file) for file in files]
+    assert "unusual" not in rows[0]
+    assert "anomaly" not in rows[0]
+    assert min(float(row["score"]) for row in rows) > 0.9
+    assert "the scores of 3 images" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--threshold-false-alarms", 0.00001), "takes at least 99,999 normal images beside those of training"),
+        (("--out", "scores.txt"), "scores.txt: the name must end in .csv"),
+        (("--gallery", "gallery"), "gallery: the name must end in .html"),
+        (("--method", "ssim"), "'ssim' is not one of"),
+        (("missing.png",), "missing.png"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused_and_leaves_nothing(trained, workplace, run_here, options, message):
+    _, run = trained
+    before = sorted(workplace.rglob("*"))
+
+    done = run_here("score", run, *options, cwd=workplace)
+
+    assert done.returncode == 2
+    assert message in done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert sorted(workplace.rglob("*")) == before
