@@ -16,7 +16,7 @@ from .runtime import read_pixels
 
 if TYPE_CHECKING:
     from keras_vae.config import DataConfig
-    from keras_vae.data import ImageDataset, Split
+    from keras_vae.data import ArraySplit, ImageDataset, IndexedSplit, Split
     from keras_vae.models import VAE
 
 UInt8 = npt.NDArray[np.uint8]
@@ -101,12 +101,14 @@ def files(paths: Sequence[Path], vae: VAE, config: DataConfig | None, number: in
     return ScoredImages([str(path) for path in paths], lambda rows: pixels[rows], labels)
 
 
-def _in_memory(split: Split) -> Split:
+def _in_memory(split: Split) -> ArraySplit | IndexedSplit:
     """The split, with images that can be read by number."""
-    return split if hasattr(split, "read") else split.in_memory()
+    from keras_vae.data import StreamSplit  # deferred: it imports TensorFlow
+
+    return split.in_memory() if isinstance(split, StreamSplit) else split
 
 
-def _is_normal(normal: ImageDataset, test: Split) -> npt.NDArray[np.bool_]:
+def _is_normal(normal: ImageDataset, test: ArraySplit | IndexedSplit) -> npt.NDArray[np.bool_]:
     """Whether training has the class of each test image. Without classes all are normal."""
     trained = normal.class_counts
     if test.labels is None or trained is None or not any(trained):
@@ -114,12 +116,12 @@ def _is_normal(normal: ImageDataset, test: Split) -> npt.NDArray[np.bool_]:
     return np.isin(test.labels, np.flatnonzero(trained))
 
 
-def _spread(split: Split, rows: npt.NDArray[np.int64]) -> tuple[UInt8, Int32 | None]:
+def _spread(split: ArraySplit | IndexedSplit, rows: npt.NDArray[np.int64]) -> tuple[UInt8, Int32 | None]:
     """As many of the ``rows`` as are used, from all over the split."""
     most = min(MOST_IMAGES, max(2, MOST_VALUES // int(np.prod(split.image_shape))))
     chosen = rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(int)]
     return split.read(chosen), None if split.labels is None else split.labels[chosen]
 
 
-def _names(split: Split) -> list[str]:
+def _names(split: ArraySplit | IndexedSplit) -> list[str]:
     return [str(row) for row in range(split.count)] if split.paths is None else [str(path) for path in split.paths]

@@ -74,7 +74,7 @@ class Scorer(keras.Model):
             raise InputError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
         self.vae, self.method, self.seed = vae, method, seed
         names = list(_DETECTORS) if method == "auto" else [method]
-        shapes = statistics or [None] * len(names)
+        shapes: Sequence[Statistics | None] = statistics or [None] * len(names)
         self.detectors = [_DETECTORS[name](vae, seed, shape) for name, shape in zip(names, shapes, strict=True)]
         self._calibration = None if normal is None else Calibration(np.asarray(normal))
         self._heat_levels = tuple(heat_levels)
@@ -85,12 +85,12 @@ class Scorer(keras.Model):
         """The measures that a score combines, in order."""
         return tuple(name for detector in self.detectors for name in detector.measure_names)
 
-    def fit(  # type: ignore[override]
+    def fit(
         self,
-        normal: Array,
+        normal: npt.NDArray[Any],
         labels: Labels = None,
         *,
-        held_out: Array | None = None,
+        held_out: npt.NDArray[Any] | None = None,
         held_out_labels: Labels = None,
     ) -> Scorer:
         """Take the statistics of normal images, and calibrate on others.

@@ -38,9 +38,15 @@ def roc_curves(
     areas = {name: float(roc_auc_score(anomalies, found)) for name, found in measures.items()}
     for place, name in enumerate(sorted(areas, key=lambda name: (name != "score", -areas[name]))):
         false, true, _ = roc_curve(anomalies, measures[name])
-        style = {"linewidth": 2.6, "color": INK} if name == "score" else {"linewidth": 1.2}
-        style = {"color": CLASS_COLOURS[place % len(CLASS_COLOURS)], **style}
-        axes.plot(false, true, label=f"{areas[name]:.3f} {name}", zorder=3 if name == "score" else 2, **style)
+        is_score = name == "score"
+        axes.plot(
+            false,
+            true,
+            label=f"{areas[name]:.3f} {name}",
+            color=INK if is_score else CLASS_COLOURS[place % len(CLASS_COLOURS)],
+            linewidth=2.6 if is_score else 1.2,
+            zorder=3 if is_score else 2,
+        )
     axes.plot((0, 1), (0, 1), color=SOFT_INK, linewidth=0.8, linestyle=":")
     axes.set_xlim(-0.01, 1.01)
     axes.set_ylim(-0.01, 1.01)
