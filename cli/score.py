@@ -102,6 +102,10 @@ def command(
     number = find_label(vae, run, label)
     if images and vae.num_classes is not None and number is None:
         raise InputError(f"{run}: is conditional; give the class of the images with --label")
+    import numpy as np
+
+    from keras_vae.scoring.calibration import false_alarm_threshold
+
     from .scored_images import files, normal_images, of_anomalies, test_images
 
     given = open_dataset(run, config, dataset, data_dir, vae) if dataset else None
@@ -114,6 +118,10 @@ def command(
         sets.append(test_images(given or normal, normal))
     if against is not None:
         sets.append(of_anomalies(open_dataset(run, config, against, data_dir, vae)))
+    if false_alarms is not None:
+        # Before minutes of work. Of images that are compared with each other, half calibrates.
+        compared = [len(held_out[0]), *(one.own_halves[1].size for one in sets if one.calibrates)]
+        false_alarm_threshold(np.zeros(min(compared)), false_alarms)
     if any(one.is_normal is not None and not one.is_normal.all() for one in sets):
         check_output(roc, overwrite=overwrite)
     from keras_vae.scoring import Scorer
@@ -176,9 +184,8 @@ def _scores(scorer: Scorer, images: ScoredImages, false_alarms: float | None) ->
         columns["elbo"] = -columns.pop("negative_elbo")
     # Each image with the calibration that it is compared with.
     compared = [(np.arange(len(measures)), scorer.calibration)]
-    if images.calibrates and images.is_normal is not None and images.is_normal.sum() >= 4:
-        own = np.flatnonzero(images.is_normal)
-        halves = own[::2], own[1::2]
+    halves = images.own_halves
+    if images.calibrates and len(halves[1]) > 1:
         compared += [(rows, Calibration(measures[others])) for rows, others in (halves, halves[::-1])]
     scores, unusual = np.empty(len(measures)), np.empty(len(measures), bool)
     for rows, calibration in compared:

@@ -52,6 +52,12 @@ class ScoredImages:
             rows = np.arange(start, min(start + AT_A_TIME, len(self.names)))
             yield self.read(rows), None if self.labels is None else self.labels[rows]
 
+    @property
+    def own_halves(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """The rows of normal images in two halves, of which each is compared with the other."""
+        own = np.arange(len(self.names)) if self.is_normal is None else np.flatnonzero(self.is_normal)
+        return own[::2], own[1::2]
+
     def label(self, row: int) -> str:
         """The name or number of the class of an image; empty without classes."""
         if self.labels is None or self.labels[row] < 0:

@@ -585,19 +585,19 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
         for run in _SIZES
     },
     "cifar10": (
-        "32×32 photographs in colour, such as CIFAR-10",
+        "32×32 photographs in colour, such as CIFAR-10; 28.5 dB after one epoch on 66,176 squares of photographs",
         _colour("cifar10", 32, 128, (64, 128), data__dataset="cifar10"),
     ),
     "faces64": (
-        "64×64 photographs of one kind of object, such as faces",
+        "64×64 photographs of one kind of object, such as faces; 22.2 dB after one epoch on 16,416 squares of any kind",
         _colour("faces64", 64, 128, (32, 64, 128), data__batch_size=64),
     ),
     "photos128": (
-        "128×128 photographs, attention on maps up to 16×16; a GPU is advised",
+        "128×128 photographs, attention on maps up to 16×16; a GPU is advised, not measured",
         _colour("photos128", 128, 256, (32, 64, 128, 128), data__batch_size=32),
     ),
     "photos256": (
-        "256×256 photographs, attention on maps up to 16×16; needs a GPU",
+        "256×256 photographs, attention on maps up to 16×16; needs a GPU, not measured",
         _colour("photos256", 256, 512, (32, 64, 128, 128, 256), data__batch_size=16),
     ),
     "photos-f4": (

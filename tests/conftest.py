@@ -22,7 +22,13 @@ if os.environ.get("KERAS_BACKEND") == "jax":
 
 # Tests that share a slow run or export: whole folders, and single files where only part of a folder shares.
 SHARING = {"callbacks", "examples", "export"}
-SHARING_ITS_RUN = {"test_cli_commands.py", "test_cli_export.py", "test_cli_fit_prior.py", "test_cli_fine_tuning.py"}
+SHARING_ITS_RUN = {
+    "test_cli_commands.py",
+    "test_cli_export.py",
+    "test_cli_fit_prior.py",
+    "test_cli_fine_tuning.py",
+    "test_cli_score.py",
+}
 # Each test starts slow processes of its own, and shares nothing with the others.
 APART = {"test_benchmarks_run.py"}
 
