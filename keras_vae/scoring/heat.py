@@ -21,6 +21,6 @@ def smoothed(maps: Any) -> Any:
     reach = math.ceil(3 * sigma)
     weights = [math.exp(-0.5 * (place / sigma) ** 2) for place in range(-reach, reach + 1)]
     kernel = ops.reshape(ops.convert_to_tensor(weights, "float32") / sum(weights), (-1, 1, 1, 1))
-    x = ops.pad(maps[..., None], ((0, 0), (reach, reach), (reach, reach), (0, 0)), mode="symmetric")
+    x = ops.pad(maps[..., None], ((0, 0), (reach, reach), (reach, reach), (0, 0)), mode="reflect")
     x = ops.conv(x, kernel, padding="valid", data_format="channels_last")
     return ops.conv(x, ops.transpose(kernel, (1, 0, 2, 3)), padding="valid", data_format="channels_last")[..., 0]

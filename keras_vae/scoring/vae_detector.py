@@ -124,7 +124,8 @@ class VAEDetector(Detector):
         distance: Any = 0.0
         for one, other, head in zip(features, others, self._heads, strict=True):
             difference = ops.square(_unit(one) - _unit(other))
-            distance = distance + resized(ops.sum(difference * head, axis=-1), height, width)
+            weighted = difference * ops.convert_to_tensor(head)
+            distance = distance + resized(ops.sum(weighted, axis=-1), height, width)
         return error, distance
 
     def get_config(self) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def test_a_map_is_smoothed_by_a_gaussian(size):
     sigma = max(size) / 64
     for one, of in zip(found, maps, strict=True):
         radius = int(np.ceil(3 * sigma))
-        expected = scipy.ndimage.gaussian_filter(of.astype(float), sigma, mode="reflect", radius=radius)
+        expected = scipy.ndimage.gaussian_filter(of.astype(float), sigma, mode="mirror", radius=radius)
         np.testing.assert_allclose(one, expected, atol=1e-6)
 
 
