@@ -186,7 +186,9 @@ def _scores(scorer: Scorer, images: ScoredImages, false_alarms: float | None) ->
     compared = [(np.arange(len(measures)), scorer.calibration)]
     halves = images.own_halves
     if images.calibrates and len(halves[1]) > 1:
-        compared += [(rows, Calibration(measures[others])) for rows, others in (halves, halves[::-1])]
+        compared += [
+            (rows, Calibration(measures[others], scorer.calibration.units)) for rows, others in (halves, halves[::-1])
+        ]
     scores, unusual = np.empty(len(measures)), np.empty(len(measures), bool)
     for rows, calibration in compared:
         scores[rows] = calibration.scores(measures[rows])

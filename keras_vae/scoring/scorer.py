@@ -13,7 +13,7 @@ from keras import ops
 from keras_vae.errors import InputError
 from keras_vae.models import VAE
 from keras_vae.models.batches import images_at_a_time
-from keras_vae.scoring.calibration import Calibration
+from keras_vae.scoring.calibration import Calibration, units_of
 from keras_vae.scoring.detector import Array, Detector, Labels
 from keras_vae.scoring.padim import PaDiM
 from keras_vae.scoring.patchcore import PatchCore
@@ -27,8 +27,8 @@ _DETECTORS: dict[str, Callable[[VAE, int, Statistics | None], Detector]] = {
     "patchcore": lambda vae, seed, statistics: PatchCore(seed=seed, statistics=statistics, name="patchcore"),
 }
 METHODS = ("auto", *_DETECTORS)
-# Least number of normal images to fit to, and of those to calibrate on.
-LEAST_IMAGES = 2
+# Least number of normal images to fit to, of which a quarter sets the units of measures, and of those to calibrate on.
+LEAST_NORMAL, LEAST_HELD_OUT = 4, 2
 # Held-out images from which the usual level of heat is measured.
 HEATED_IMAGES = 64
 
@@ -52,8 +52,9 @@ class Scorer(keras.Model):
         method: "vae" (`VAEDetector`), "padim" (`PaDiM`), "patchcore" (`PatchCore`), or "auto": all three.
         seed: seed of their random choices. Default 0.
         statistics: the shapes of each fitted detector's statistics;
-        normal: the measures of n held-out normal images, (n, M); and
-        heat_levels: the mean heat of such images by each detector: the three of a fitted scorer, from its file.
+        normal: the measures of n held-out normal images, (n, M);
+        units: the units of measures, (2, M); and
+        heat_levels: the mean heat of such images by each detector: the four of a fitted scorer, from its file.
 
     Raises:
         InputError: for another method.
@@ -66,6 +67,7 @@ class Scorer(keras.Model):
         seed: int = 0,
         statistics: Sequence[Statistics] | None = None,
         normal: Any = None,
+        units: Any = None,
         heat_levels: Sequence[float] = (),
         **kwargs: Any,
     ) -> None:
@@ -76,7 +78,7 @@ class Scorer(keras.Model):
         names = list(_DETECTORS) if method == "auto" else [method]
         shapes: Sequence[Statistics | None] = statistics or [None] * len(names)
         self.detectors = [_DETECTORS[name](vae, seed, shape) for name, shape in zip(names, shapes, strict=True)]
-        self._calibration = None if normal is None else Calibration(np.asarray(normal))
+        self._calibration = None if normal is None else Calibration(np.asarray(normal), units)
         self._heat_levels = tuple(heat_levels)
         self.built = True
 
@@ -96,7 +98,8 @@ class Scorer(keras.Model):
         """Take the statistics of normal images, and calibrate on others.
 
         Args:
-            normal: (N, H, W, C), float in [0, 1] or uint8.
+            normal: (N, H, W, C), float in [0, 1] or uint8. A quarter of them sets the units of the measures, and the
+                detectors see the others.
             labels: int32 (N,), for a conditional model.
             held_out: normal images that neither the VAE nor ``normal`` has, in the same form. By default half of
                 ``normal``, drawn at random. That half must not have trained the VAE: it knows its training images,
@@ -113,15 +116,18 @@ class Scorer(keras.Model):
             held_out, held_out_labels = normal[others], None if labels is None else labels[others]
             normal, labels = normal[rows], None if labels is None else labels[rows]
         held_out = self._images(held_out)
-        if min(len(normal), len(held_out)) < LEAST_IMAGES:
+        if len(normal) < LEAST_NORMAL or len(held_out) < LEAST_HELD_OUT:
             raise InputError(
-                f"a scorer needs at least {LEAST_IMAGES} normal images and {LEAST_IMAGES} held out, got {len(normal)} "
+                f"a scorer needs at least {LEAST_NORMAL} normal images and {LEAST_HELD_OUT} held out, got {len(normal)} "
                 f"and {len(held_out)}"
             )
+        sets_units = np.arange(len(normal)) % 4 == 3
+        of_units, of_seen = (None if labels is None else labels[rows] for rows in (sets_units, ~sets_units))
         for detector in self.detectors:
-            detector.fit(normal, labels)
+            detector.fit(normal[~sets_units], of_seen)
         self.predict_function = None  # its graph has the statistics of before
-        self._calibration = Calibration(self.measure(held_out, held_out_labels))
+        units = units_of(self.measure(normal[sets_units], of_units))
+        self._calibration = Calibration(self.measure(held_out, held_out_labels), units)
         some = None if held_out_labels is None else held_out_labels[:HEATED_IMAGES]
         heat = self._heat(held_out[:HEATED_IMAGES], some)
         self._heat_levels = tuple(max(float(found.mean()), 1e-12) for found in heat)
@@ -203,6 +209,7 @@ class Scorer(keras.Model):
             "seed": self.seed,
             "statistics": [detector.statistics for detector in self.detectors],
             "normal": None if self._calibration is None else self._calibration.normal.tolist(),
+            "units": None if self._calibration is None else self._calibration.units.tolist(),
             "heat_levels": list(self._heat_levels),
         }
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_vae.errors import InputError
-from keras_vae.scoring.calibration import Calibration, false_alarm_threshold, share_below
+from keras_vae.scoring.calibration import Calibration, false_alarm_threshold, share_below, units_of
 
 RATES = st.floats(0.01, 0.9)
 
@@ -51,19 +51,24 @@ def test_the_share_of_a_value_counts_the_smaller_ones():
     assert share_below(np.arange(9.0), np.array([3.5])) == pytest.approx((4 + 0.5) / 10)
 
 
-def test_a_score_above_the_threshold_is_one_of_few_normal_images():
+@pytest.mark.parametrize(("count", "trials"), [(19, 2000), (199, 300), (1999, 30)])
+def test_false_alarms_are_as_many_as_asked_with_few_images_and_many_measures(count, trials):
     rng = np.random.default_rng(0)
-    calibration = Calibration(rng.normal(size=(1999, 4)) ** 2)
+    units = units_of(rng.gamma(2, size=(10, 10)))
 
-    fresh = calibration.scores(rng.normal(size=(20_000, 4)) ** 2)
+    alarms = []
+    for _ in range(trials):
+        calibration = Calibration(rng.gamma(2, size=(count, 10)), units)
+        alarms.append(np.mean(calibration.scores(rng.gamma(2, size=(200, 10))) > calibration.threshold(0.05)))
 
-    # Two standard errors: of 1,999 calibrating images 0.0049, of 20,000 fresh ones 0.0015.
-    assert np.mean(fresh > calibration.threshold(0.05)) == pytest.approx(0.05, abs=0.011)
+    # The rate of one calibration has a beta distribution; this is three standard errors of the mean over all.
+    spread = np.sqrt(0.05 * 0.95 / trials * (1 / (count + 2) + 1 / 200))
+    assert np.mean(alarms) == pytest.approx(0.05, abs=3 * spread)
 
 
 def test_one_measure_that_sees_an_anomaly_is_not_outvoted_by_those_that_do_not():
     rng = np.random.default_rng(0)
-    calibration = Calibration(rng.normal(size=(500, 8)))
+    calibration = Calibration(rng.normal(size=(500, 8)), units_of(rng.normal(size=(500, 8))))
     unusual = rng.normal(size=(100, 8))
     unusual[:, 3] = 8
 
@@ -72,7 +77,7 @@ def test_one_measure_that_sees_an_anomaly_is_not_outvoted_by_those_that_do_not()
 
 def test_a_measure_that_never_varies_counts_when_it_does():
     normal = np.column_stack([np.zeros(100), np.arange(100.0)])
-    calibration = Calibration(normal)
+    calibration = Calibration(normal, units_of(normal))
 
     usual, other = calibration.scores(np.array([[0.0, 50.0], [0.1, 50.0]]))
 
