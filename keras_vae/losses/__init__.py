@@ -26,7 +26,7 @@ from keras_vae.losses.elbo import (
     matched_logistic_scale,
     scale_for_error,
 )
-from keras_vae.losses.perceptual import LPIPS, lpips_distance
+from keras_vae.losses.perceptual import LPIPS, lpips_distance, lpips_maps
 from keras_vae.losses.vgg16 import VGG16Features
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "likelihood_error",
     "likelihood_nll",
     "lpips_distance",
+    "lpips_maps",
     "matched_logistic_scale",
     "scale_for_error",
 ]

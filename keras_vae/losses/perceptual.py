@@ -83,11 +83,22 @@ def lpips_distance(features_true: list[Tensor], features_pred: list[Tensor], hea
     """LPIPS from two lists of activations (N, H_i, W_i, C_i) with channel weights (C_i,): (N,) float32."""
     total: Tensor = 0.0
     for true, pred, head in zip(features_true, features_pred, heads, strict=True):
-        # One row for each position: sums over channels become products with a column, which is fastest on CPU.
-        rows_true, rows_pred = _unit_rows(true), _unit_rows(pred)
-        distance = ops.matmul(ops.square(rows_pred - rows_true), head[:, None])
+        distance = _distance_of_positions(true, pred, head)
         total = total + ops.mean(ops.reshape(distance, (ops.shape(pred)[0], -1)), axis=1)
     return total
+
+
+def lpips_maps(features_true: list[Tensor], features_pred: list[Tensor], heads: list[Array]) -> list[Tensor]:
+    """`lpips_distance` before its mean over positions: (N, H_i, W_i) float32 of each tap; H_i and W_i are known."""
+    return [
+        ops.reshape(_distance_of_positions(true, pred, head), (-1, *pred.shape[1:3]))
+        for true, pred, head in zip(features_true, features_pred, heads, strict=True)
+    ]
+
+
+def _distance_of_positions(true: Tensor, pred: Tensor, head: Array) -> Tensor:
+    """(N · H · W, 1). One row for each position: a sum over channels is a product with a column, fastest on CPU."""
+    return ops.matmul(ops.square(_unit_rows(pred) - _unit_rows(true)), head[:, None])
 
 
 class _Network:

@@ -69,9 +69,9 @@ def units_of(measures: Values) -> npt.NDArray[np.float64]:
 class Calibration:
     """Compares images with held-out normal images by several measures.
 
-    The measures become one number, ``sqrt(Σ_j max(0, (m_j - center_j) / spread_j)²)``, with the `units_of` normal images
-    as center and spread; where all are below, the largest of them. A measure that says nothing about an image adds
-    little, and one that sees it well is not outvoted by the rest.
+    The measures become one number, ``sqrt(Σ_j max(0, (m_j - center_j) / spread_j)²)``, with the `units_of` normal
+    images as center and spread; where all are below, the largest of them. A measure that says nothing about an image
+    adds little, and one that sees it well is not outvoted by the rest.
 
     Args:
         normal: measures of n normal images that nothing was fitted to, (n, M); larger is more unusual.

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from keras import ops
 
 from keras_vae.scoring.detector import Array, Detector, Labels
+from keras_vae.scoring.distances import squared_distances
 from keras_vae.scoring.heat import resized, smoothed
 from keras_vae.scoring.patches import PatchFeatures, batches
 
@@ -69,8 +70,8 @@ class PatchCore(Detector):
         positions = ops.reshape(features, (count, -1, features.shape[-1]))
         patch = ops.take_along_axis(positions, worst[:, None, None], axis=1)[:, 0]
         around = min(self.neighbours, self.patches.shape[0])
-        nearest = ops.take(self.patches, ops.argmin(_squared_distances(patch, self.patches), axis=1), axis=0)
-        _, indices = ops.top_k(-_squared_distances(nearest, self.patches), around)
+        nearest = ops.take(self.patches, ops.argmin(squared_distances(patch, self.patches), axis=1), axis=0)
+        _, indices = ops.top_k(-squared_distances(nearest, self.patches), around)
         to_neighbours = ops.norm(patch[:, None] - ops.take(self.patches, indices, axis=0), axis=-1)
         farthest = ops.max(flat, axis=1)
         # exp(d*) / Σ exp(d), with the largest distance taken off both; distances are in units of their dimension.
@@ -83,7 +84,7 @@ class PatchCore(Detector):
         self.check_fitted()
         features = self.features(images)
         _, height, width, dimensions = features.shape
-        squared = ops.min(_squared_distances(ops.reshape(features, (-1, dimensions)), self.patches), axis=1)
+        squared = ops.min(squared_distances(ops.reshape(features, (-1, dimensions)), self.patches), axis=1)
         return ops.reshape(ops.sqrt(squared), (-1, height, width)), features
 
     def get_config(self) -> dict[str, Any]:
@@ -113,10 +114,3 @@ def coreset(points: Array, size: int, rng: np.random.Generator) -> npt.NDArray[n
         center = points[chosen[place]]
         np.minimum(distances, squares - 2 * (points @ center) + center @ center, out=distances)
     return chosen
-
-
-def _squared_distances(rows: Any, others: Any) -> Any:
-    """Between each of (N, D) and each of (M, D): (N, M), at least 0."""
-    products = ops.matmul(rows, ops.transpose(others))
-    found = ops.sum(ops.square(rows), axis=1)[:, None] - 2 * products + ops.sum(ops.square(others), axis=1)
-    return ops.maximum(found, 0.0)

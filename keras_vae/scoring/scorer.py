@@ -118,8 +118,8 @@ class Scorer(keras.Model):
         held_out = self._images(held_out)
         if len(normal) < LEAST_NORMAL or len(held_out) < LEAST_HELD_OUT:
             raise InputError(
-                f"a scorer needs at least {LEAST_NORMAL} normal images and {LEAST_HELD_OUT} held out, got {len(normal)} "
-                f"and {len(held_out)}"
+                f"a scorer needs at least {LEAST_NORMAL} normal images and {LEAST_HELD_OUT} held out, "
+                f"got {len(normal)} and {len(held_out)}"
             )
         sets_units = np.arange(len(normal)) % 4 == 3
         of_units, of_seen = (None if labels is None else labels[rows] for rows in (sets_units, ~sets_units))

@@ -13,12 +13,13 @@ import numpy.typing as npt
 from keras import ops
 
 from keras_vae.errors import InputError
-from keras_vae.losses import VGG16Features, likelihood_nll, lpips_distance
+from keras_vae.losses import VGG16Features, likelihood_nll, lpips_distance, lpips_maps
 from keras_vae.losses.vgg16 import read_heads
 from keras_vae.metrics import mse
 from keras_vae.models import VAE
 from keras_vae.models.batches import images_at_a_time
 from keras_vae.scoring.detector import Array, Detector, Labels
+from keras_vae.scoring.distances import squared_distances
 from keras_vae.scoring.heat import resized, smoothed
 
 # Latents that distances are measured to, and numbers in them: 64 MB.
@@ -112,21 +113,15 @@ class VAEDetector(Detector):
 
     def _distance_to_neighbours(self, mean: Any) -> Any:
         count = min(self.neighbours, self.latents.shape[0])
-        products = ops.matmul(mean, ops.transpose(self.latents))
-        squared = ops.sum(ops.square(mean), axis=1)[:, None] - 2 * products + ops.sum(ops.square(self.latents), axis=1)
-        nearest, _ = ops.top_k(-squared, count)
-        return ops.mean(ops.sqrt(ops.maximum(-nearest, 0.0)), axis=1)
+        nearest, _ = ops.top_k(-squared_distances(mean, self.latents), count)
+        return ops.mean(ops.sqrt(-nearest), axis=1)
 
     def _maps(self, images: Any, reconstructions: Any, features: Any, others: Any) -> tuple[Any, Any]:
         """Squared error over channels (N, H, W), and LPIPS before its mean over positions, resized to that."""
         height, width = images.shape[1:3]
         error = ops.mean(ops.square(images - reconstructions), axis=-1)
-        distance: Any = 0.0
-        for one, other, head in zip(features, others, self._heads, strict=True):
-            difference = ops.square(_unit(one) - _unit(other))
-            weighted = difference * ops.convert_to_tensor(head)
-            distance = distance + resized(ops.sum(weighted, axis=-1), height, width)
-        return error, distance
+        distances = lpips_maps(features, others, self._heads)
+        return error, sum(resized(distance, height, width) for distance in distances)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -141,10 +136,6 @@ class VAEDetector(Detector):
         if not isinstance(vae, VAE):
             raise InputError(f"a scorer needs a VAE, its file has a {type(vae).__name__}")
         return cls(**{**config, "vae": vae})
-
-
-def _unit(features: Any) -> Any:
-    return features / (ops.norm(features, axis=-1, keepdims=True) + 1e-10)
 
 
 def _whitening(latents: Array) -> npt.NDArray[np.float64]:
