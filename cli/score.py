@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from keras_vae.config import SCORING_METHODS
 from keras_vae.errors import InputError
 
 from .options import json_option, run_argument, seed_option, with_data_options
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     from .scored_images import ScoredImages
 
-METHODS = ("auto", "vae", "padim", "patchcore")
-
 
 @click.command("score", short_help="Find the images that are unlike the others.")
 @run_argument
@@ -37,7 +36,7 @@ METHODS = ("auto", "vae", "padim", "patchcore")
 @click.option("--against", metavar="E", help="Data set of anomalies: its test images are scored too, for the AUROC.")
 @click.option(
     "--method",
-    type=Choice(METHODS),
+    type=Choice(SCORING_METHODS),
     default="auto",
     show_default=True,
     help="What looks at the images: the VAE, VGG16's features by position (padim) or anywhere (patchcore), or all.",

@@ -15,6 +15,7 @@ from typing import Any
 from keras_vae.errors import InputError, nearest
 from keras_vae.sections import Section
 
+SCORING_METHODS = ("auto", "vae", "padim", "patchcore")
 FITS = ("crop", "pad", "stretch")
 LIKELIHOODS = ("gaussian", "laplace", "bernoulli", "discretized_logistic")
 BOTTLENECKS = ("gaussian", "vq", "fsq")

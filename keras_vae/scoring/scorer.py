@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
+from keras_vae.config import SCORING_METHODS
 from keras_vae.errors import InputError
 from keras_vae.models import VAE
 from keras_vae.models.batches import images_at_a_time
@@ -26,7 +27,6 @@ _DETECTORS: dict[str, Callable[[VAE, int, Statistics | None], Detector]] = {
     "padim": lambda vae, seed, statistics: PaDiM(seed=seed, statistics=statistics, name="padim"),
     "patchcore": lambda vae, seed, statistics: PatchCore(seed=seed, statistics=statistics, name="patchcore"),
 }
-METHODS = ("auto", *_DETECTORS)
 # Least number of normal images to fit to, of which a quarter sets the units of measures, and of those to calibrate on.
 LEAST_NORMAL, LEAST_HELD_OUT = 4, 2
 # Held-out images from which the usual level of heat is measured.
@@ -72,8 +72,8 @@ class Scorer(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if method not in METHODS:
-            raise InputError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+        if method not in SCORING_METHODS:
+            raise InputError(f"method must be one of {', '.join(SCORING_METHODS)}, got {method!r}")
         self.vae, self.method, self.seed = vae, method, seed
         names = list(_DETECTORS) if method == "auto" else [method]
         shapes: Sequence[Statistics | None] = statistics or [None] * len(names)

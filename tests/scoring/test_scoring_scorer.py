@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from keras_vae import VAE
+from keras_vae.config import SCORING_METHODS
 from keras_vae.errors import InputError
-from keras_vae.scoring import METHODS, Scorer
+from keras_vae.scoring import Scorer
 
 
-@pytest.fixture(scope="module", params=METHODS)
+@pytest.fixture(scope="module", params=SCORING_METHODS)
 def scorer(request, vae, squares):
     return Scorer(vae, request.param).fit(squares(30, 0), held_out=squares(99, 1))
 
