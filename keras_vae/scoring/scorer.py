@@ -126,8 +126,12 @@ class Scorer(keras.Model):
         for detector in self.detectors:
             detector.fit(normal[~sets_units], of_seen)
         self.predict_function = None  # its graph has the statistics of before
-        units = units_of(self.measure(normal[sets_units], of_units))
-        self._calibration = Calibration(self.measure(held_out, held_out_labels), units)
+        # Both at once, so that one graph is traced.
+        some_labels = None if of_units is None or held_out_labels is None else [of_units, held_out_labels]
+        together = np.concatenate([normal[sets_units], held_out])
+        measured = self.measure(together, None if some_labels is None else np.concatenate(some_labels))
+        units, normal_measures = np.split(measured, [sets_units.sum()])
+        self._calibration = Calibration(normal_measures, units_of(units))
         some = None if held_out_labels is None else held_out_labels[:HEATED_IMAGES]
         heat = self._heat(held_out[:HEATED_IMAGES], some)
         self._heat_levels = tuple(max(float(found.mean()), 1e-12) for found in heat)

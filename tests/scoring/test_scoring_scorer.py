@@ -15,6 +15,13 @@ def scorer(request, vae, squares):
     return Scorer(vae, request.param).fit(squares(30, 0), held_out=squares(99, 1))
 
 
+def eager_scorer(vae):
+    """Without a graph: to trace one takes seconds, and `scorer` has one."""
+    scorer = Scorer(vae, "vae")
+    scorer.run_eagerly = True
+    return scorer
+
+
 def with_a_line(images):
     marked = images.copy()
     marked[:, 3:13, 7:9] = 1
@@ -55,14 +62,14 @@ def test_a_scorer_comes_back_from_its_file(scorer, squares, tmp_path):
 
 
 def test_half_of_the_images_calibrate_where_none_are_held_out(vae, squares):
-    scorer = Scorer(vae, "vae").fit(squares(41, 0))
+    scorer = eager_scorer(vae).fit(squares(41, 0))
 
     assert scorer.calibration.normal.shape == (20, len(scorer.measure_names))
 
 
 def test_uint8_images_count_as_their_255th_part(vae, squares):
     pixels = np.rint(squares(20, 0) * 255).astype(np.uint8)
-    scorer = Scorer(vae, "vae").fit(pixels)
+    scorer = eager_scorer(vae).fit(pixels)
 
     np.testing.assert_allclose(scorer.score(pixels), scorer.score(pixels.astype("float32") / 255), atol=1e-6)
 
@@ -70,7 +77,7 @@ def test_uint8_images_count_as_their_255th_part(vae, squares):
 def test_a_conditional_model_scores_with_labels(squares):
     vae = VAE((16, 16, 1), 2, num_classes=2, widths=(8, 8), groups=4, attention_resolution=0, generative_skips=False)
     images, labels = squares(20, 0), np.arange(20, dtype="int32") % 2
-    scorer = Scorer(vae, "vae").fit(images, labels)
+    scorer = eager_scorer(vae).fit(images, labels)
 
     assert scorer.score(images, labels).shape == (20,)
     assert not np.array_equal(scorer.measure(images, labels), scorer.measure(images, 1 - labels))
