@@ -159,6 +159,7 @@ def resume_run(
     with run_lock(run.path) if cluster.is_chief else contextlib.nullcontext():
         if cluster.is_chief:
             remove_leftovers(run.path)
+            run.make_folders()
         distribution = _start(execution, cluster)
         with distribution.together():
             dataset = _load_recorded(config, run)

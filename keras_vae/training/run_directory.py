@@ -69,12 +69,16 @@ class RunDirectory:
                 run.write_config(config, recorded or {})
             else:
                 run.config.unlink(missing_ok=True)
-            for folder in (run.frames, run.tensorboard, run.plots):
-                folder.mkdir(parents=True, exist_ok=True)
+            run.make_folders()
         except OSError as error:
             run.remove()  # it was empty, or held a run to be overwritten
             raise InputError(f"{run.path}: cannot make the run directory ({error.strerror or error})") from error
         return run
+
+    def make_folders(self) -> None:
+        """Make the folders that training writes to, where they are missing: a killed `create` may leave none."""
+        for folder in (self.frames, self.tensorboard, self.plots):
+            folder.mkdir(parents=True, exist_ok=True)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> RunDirectory:

@@ -88,8 +88,10 @@ def copy(finished, tmp_path):
 
 
 def test_a_run_without_a_checkpoint_begins_at_the_beginning_and_ends_as_an_unbroken_one(finished, tmp_path, capsys):
-    """As a process leaves it that is killed in its first epoch, before a checkpoint."""
+    """As a process leaves it that is killed when config.json is there and nothing else."""
     run = RunDirectory.create(tmp_path / "run", finished.read_config(), finished.read_recorded())
+    for folder in (run.frames.parent, run.tensorboard, run.plots):
+        shutil.rmtree(folder)
 
     resume(run.path)
 
