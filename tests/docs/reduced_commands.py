@@ -1,7 +1,7 @@
 """Run commands of keras-vae at a size that takes seconds.
 
 ``python reduced_commands.py train --latent 2`` runs one. Without arguments it reads a command a line, and one process
-runs them all: starting TensorFlow takes more time than most of them. Only the first run of a process has pictures.
+runs them all: starting TensorFlow takes more time than most of them. With ``--draw`` the first training has pictures.
 """
 
 import glob
@@ -23,12 +23,15 @@ REDUCED = {
     "experiment": (*_SMALL_MODEL, "--latents", "2", "--no-export"),
     "fit-prior": ("--epochs", "1"),
     "evaluate": ("--importance-samples", "2"),
+    "sample": ("--count", "16"),
 }
+# Of the files that a pattern stands for, as many are used.
+MOST_FILES = 8
 
 
 def as_a_shell_splits(line):
-    """The words of a line, patterns of files that exist replaced by these files."""
-    return [match for word in shlex.split(line) for match in sorted(glob.glob(word)) or [word]]
+    """The words of a line, patterns of files that exist replaced by a few of these files."""
+    return [match for word in shlex.split(line) for match in sorted(glob.glob(word))[:MOST_FILES] or [word]]
 
 
 def reduced(words):
@@ -57,9 +60,10 @@ def main():
     os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
     from keras_vae_cli.main import main as keras_vae
 
-    has_drawn = False
-    for words in [sys.argv[1:]] if sys.argv[1:] else [as_a_shell_splits(line)[1:] for line in sys.stdin]:
-        if has_drawn and words[0] == "train":
+    draws = sys.argv[1:] == ["--draw"]
+    one = [] if draws else sys.argv[1:]
+    for words in [one] if one else [as_a_shell_splits(line)[1:] for line in sys.stdin]:
+        if words[0] == "train" and not draws:
             draw_no_more()
         sys.argv = ["keras-vae", *reduced(words)]
         print("+", shlex.join(sys.argv), file=sys.stderr, flush=True)
@@ -68,7 +72,7 @@ def main():
         except SystemExit as end:
             if end.code:
                 raise
-        has_drawn |= words[0] == "train"
+        draws &= words[0] != "train"
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def write_diffusers_model(folder):
 
 @pytest.fixture(scope="module")
 def execute(tmp_path_factory):
-    """``execute(commands, folder)`` runs commands with small models on the few images that TFDS has there."""
+    """``execute(commands, folder, *options)`` runs commands with small models on the few images of TFDS there."""
     data_dir, programs = tmp_path_factory.mktemp("tensorflow_datasets"), tmp_path_factory.mktemp("programs")
     store_digits(data_dir, "mnist", (28, 28, 1))
     store_digits(data_dir, "fashion_mnist", (28, 28, 1))
@@ -81,11 +81,11 @@ def execute(tmp_path_factory):
     environment = {**os.environ, "PATH": path, "TFDS_DATA_DIR": str(data_dir)}
     environment.pop("KERAS_BACKEND", None)
 
-    def run(lines, folder):
+    def run(lines, folder, *options):
         # One process for commands of keras-vae that follow each other, one shell for other lines.
         for is_ours, block in itertools.groupby(lines, lambda line: line.startswith("keras-vae ")):
             done = subprocess.run(
-                reduced if is_ours else ["bash", "-eux", "-o", "pipefail"],
+                [*reduced, *options] if is_ours else ["bash", "-eux", "-o", "pipefail"],
                 input="".join(f"{line}\n" for line in block),
                 cwd=folder,
                 env=environment,
@@ -106,7 +106,7 @@ def begun(execute, tmp_path_factory):
     write_diffusers_model(folder / "stable-diffusion-v1-5" / "vae")
     for name in ("docs", "examples"):
         (folder / name).symlink_to(ROOT / name)
-    execute(shell.SHARED, folder)
+    execute(shell.SHARED, folder, "--draw")
     return folder
 
 
