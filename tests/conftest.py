@@ -33,6 +33,14 @@ SHARING_ITS_RUN = {
 APART = {"test_benchmarks_run.py"}
 
 
+def pytest_configure(config):
+    """Before TensorFlow is imported, here or in pytest-xdist's processes."""
+    if config.option.markexpr == "not slow and not distributed":
+        # oneDNN's kernels take longer to make than the few small tensors of a test take to compute; slow tests have
+        # them. A sixth of the time.
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=5, help="number of times the kill test kills a process  [5]")
 
