@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 @batch_size_option
 @click.option(
     "--out",
-    help="NumPy file with the arrays mean and log_var, float32 (N, L), and where there are any labels, int32 (N,), and "
-    "codes, int32. With --beam, the folder of the shards.  [default: latents.npz, or with --beam latents]",
+    help="NumPy file with the arrays mean and log_var, float32 (N, L), and where there are any labels, int32 (N,), "
+    "codes, int32, and paths, the files of the images. With --beam, the folder of the shards.  [default: latents.npz, "
+    "or with --beam latents]",
 )
 @overwrite_option
 @batch_options
@@ -109,7 +110,7 @@ def _encode(
     images = open_dataset(run, config, dataset, data_dir, vae)
     import numpy as np
 
-    from keras_vae.data import evaluation_batches
+    from keras_vae.data import StreamSplit, evaluation_batches
     from keras_vae.latents.bottleneck import LOG_VAR_MIN
     from keras_vae.models.batches import images_at_a_time
 
@@ -129,5 +130,7 @@ def _encode(
             arrays["labels"].append(np.asarray(labels))
     with writing(out) as beside, beside.open("wb") as file:
         joined: dict[str, Any] = {name: np.concatenate(parts) for name, parts in arrays.items() if parts}
+        if not isinstance(chosen, StreamSplit) and chosen.paths is not None:
+            joined["paths"] = np.array([str(path) for path in chosen.paths])
         np.savez_compressed(file, **joined)
     click.echo(f"{chosen.count:,} posteriors of {images.name} ({split}) are in {out}")

@@ -24,6 +24,7 @@ COMMANDS = (
     "sample",
     "interpolate",
     "encode",
+    "neighbours",
     "score",
     "fit-prior",
     "export",

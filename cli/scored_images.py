@@ -1,4 +1,4 @@
-"""The images of ``keras-vae score``: normal ones to learn from, and those to score."""
+"""Images that can be read by number: the normal ones of ``keras-vae score``, and those to score or to compare."""
 
 from __future__ import annotations
 
@@ -72,20 +72,20 @@ def normal_images(normal: ImageDataset) -> tuple[tuple[UInt8, Int32 | None], tup
     Raises:
         InputError: if no test image is normal.
     """
-    train, test = normal.train, _in_memory(normal.test)
+    train, test = normal.train, by_number(normal.test)
     is_normal = _is_normal(normal, test)
     if not is_normal.any():
         raise InputError(f"{normal.name}: has no normal test images, which scores are compared with")
-    return _spread(_in_memory(train), np.arange(train.count)), _spread(test, np.flatnonzero(is_normal))
+    return _spread(by_number(train), np.arange(train.count)), _spread(test, np.flatnonzero(is_normal))
 
 
 def test_images(dataset: ImageDataset, normal: ImageDataset) -> ScoredImages:
     """The test images of ``dataset``, which are normal if training on ``normal`` has their class."""
-    test = _in_memory(dataset.test)
+    test = by_number(dataset.test)
     is_own = dataset is normal
     known = is_own or (dataset.class_names is not None and dataset.class_names == normal.class_names)
     return ScoredImages(
-        names=_names(test),
+        names=names_of(test),
         read=test.read,
         labels=test.labels,
         class_names=dataset.class_names,
@@ -96,8 +96,8 @@ def test_images(dataset: ImageDataset, normal: ImageDataset) -> ScoredImages:
 
 def of_anomalies(dataset: ImageDataset) -> ScoredImages:
     """The test images of a data set of anomalies."""
-    test = _in_memory(dataset.test)
-    return ScoredImages(_names(test), test.read, test.labels, dataset.class_names, np.zeros(test.count, bool))
+    test = by_number(dataset.test)
+    return ScoredImages(names_of(test), test.read, test.labels, dataset.class_names, np.zeros(test.count, bool))
 
 
 def files(paths: Sequence[Path], vae: VAE, config: DataConfig | None, number: int | None) -> ScoredImages:
@@ -107,8 +107,8 @@ def files(paths: Sequence[Path], vae: VAE, config: DataConfig | None, number: in
     return ScoredImages([str(path) for path in paths], lambda rows: pixels[rows], labels)
 
 
-def _in_memory(split: Split) -> ArraySplit | IndexedSplit:
-    """The split, with images that can be read by number."""
+def by_number(split: Split) -> ArraySplit | IndexedSplit:
+    """The split, with images that can be read by number; those of a stream are taken into memory."""
     from keras_vae.data import StreamSplit  # deferred: it imports TensorFlow
 
     return split.in_memory() if isinstance(split, StreamSplit) else split
@@ -129,5 +129,6 @@ def _spread(split: ArraySplit | IndexedSplit, rows: npt.NDArray[np.int64]) -> tu
     return split.read(chosen), None if split.labels is None else split.labels[chosen]
 
 
-def _names(split: ArraySplit | IndexedSplit) -> list[str]:
+def names_of(split: ArraySplit | IndexedSplit) -> list[str]:
+    """The file of each image, or its number."""
     return [str(row) for row in range(split.count)] if split.paths is None else [str(path) for path in split.paths]

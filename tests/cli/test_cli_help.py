@@ -16,6 +16,7 @@ COMMANDS = (
     "sample",
     "interpolate",
     "encode",
+    "neighbours",
     "score",
     "fit-prior",
     "export",

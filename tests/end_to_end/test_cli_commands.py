@@ -13,6 +13,7 @@ from made_up_inception import write_graph
 from PIL import Image
 
 from keras_vae.config import FINE_TUNING, PRESETS
+from keras_vae.data import load_dataset
 from keras_vae.training import device
 
 PICTURES = (
@@ -181,6 +182,39 @@ def test_encode_writes_a_posterior_for_every_image(trained, workplace, run_here)
         assert arrays["mean"].shape == arrays["log_var"].shape == (TEST, 3)
         assert arrays["mean"].dtype == np.float32
         assert np.bincount(arrays["labels"]).tolist() == [TEST // 10] * 10
+
+
+def test_neighbours_are_the_training_images_whose_posterior_means_are_nearest(trained, workplace, run_here):
+    _, run = trained
+    digits = load_dataset(f"idx:{workplace / 'mnist'}").train
+    Image.fromarray(digits.images[7, ..., 0]).save(workplace / "seven.png")
+
+    done = run_here("neighbours", run, "seven.png", "--count", 4, "--out", "near.png", "--json", cwd=workplace)
+    encoded = run_here("encode", run, "--split", "train", "--out", "train.npz", cwd=workplace)
+
+    assert (done.returncode, encoded.returncode) == (0, 0), done.stderr
+    (report,) = json.loads(done.stdout)
+    assert report["image"] == "seven.png"
+    with np.load(workplace / "train.npz", allow_pickle=False) as arrays:
+        distances = np.linalg.norm(arrays["mean"] - arrays["mean"][7], axis=1)
+    expected = np.argsort(distances)[:4]
+    assert [int(near["name"]) for near in report["neighbours"]] == expected.tolist()
+    assert expected[0] == 7
+    # bfloat16 where the processor has it, in batches of other sizes.
+    np.testing.assert_allclose([near["distance"] for near in report["neighbours"]], distances[expected], atol=0.01)
+    assert [int(near["label"]) for near in report["neighbours"]] == digits.labels[expected].tolist()
+    with Image.open(workplace / "near.png") as picture:
+        assert picture.width > 4 * picture.height / 2
+
+
+def test_neighbours_that_are_not_there_are_refused(trained, workplace, refusal_here):
+    _, run = trained
+    Image.new("L", (28, 28)).save(workplace / "black.png")
+
+    assert "mnist: has " in (line := refusal_here("neighbours", run, "black.png", "--count", 10**6, cwd=workplace))
+    assert "images in train, fewer than --count 1,000,000" in line
+    assert "is not conditional" in refusal_here("neighbours", run, "black.png", "--label", 3, cwd=workplace)
+    assert "missing.png" in refusal_here("neighbours", run, "missing.png", cwd=workplace)
 
 
 def test_presets_and_doctor_report_as_json(workplace, run_here):

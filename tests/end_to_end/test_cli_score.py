@@ -89,3 +89,14 @@ def test_what_cannot_be_scored_is_refused_and_leaves_nothing(trained, workplace,
     assert message in done.stderr.strip().splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert sorted(workplace.rglob("*")) == before
+
+
+def test_encode_names_the_file_of_each_posterior(trained, workplace, noise, run_here, tmp_path):
+    _, run = trained
+
+    done = run_here("encode", run, f"folder:{noise}", "--out", tmp_path / "latents.npz", cwd=workplace)
+
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "latents.npz", allow_pickle=False) as arrays:
+        assert sorted(arrays["paths"].tolist()) == sorted(str(path) for path in (noise / "test").iterdir())
+        assert len(arrays["mean"]) == len(arrays["paths"])
