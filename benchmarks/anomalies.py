@@ -1,0 +1,229 @@
+"""How well unusual images are found: areas under ROC curves, over several seeds. Only normal images choose anything.
+
+* ``defects``: test digits with a scratch of eight pixels, or upside down, beside other test digits; a published model.
+* ``textures``: squares of scikit-image's brick, grass and gravel with holes, scratches, smears and pieces of another
+  texture, beside squares without; PaDiM and PatchCore. The area of pixels is that of the heat map against the mask.
+* ``one-class``: a model is trained on one digit, and the test digits of all classes are scored.
+
+Run: python benchmarks/anomalies.py defects --dataset mnist, and so on
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import numpy.typing as npt
+import small
+from machine import heading
+from scipy.ndimage import gaussian_filter
+from skimage import data, draw
+from sklearn.metrics import roc_auc_score
+
+from keras_vae import VAE
+from keras_vae.config import preset
+from keras_vae.data import ArraySplit, StreamSplit, load_dataset, training_batches
+from keras_vae.scoring import Scorer
+from keras_vae.training import build_trainer
+
+UInt8 = npt.NDArray[np.uint8]
+Float = npt.NDArray[np.float64]
+# Most digits to learn what is normal from, to calibrate with and to score of each kind.
+LEARNT, HELD_OUT, SCORED = 5000, 2000, 1000
+SCRATCH = 8
+TEXTURES, SIDE = ("brick", "grass", "gravel"), 64
+# Squares to learn from, to calibrate with, and to score of each kind.
+SQUARES = (200, 100, 100)
+# Scores by class → area under the ROC curve by seed.
+Areas = dict[str, dict[str, list[float]]]
+
+
+def main() -> None:
+    """Measure one part, or with ``--smoke`` all."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("part", nargs="*", choices=["defects", "textures", "one-class", []], default=[])
+    parser.add_argument("--dataset", default="sample", help="digits: the bundled sample, or mnist")
+    parser.add_argument("--model", default="mnist-latent16", help="published model of defects, and preset of one-class")
+    parser.add_argument("--epochs", type=int, default=10, help="of one-class")
+    parser.add_argument("--digits", type=int, nargs="+", default=list(range(10)), help="classes of one-class")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    small.add_smoke_option(parser)
+    arguments = parser.parse_args()
+    if arguments.smoke:
+        arguments.seeds, arguments.digits, arguments.epochs = [0], [3], 1
+    print(f"{heading()}\n")
+    for part in arguments.part or ["defects", "textures", "one-class"]:
+        {"defects": defects, "textures": textures, "one-class": one_class}[part](arguments)
+
+
+def print_areas(title: str, areas: Areas) -> None:
+    """A Markdown table: a row for each thing scored, a column for each kind of anomaly, mean and least of the seeds."""
+    kinds = list(next(iter(areas.values())))
+    print(f"\n| {title}: AUROC, mean (least) | {' | '.join(kinds)} |\n| --- |{' --- |' * len(kinds)}")
+    for row, found in areas.items():
+        cells = [f"{statistics.fmean(found[kind]):.3f} ({min(found[kind]):.3f})" for kind in kinds]
+        print(f"| {row} | {' | '.join(cells)} |", flush=True)
+
+
+def add(areas: Areas, row: str, kind: str, usual: Float, unusual: Float) -> None:
+    """Count the area of ``unusual`` scores beside ``usual`` ones."""
+    is_unusual = np.repeat([0, 1], [usual.size, unusual.size])
+    area = float(roc_auc_score(is_unusual, np.concatenate([usual.ravel(), unusual.ravel()])))
+    areas.setdefault(row, {}).setdefault(kind, []).append(area)
+
+
+def compare(areas: Areas, scorer: Scorer, usual: UInt8, unusual: dict[str, UInt8]) -> float:
+    """Count the areas of the score and of each measure; returns images scored a second."""
+    begun = time.perf_counter()
+    measured = {kind: scorer.measure(images) for kind, images in {"": usual, **unusual}.items()}
+    seconds = time.perf_counter() - begun
+    for kind in unusual:
+        add(areas, "score", kind, *(scorer.calibration.scores(measured[name]) for name in ("", kind)))
+        for column, name in enumerate(scorer.measure_names):
+            add(areas, name, kind, measured[""][:, column], measured[kind][:, column])
+    return sum(map(len, measured.values())) / seconds
+
+
+def defects(arguments: argparse.Namespace) -> None:
+    """Scratches and flips of test digits."""
+    dataset, train, test, sizes = of_digits(arguments.dataset, is_small=arguments.smoke)
+    vae = VAE.from_preset(arguments.model)
+    areas: Areas = {}
+    speeds = []
+    for seed in arguments.seeds:
+        rng = np.random.default_rng(seed)
+        learnt = rng.permutation(train.count)[: sizes[0]]
+        held_out, usual, unusual = np.split(
+            rng.permutation(test.count)[: sizes[1] + 2 * sizes[2]], [sizes[1], sizes[1] + sizes[2]]
+        )
+        scorer = Scorer(vae, seed=seed).fit(train.read(learnt), held_out=test.read(held_out))
+        scorer.score(test.read(usual))  # traced now, not while it is timed
+        others = test.read(unusual)
+        anomalies = {"scratch": scratched(others, rng), "upside down": others[:, ::-1]}
+        speeds.append(compare(areas, scorer, test.read(usual), anomalies))
+    print_areas(f"{arguments.model}, {dataset}", areas)
+    print(f"\n{statistics.median(speeds):,.0f} digits/s with all measures.")
+
+
+def of_digits(dataset: str, *, is_small: bool) -> tuple[str, ArraySplit, ArraySplit, tuple[int, int, int]]:
+    """Name, training and test digits, and how many of them are learnt from, held out and scored of each kind."""
+    digits = load_dataset(dataset)
+    train, test = (
+        split.in_memory() if isinstance(split, StreamSplit) else split for split in (digits.train, digits.test)
+    )
+    assert isinstance(train, ArraySplit)
+    assert isinstance(test, ArraySplit)
+    least = 60 if is_small else test.count // 4
+    return digits.name, train, test, (min(LEARNT, 4 * least), min(HELD_OUT, least), min(SCORED, least))
+
+
+def scratched(images: UInt8, rng: np.random.Generator) -> UInt8:
+    """White lines of `SCRATCH` pixels, somewhere, in any direction."""
+    marked = images.copy()
+    for image in marked:
+        angle = rng.uniform(0, np.pi)
+        reach = (SCRATCH - 1) / 2 * np.array([np.sin(angle), np.cos(angle)])
+        centre = rng.uniform(SCRATCH / 2, np.array(image.shape[:2]) - SCRATCH / 2 - 1)
+        ends = np.rint([centre - reach, centre + reach]).astype(int)
+        image[draw.line(*ends[0], *ends[1])] = 255
+    return marked
+
+
+def textures(arguments: argparse.Namespace) -> None:
+    """Squares of textures with and without defects. Learnt, held-out and scored squares lie in different columns."""
+    learnt, held_out, scored = (12, 8, 8) if arguments.smoke else SQUARES
+    # What looks at features alone never calls it.
+    vae = VAE((SIDE, SIDE, 1), 2, widths=(8,), groups=4, attention_resolution=0, generative_skips=False)
+    areas: dict[str, Areas] = {"image": {}, "pixel": {}}
+    for seed in arguments.seeds:
+        for name, other in zip(TEXTURES, TEXTURES[1:] + TEXTURES[:1], strict=True):
+            rng = np.random.default_rng(seed)
+            whole, foreign = getattr(data, name)(), getattr(data, other)()
+            fitted, calibrating, usual, unmarked = (
+                squares(whole[:, columns], count, rng)
+                for columns, count in (
+                    (slice(0, 256), learnt),
+                    (slice(256, 384), held_out),
+                    (slice(384, 512), scored),
+                    (slice(384, 512), scored),
+                )
+            )
+            marked = [with_defect(square, foreign, rng) for square in unmarked]
+            unusual, masks = (np.stack(parts) for parts in zip(*marked, strict=True))
+            for method in ("padim", "patchcore"):
+                scorer = Scorer(vae, method, seed).fit(fitted, held_out=calibrating)
+                found = [scorer.score(images) for images in (usual, unusual)]
+                add(areas["image"], method, name, *found)
+                heat = scorer.heatmap(unusual)
+                add(areas["pixel"], method, name, heat[~masks], heat[masks])
+    for what, found_areas in areas.items():
+        print_areas(f"textures, by {what}", found_areas)
+
+
+def squares(texture: UInt8, count: int, rng: np.random.Generator) -> UInt8:
+    """Random squares (count, SIDE, SIDE, 1)."""
+    rows, columns = (rng.integers(0, size - SIDE + 1, count) for size in texture.shape)
+    found = [texture[y : y + SIDE, x : x + SIDE] for y, x in zip(rows, columns, strict=True)]
+    return np.stack(found)[..., None]
+
+
+def with_defect(square: UInt8, foreign: UInt8, rng: np.random.Generator) -> tuple[UInt8, npt.NDArray[np.bool_]]:
+    """The square with a hole, a scratch, a smear or a piece of another texture, and where it is."""
+    mask = np.zeros((SIDE, SIDE), bool)
+    kind = rng.choice(["hole", "scratch", "smear", "piece"])
+    y, x = rng.integers(14, SIDE - 14, 2)
+    if kind == "scratch":
+        angle = rng.uniform(0, np.pi)
+        dy, dx = np.rint(13 * np.array([np.sin(angle), np.cos(angle)])).astype(int)
+        for shift in (0, 1):  # two pixels wide
+            mask[draw.line(y - dy, x - dx + shift, y + dy, x + dx + shift)] = True
+    else:
+        mask[draw.ellipse(y, x, *rng.uniform(5, 10, 2), shape=mask.shape)] = True
+    pixels = square[..., 0].astype(float)
+    changed = {
+        "hole": pixels * 0.3,
+        "scratch": np.full_like(pixels, rng.choice([20, 235])),
+        "smear": gaussian_filter(pixels, 3),
+        "piece": squares(foreign, 1, rng)[0, ..., 0].astype(float),
+    }[kind]
+    return np.rint(np.where(mask, changed, pixels)).astype(np.uint8)[..., None], mask
+
+
+def one_class(arguments: argparse.Namespace) -> None:
+    """A model for each digit, which scores the test digits of all."""
+    name, train, test, _ = of_digits(arguments.dataset, is_small=arguments.smoke)
+    assert train.labels is not None
+    assert test.labels is not None
+    areas: Areas = {}
+    for seed in arguments.seeds:
+        for digit in arguments.digits:
+            own = train.read(np.flatnonzero(train.labels == digit))
+            # Unseen in training: they stop nothing and choose nothing, and calibrate.
+            training, held_out = np.split(own, [len(own) * 4 // 5])
+            vae = trained(training, seed, arguments)
+            scorer = Scorer(vae, seed=seed).fit(training[:LEARNT], held_out=held_out)
+            is_own = test.labels == digit
+            usual, unusual = (test.read(np.flatnonzero(rows)) for rows in (is_own, ~is_own))
+            compare(areas, scorer, usual, {"mean of the digits": unusual})
+            print(f"digit {digit}, seed {seed}: {areas['score']['mean of the digits'][-1]:.4f}", flush=True)
+    print_areas(f"one class, {name}, {arguments.epochs} epochs", areas)
+
+
+def trained(images: UInt8, seed: int, arguments: argparse.Namespace) -> VAE:
+    """The preset's model of these images."""
+    config = preset(arguments.model).replace(seed=seed, epochs=arguments.epochs, data__batch_size=64)
+    config = small.small(config) if arguments.smoke else config
+    steps = len(images) // config.data.batch_size
+    trainer = build_trainer(config, steps)
+    batches = training_batches(ArraySplit(images), config.data.batch_size, seed=seed)
+    trainer.fit(batches, epochs=config.epochs, steps_per_epoch=steps, shuffle=False, verbose=0)
+    return trainer.ema_vae or trainer.vae
+
+
+if __name__ == "__main__":
+    main()
