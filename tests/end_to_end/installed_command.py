@@ -14,9 +14,8 @@ SMALL = (
 
 
 def bare_environment() -> dict[str, str]:
-    """This process's environment without a data folder, a Keras backend or what tests alone set."""
-    left_out = ("TFDS_DATA_DIR", "KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS")
-    return {name: value for name, value in os.environ.items() if name not in left_out}
+    """This process's environment without a data folder or a Keras backend."""
+    return {name: value for name, value in os.environ.items() if name not in ("TFDS_DATA_DIR", "KERAS_BACKEND")}
 
 
 def run_command(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
