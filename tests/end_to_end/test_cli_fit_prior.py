@@ -10,6 +10,7 @@ from keras_vae.latents import prior_name
 from keras_vae.training.saving import load_model
 
 
+@pytest.mark.slow
 def test_fit_prior_replaces_the_model_and_its_samples_come_from_the_prior(trained, workplace, run_here):
     _, run = trained
     fitted = workplace / "runs" / "fitted"
@@ -35,6 +36,7 @@ def test_fit_prior_replaces_the_model_and_its_samples_come_from_the_prior(traine
         np.testing.assert_array_equal(weight, was)
 
 
+@pytest.mark.slow
 def test_fit_prior_writes_another_file_on_request(trained, workplace, run_here):
     _, run = trained
     before = (run / "model.keras").read_bytes()

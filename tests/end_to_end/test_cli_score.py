@@ -25,6 +25,7 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_anomalies_are_told_from_the_test_images_with_every_measure(trained, workplace, noise, run_here, tmp_path):
     _, run = trained
     out = tmp_path / "scores.csv"
@@ -54,6 +55,7 @@ def test_anomalies_are_told_from_the_test_images_with_every_measure(trained, wor
     assert "http" not in page.replace("http-equiv", "")
 
 
+@pytest.mark.slow
 def test_files_are_scored_beside_the_images_of_the_run(trained, workplace, noise, run_here, tmp_path):
     _, run = trained
     files = sorted((noise / "test").iterdir())[:3]

@@ -10,7 +10,8 @@ from keras_vae.errors import InputError
 from keras_vae.scoring import Scorer
 
 
-@pytest.fixture(scope="module", params=SCORING_METHODS)
+# "auto" is the three others together, and `tests/end_to_end` has it.
+@pytest.fixture(scope="module", params=[pytest.param("auto", marks=pytest.mark.slow), *SCORING_METHODS[1:]])
 def scorer(request, vae, squares):
     return Scorer(vae, request.param).fit(squares(30, 0), held_out=squares(99, 1))
 

@@ -27,7 +27,7 @@ def vae():
     return vae
 
 
-@pytest.mark.parametrize("name", ["vamp", "mixture", "flow"])
+@pytest.mark.parametrize("name", ["vamp", "mixture", pytest.param("flow", marks=pytest.mark.slow)])
 def test_a_fitted_prior_is_where_the_posteriors_are_and_the_networks_stay_bit_for_bit(vae, name):
     before = [np.array(weight) for weight in (*vae.encoder.weights, *vae.decoder.weights)]
     fitted, fit = fit_prior(vae, IMAGES, name, **BRIEF)
@@ -54,6 +54,7 @@ def test_the_same_seed_fits_the_same_prior(vae):
         np.testing.assert_array_equal(first, again)
 
 
+@pytest.mark.slow
 def test_a_fitted_model_is_a_file_like_any_other(vae, tmp_path):
     fitted, _ = fit_prior(vae, IMAGES, "flow", **BRIEF)
     fitted.save(tmp_path / "model.keras")
@@ -128,6 +129,7 @@ def of_codes():
     return vae, ArraySplit(images, np.arange(60, dtype=np.int32) % 2)
 
 
+@pytest.mark.slow
 def test_a_fitted_prior_of_codes_draws_what_the_encoder_gives_of_each_class(of_codes, tmp_path):
     vae, split = of_codes
     black, white = np.asarray(vae.encode_codes(split.images[:2]))

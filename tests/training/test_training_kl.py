@@ -25,6 +25,7 @@ def images():
     return np.random.default_rng(0).random((16, 1, 1, 3), "float32") * ramp
 
 
+@pytest.mark.slow
 def test_it_learns_with_both_players_and_comes_back_from_a_file(vae, images, tmp_path):
     config = ObjectiveConfig(beta=1e-3, beta_start=1e-3, adversarial_weight=0.1, adaptive_weight=True)
     trainer = VAETrainer(vae, PatchDiscriminator(SHAPE, (8,)), config=config, ema=0.9)
