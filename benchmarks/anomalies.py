@@ -39,14 +39,15 @@ SCRATCH = 8
 TEXTURES, SIDE = ("brick", "grass", "gravel"), 64
 # Squares to learn from, to calibrate with, and to score of each kind.
 SQUARES = (200, 100, 100)
-# Scores by class → area under the ROC curve by seed.
+# Row of a table → kind of anomaly → the area of each seed.
 Areas = dict[str, dict[str, list[float]]]
 
 
 def main() -> None:
-    """Measure one part, or with ``--smoke`` all."""
+    """Measure one part, or all."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("part", nargs="*", choices=["defects", "textures", "one-class", []], default=[])
+    parts = {"defects": defects, "textures": textures, "one-class": one_class}
+    parser.add_argument("part", nargs="?", choices=parts, help="by default all of them, one after the other")
     parser.add_argument("--dataset", default="sample", help="digits: the bundled sample, or mnist")
     parser.add_argument("--model", default="mnist-latent16", help="published model of defects, and preset of one-class")
     parser.add_argument("--epochs", type=int, default=10, help="of one-class")
@@ -57,8 +58,8 @@ def main() -> None:
     if arguments.smoke:
         arguments.seeds, arguments.digits, arguments.epochs = [0], [3], 1
     print(f"{heading()}\n")
-    for part in arguments.part or ["defects", "textures", "one-class"]:
-        {"defects": defects, "textures": textures, "one-class": one_class}[part](arguments)
+    for name in [arguments.part] if arguments.part else parts:
+        parts[name](arguments)
 
 
 def print_areas(title: str, areas: Areas) -> None:

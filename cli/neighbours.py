@@ -12,7 +12,7 @@ from keras_vae.errors import InputError
 
 from .options import json_option, overwrite_option, run_argument, with_data_options
 from .outputs import check_output, writing
-from .runtime import find_label, open_dataset, open_model, say
+from .runtime import class_of_images, open_dataset, open_model, say
 from .values import Choice, FilePath
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def command(
 ) -> None:
     """Draw beside each of IMAGES the training images whose posterior means are nearest to its own, and name them.
 
-    The distance is Euclidean, between the means of all latent dimensions. At most 60,000 images are looked among, fewer
-    with large latents: the first ones. RUN is a run directory, a .keras file, an exported model, or a published model
-    such as mnist-latent16.
+    The distance is Euclidean, between the means of all latent dimensions. The command compares with the first 60,000
+    images at most, and with fewer if the latent is large. RUN is a run directory, a .keras file, an exported model, or
+    a published model such as mnist-latent16.
 
     \b
     Examples:
@@ -57,9 +57,7 @@ def command(
     """
     check_output(out, overwrite=overwrite, suffix=".png")
     vae, config = open_model(run)
-    number = find_label(vae, run, label)
-    if vae.num_classes is not None and number is None:
-        raise InputError(f"{run}: is conditional; give the class of the images with --label")
+    number = class_of_images(vae, run, label)
     import numpy as np
 
     from keras_vae.data import ArraySplit

@@ -12,7 +12,7 @@ from keras_vae.errors import InputError
 from .batch import BatchCommand, batch_options, check_batch, check_plain, job_options, job_output
 from .options import overwrite_option, run_argument
 from .outputs import check_output, check_output_folder, write_picture, writing
-from .runtime import exported_version, find_label, open_model, read_image, read_pixels
+from .runtime import class_of_images, exported_version, open_model, read_image, read_pixels
 from .values import FilePath
 
 if TYPE_CHECKING:
@@ -106,10 +106,7 @@ def _reconstruct_in_a_job(options: JobOptions) -> None:
 def _opened(run: Path, label: str | None) -> tuple[VAE, DataConfig | None, int | None]:
     """The model, its data, and the number of the class ``label``."""
     vae, config = open_model(run)
-    number = find_label(vae, run, label)
-    if vae.num_classes is not None and number is None:
-        raise InputError(f"{run}: is conditional; give the class of the images with --label")
-    return vae, config, number
+    return vae, config, class_of_images(vae, run, label)
 
 
 def _write_tiled(

@@ -316,6 +316,18 @@ def find_label(vae: VAE, run: Path, label: str | None, *, of_sample: bool = Fals
         raise InputError(f"{run}: {error}") from error
 
 
+def class_of_images(vae: VAE, run: Path, label: str | None) -> int | None:
+    """The number of the class ``label`` of image files; None if the model has no classes and needs none.
+
+    Raises:
+        InputError: as `find_label`, and if a conditional model is given no class.
+    """
+    number = find_label(vae, run, label)
+    if vae.num_classes is not None and number is None:
+        raise InputError(f"{run}: is conditional; give the class of the images with --label")
+    return number
+
+
 def say(line: str) -> None:
     """Print a line for the user, separate from the output."""
     print(line, file=sys.stderr)

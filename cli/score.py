@@ -15,7 +15,7 @@ from keras_vae.errors import InputError
 
 from .options import json_option, run_argument, seed_option, with_data_options
 from .outputs import check_output, check_output_folder, writing
-from .runtime import find_label, open_dataset, open_model, say
+from .runtime import class_of_images, find_label, open_dataset, open_model, say
 from .values import Choice, FilePath
 
 if TYPE_CHECKING:
@@ -98,9 +98,7 @@ def command(
     if images and dataset is not None and against is not None:
         raise InputError("score either IMAGES or a --dataset beside --against; leave one of them out")
     vae, config = open_model(run)
-    number = find_label(vae, run, label)
-    if images and vae.num_classes is not None and number is None:
-        raise InputError(f"{run}: is conditional; give the class of the images with --label")
+    number = class_of_images(vae, run, label) if images else find_label(vae, run, label)
     import numpy as np
 
     from keras_vae.scoring.calibration import false_alarm_threshold

@@ -25,7 +25,7 @@ REDUCED = {
     "evaluate": ("--importance-samples", "2"),
     "sample": ("--count", "16"),
 }
-# Of the files that a pattern stands for, as many are used.
+# A pattern stands for at most this many files.
 MOST_FILES = 8
 
 
