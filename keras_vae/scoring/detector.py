@@ -8,8 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
+from keras import ops
 
 from keras_vae.errors import InputError
+from keras_vae.losses import VGG16Features
 
 Array = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int32] | None
@@ -18,18 +20,25 @@ Labels = npt.NDArray[np.int32] | None
 class Detector(keras.layers.Layer):
     """Measures how unlike normal images an image is, and where. Statistics of normal images are its weights.
 
-    A subclass has `measure_names`, `fit`, `measure` and `heat`. Its `fit` gives each statistic to `hold`, after which
-    it is the attribute of that name; `get_config` keeps the shapes, so that a ``.keras`` file has all of them.
+    A subclass has `measure_names`, `fit`, `measures_of` and `heat_of`. Its `fit` gives each statistic to `hold`, after
+    which it is the attribute of that name; `get_config` keeps the shapes, so that a ``.keras`` file has all of them.
 
     Args:
         statistics: name → shape of each statistic, of a detector that was fitted; its values come from a file.
+        network: the bundled `VGG16Features` with three taps that it shares with others. By default one of its own.
     """
 
     measure_names: tuple[str, ...] = ()
     """What `measure` gives. The larger a measure, the more unusual the image."""
 
-    def __init__(self, statistics: dict[str, Sequence[int]] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        statistics: dict[str, Sequence[int]] | None = None,
+        network: VGG16Features | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**{"trainable": False, "dtype": "float32", **kwargs})
+        self.network = network or bundled_network()
         self._statistics: dict[str, tuple[int, ...]] = {}
         for name, shape in (statistics or {}).items():
             self.hold(name, np.zeros(tuple(shape), np.float32))
@@ -52,13 +61,33 @@ class Detector(keras.layers.Layer):
         """Take the statistics of normal images, float32 (N, H, W, C) in [0, 1]."""
         raise NotImplementedError
 
-    def measure(self, images: Any, labels: Any = None) -> dict[str, Any]:
-        """Name → how unusual each image is, (N,), for each of `measure_names`."""
+    def measures_of(self, images: Any, labels: Any, taps: Sequence[Any]) -> dict[str, Any]:
+        """Name → how unusual each image is, (N,), for each of `measure_names`; ``taps`` is `network` of the images."""
         raise NotImplementedError
 
-    def heat(self, images: Any, labels: Any = None) -> Any:
-        """Where images are unusual: (N, H, W), at least 0, float32."""
+    def heat_of(self, images: Any, labels: Any, taps: Sequence[Any]) -> Any:
+        """Where images are unusual: (N, H, W), at least 0, float32; ``taps`` is `network` of the images."""
         raise NotImplementedError
+
+    def measure(self, images: Any, labels: Any = None) -> dict[str, Any]:
+        """Name → how unusual each of the images (N, H, W, C) is, (N,), for each of `measure_names`.
+
+        Raises:
+            InputError: before `fit`.
+        """
+        self.check_fitted()
+        images = ops.convert_to_tensor(images)
+        return self.measures_of(images, labels, self.network(images))
+
+    def heat(self, images: Any, labels: Any = None) -> Any:
+        """Where the images (N, H, W, C) are unusual: (N, H, W), at least 0, float32.
+
+        Raises:
+            InputError: before `fit`.
+        """
+        self.check_fitted()
+        images = ops.convert_to_tensor(images)
+        return self.heat_of(images, labels, self.network(images))
 
     def check_fitted(self) -> None:
         """Check that there are statistics.
@@ -73,3 +102,8 @@ class Detector(keras.layers.Layer):
         config = super().get_config()
         del config["trainable"], config["dtype"]
         return {**config, "statistics": self.statistics}
+
+
+def bundled_network() -> VGG16Features:
+    """The part of VGG16 that the package has, which every detector looks through."""
+    return VGG16Features("bundled", 3, dtype="float32", name="network")

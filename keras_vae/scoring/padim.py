@@ -5,6 +5,7 @@ Defard et al. 2021, "PaDiM: a Patch Distribution Modeling Framework for Anomaly 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,7 +14,7 @@ from keras import ops
 
 from keras_vae.scoring.detector import Array, Detector, Labels
 from keras_vae.scoring.heat import resized, smoothed
-from keras_vae.scoring.patches import PatchFeatures, batches
+from keras_vae.scoring.patches import batches, patch_features
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
@@ -36,14 +37,13 @@ class PaDiM(Detector):
     def __init__(self, dimensions: int = 100, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dimensions, self.seed = dimensions, seed
-        self.features = PatchFeatures(name="features")
 
     def fit(self, images: Array, labels: Labels = None) -> None:
         """Take mean and covariance of every position over normal images (N, H, W, C), N of at least 2."""
         chosen = np.sort(np.random.default_rng(self.seed).permutation(384)[: self.dimensions])
         count, total, products = 0, 0.0, 0.0
         for part in batches(images):
-            features = ops.convert_to_numpy(self.features(part))[..., chosen].astype(np.float64)
+            features = ops.convert_to_numpy(patch_features(self.network(part)))[..., chosen].astype(np.float64)
             count += len(part)
             total += features.sum(axis=0)
             products += np.einsum("nhwi,nhwj->hwij", features, features, optimize=True)
@@ -55,17 +55,16 @@ class PaDiM(Detector):
         self.hold("mean", mean)
         self.hold("factor", np.linalg.cholesky(np.linalg.inv(covariance)))
 
-    def distances(self, images: Any) -> Any:
+    def distances(self, taps: Sequence[Any]) -> Any:
         """The Mahalanobis distance of each position of the grid, (N, h, w)."""
-        self.check_fitted()
-        features = ops.take(self.features(images), ops.cast(self.chosen, "int32"), axis=-1) - self.mean
+        features = ops.take(patch_features(taps), ops.cast(self.chosen, "int32"), axis=-1) - self.mean
         return ops.norm(ops.einsum("nhwi,hwij->nhwj", features, self.factor), axis=-1)
 
-    def heat(self, images: Any, labels: Any = None) -> Any:
-        return smoothed(resized(self.distances(images), *images.shape[1:3]))
+    def heat_of(self, images: Any, labels: Any, taps: Sequence[Any]) -> Any:
+        return smoothed(resized(self.distances(taps), *images.shape[1:3]))
 
-    def measure(self, images: Any, labels: Any = None) -> dict[str, Any]:
-        return {"padim": ops.max(self.heat(images), axis=(1, 2))}
+    def measures_of(self, images: Any, labels: Any, taps: Sequence[Any]) -> dict[str, Any]:
+        return {"padim": ops.max(self.heat_of(images, labels, taps), axis=(1, 2))}
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "dimensions": self.dimensions, "seed": self.seed}

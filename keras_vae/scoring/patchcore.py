@@ -5,6 +5,7 @@ Roth et al. 2022, "Towards Total Recall in Industrial Anomaly Detection".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -15,7 +16,7 @@ from keras import ops
 from keras_vae.scoring.detector import Array, Detector, Labels
 from keras_vae.scoring.distances import squared_distances
 from keras_vae.scoring.heat import resized, smoothed
-from keras_vae.scoring.patches import PatchFeatures, batches
+from keras_vae.scoring.patches import batches, patch_features
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
@@ -42,14 +43,13 @@ class PatchCore(Detector):
     ) -> None:
         super().__init__(**kwargs)
         self.memory, self.candidates, self.neighbours, self.seed = memory, candidates, neighbours, seed
-        self.features = PatchFeatures(name="features")
 
     def fit(self, images: Array, labels: Labels = None) -> None:
         """Choose the memory from the patches of normal images (N, H, W, C)."""
         rng = np.random.default_rng(self.seed)
         kept: list[Array] = []
         for part in batches(images):
-            patches = ops.convert_to_numpy(self.features(part))
+            patches = ops.convert_to_numpy(patch_features(self.network(part)))
             patches = patches.reshape(-1, patches.shape[-1])
             share = min(1.0, self.candidates / (len(images) * len(patches) / len(part)))
             kept.append(patches[rng.random(len(patches)) < share] if share < 1 else patches)
@@ -57,12 +57,12 @@ class PatchCore(Detector):
         projection = rng.standard_normal((found.shape[1], self.PROJECTED), np.float32) / np.sqrt(self.PROJECTED)
         self.hold("patches", found[coreset(found @ projection, self.memory, rng)])
 
-    def heat(self, images: Any, labels: Any = None) -> Any:
-        distances, _ = self.nearest(images)
+    def heat_of(self, images: Any, labels: Any, taps: Sequence[Any]) -> Any:
+        distances, _ = self.nearest(taps)
         return smoothed(resized(distances, *images.shape[1:3]))
 
-    def measure(self, images: Any, labels: Any = None) -> dict[str, Any]:
-        distances, features = self.nearest(images)
+    def measures_of(self, images: Any, labels: Any, taps: Sequence[Any]) -> dict[str, Any]:
+        distances, features = self.nearest(taps)
         count = ops.shape(features)[0]
         flat = ops.reshape(distances, (count, -1))
         # The patch that is farthest from the memory, and the one there that is nearest to it.
@@ -79,10 +79,9 @@ class PatchCore(Detector):
         weight = 1 - ops.exp(scaled[:, 0] - ops.logsumexp(scaled, axis=1)) if around > 1 else 1.0
         return {"patchcore": farthest * weight}
 
-    def nearest(self, images: Any) -> tuple[Any, Any]:
+    def nearest(self, taps: Sequence[Any]) -> tuple[Any, Any]:
         """Of each position the distance to the nearest patch of the memory (N, h, w), and the features."""
-        self.check_fitted()
-        features = self.features(images)
+        features = patch_features(taps)
         _, height, width, dimensions = features.shape
         squared = ops.min(squared_distances(ops.reshape(features, (-1, dimensions)), self.patches), axis=1)
         return ops.reshape(ops.sqrt(squared), (-1, height, width)), features

@@ -5,13 +5,11 @@ Roth et al. 2022, "Towards Total Recall in Industrial Anomaly Detection", sectio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import keras
 from keras import ops
 
-from keras_vae.losses import VGG16Features
 from keras_vae.scoring.detector import Array
 
 # Positions a side of the grid. Finer ones take memory and find no smaller defects after smoothing.
@@ -22,24 +20,17 @@ FIRST_TAP = 1
 MOST_PIXELS = 1 << 18
 
 
-class PatchFeatures(keras.layers.Layer):
-    """Images (N, H, W, C) in [0, 1] → (N, h, w, D), the mean of each 3×3 neighbourhood on one grid, float32.
+def patch_features(taps: Sequence[Any]) -> Any:
+    """Three taps of VGG16 → (N, h, w, 384), the mean of each 3×3 neighbourhood on one grid, float32.
 
-    The activations of the second and third block of the bundled VGG16, after the mean over 3×3 neighbours, are averaged
-    down or resized to the grid of the third, with at most 32 positions a side. D is 384.
+    The activations of the second and third block, after the mean over 3×3 neighbours, are averaged down or resized to
+    the grid of the third, with at most 32 positions a side.
     """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(trainable=False, dtype="float32", **kwargs)
-        self.network = VGG16Features("bundled", 3, dtype="float32")
-        self.built = True
-
-    def call(self, images: Any) -> Any:
-        maps = [_of_neighbours(features) for features in self.network(images)[FIRST_TAP:]]
-        height, width = maps[-1].shape[1:3]
-        stride = -(-max(height, width) // MOST_POSITIONS)
-        grid = (height // stride, width // stride)
-        return ops.concatenate([_on_grid(ops.cast(part, "float32"), grid) for part in maps], axis=-1)
+    maps = [_of_neighbours(tap) for tap in taps[FIRST_TAP:]]
+    height, width = maps[-1].shape[1:3]
+    stride = -(-max(height, width) // MOST_POSITIONS)
+    grid = (height // stride, width // stride)
+    return ops.concatenate([_on_grid(ops.cast(part, "float32"), grid) for part in maps], axis=-1)
 
 
 def batches(images: Array) -> Iterator[Array]:

@@ -15,17 +15,17 @@ from keras_vae.errors import InputError
 from keras_vae.models import VAE
 from keras_vae.models.batches import images_at_a_time
 from keras_vae.scoring.calibration import Calibration, units_of
-from keras_vae.scoring.detector import Array, Detector, Labels
+from keras_vae.scoring.detector import Array, Detector, Labels, bundled_network
 from keras_vae.scoring.padim import PaDiM
 from keras_vae.scoring.patchcore import PatchCore
 from keras_vae.scoring.vae_detector import VAEDetector
 
 Statistics = dict[str, Sequence[int]]
 
-_DETECTORS: dict[str, Callable[[VAE, int, Statistics | None], Detector]] = {
-    "vae": lambda vae, seed, statistics: VAEDetector(vae, statistics=statistics, name="vae"),
-    "padim": lambda vae, seed, statistics: PaDiM(seed=seed, statistics=statistics, name="padim"),
-    "patchcore": lambda vae, seed, statistics: PatchCore(seed=seed, statistics=statistics, name="patchcore"),
+_DETECTORS: dict[str, Callable[..., Detector]] = {
+    "vae": lambda vae, seed, **shared: VAEDetector(vae, name="vae", **shared),
+    "padim": lambda vae, seed, **shared: PaDiM(seed=seed, name="padim", **shared),
+    "patchcore": lambda vae, seed, **shared: PatchCore(seed=seed, name="patchcore", **shared),
 }
 # Least number of normal images to fit to, of which a quarter sets the units of measures, and of those to calibrate on.
 LEAST_NORMAL, LEAST_HELD_OUT = 4, 2
@@ -77,7 +77,11 @@ class Scorer(keras.Model):
         self.vae, self.method, self.seed = vae, method, seed
         names = list(_DETECTORS) if method == "auto" else [method]
         shapes: Sequence[Statistics | None] = statistics or [None] * len(names)
-        self.detectors = [_DETECTORS[name](vae, seed, shape) for name, shape in zip(names, shapes, strict=True)]
+        self.network = bundled_network()
+        self.detectors = [
+            _DETECTORS[name](vae, seed, statistics=shape, network=self.network)
+            for name, shape in zip(names, shapes, strict=True)
+        ]
         self._calibration = None if normal is None else Calibration(np.asarray(normal), units)
         self._heat_levels = tuple(heat_levels)
         self.built = True
@@ -184,8 +188,10 @@ class Scorer(keras.Model):
         found: list[list[Any]] = [[] for _ in self.detectors]
         for start in range(0, len(images), size):
             part = slice(start, start + size)
+            some = ops.convert_to_tensor(images[part])
+            taps = self.network(some)
             for maps, detector in zip(found, self.detectors, strict=True):
-                heat = detector.heat(images[part], None if labels is None else labels[part])
+                heat = detector.heat_of(some, None if labels is None else labels[part], taps)
                 maps.append(ops.convert_to_numpy(heat))
         return [np.concatenate(maps).astype(np.float64) for maps in found]
 
@@ -203,7 +209,12 @@ class Scorer(keras.Model):
         """The measures of a batch of images, or of the pair (images, labels), as tensors."""
         if isinstance(images, (list, tuple)):  # as Keras's `predict` passes them
             images, labels = images
-        return {name: found for detector in self.detectors for name, found in detector.measure(images, labels).items()}
+        taps = self.network(images)
+        return {
+            name: found
+            for detector in self.detectors
+            for name, found in detector.measures_of(images, labels, taps).items()
+        }
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -5,6 +5,7 @@ An & Cho 2015, "Variational Autoencoder based Anomaly Detection using Reconstruc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from keras import ops
 
 from keras_vae.errors import InputError
-from keras_vae.losses import VGG16Features, likelihood_nll, lpips_distance, lpips_maps
+from keras_vae.losses import likelihood_nll, lpips_distance, lpips_maps
 from keras_vae.losses.vgg16 import read_heads
 from keras_vae.metrics import mse
 from keras_vae.models import VAE
@@ -50,7 +51,6 @@ class VAEDetector(Detector):
     def __init__(self, vae: VAE, neighbours: int = 5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.vae, self.neighbours = vae, neighbours
-        self.network = VGG16Features("bundled", 3, dtype="float32")
         self._heads = read_heads("bundled", 3)
         terms = ("kl", "negative_elbo") if vae.variational and vae.prior.has_density else ()
         self.measure_names = ("mse", "lpips", "local", "nll", *terms, "neighbours", "mahalanobis")
@@ -73,12 +73,10 @@ class VAEDetector(Detector):
         self.hold("whitening", _whitening(memory))
         self.hold("levels", np.maximum(np.mean(errors, axis=0), 1e-12))
 
-    def measure(self, images: Any, labels: Any = None) -> dict[str, Any]:
-        self.check_fitted()
-        images = ops.convert_to_tensor(images)
+    def measures_of(self, images: Any, labels: Any, taps: Sequence[Any]) -> dict[str, Any]:
         mean, log_var = self._posterior(images, labels)
         reconstructions = self.vae.decode(mean, labels)
-        features = self.network(images), self.network(reconstructions)
+        features = taps, self.network(reconstructions)
         nll = likelihood_nll(self.vae.likelihood, images, reconstructions, self.vae.likelihood_scale)
         found = {
             "mse": mse(images, reconstructions),
@@ -95,11 +93,9 @@ class VAEDetector(Detector):
             "mahalanobis": ops.norm(ops.matmul(mean - self.center, self.whitening), axis=1),
         }
 
-    def heat(self, images: Any, labels: Any = None) -> Any:
-        self.check_fitted()
-        images = ops.convert_to_tensor(images)
+    def heat_of(self, images: Any, labels: Any, taps: Sequence[Any]) -> Any:
         reconstructions = self.vae.reconstruct(images, labels)
-        return self._heat(images, reconstructions, self.network(images), self.network(reconstructions))
+        return self._heat(images, reconstructions, taps, self.network(reconstructions))
 
     def _heat(self, images: Any, reconstructions: Any, features: Any, others: Any) -> Any:
         found = self._maps(images, reconstructions, features, others)

@@ -8,11 +8,12 @@ from scipy.spatial.distance import mahalanobis
 from sklearn.neighbors import NearestNeighbors
 
 from keras_vae.errors import InputError
+from keras_vae.losses import VGG16Features
 from keras_vae.metrics import mse
 from keras_vae.scoring import PaDiM, PatchCore, VAEDetector
 from keras_vae.scoring.heat import resized, smoothed
 from keras_vae.scoring.patchcore import coreset
-from keras_vae.scoring.patches import PatchFeatures
+from keras_vae.scoring.patches import patch_features
 
 numpy_of = keras.ops.convert_to_numpy
 
@@ -47,21 +48,21 @@ def test_a_map_of_one_value_keeps_it_at_every_size():
 
 
 def test_the_grid_of_patches_has_at_most_32_positions_a_side_and_a_border_of_its_own():
-    features = PatchFeatures()
+    network = VGG16Features("bundled", 3)
 
-    assert features(np.zeros((1, 16, 24, 1), "float32")).shape == (1, 4, 6, 384)
-    assert features(np.zeros((1, 160, 256, 3), "float32")).shape == (1, 20, 32, 384)
+    assert patch_features(network(np.zeros((1, 16, 24, 1), "float32"))).shape == (1, 4, 6, 384)
+    assert patch_features(network(np.zeros((1, 160, 256, 3), "float32"))).shape == (1, 20, 32, 384)
 
 
 def test_padim_gives_the_mahalanobis_distance_of_each_position(normal, others):
     detector = PaDiM(dimensions=10, seed=3)
     detector.fit(normal)
 
-    found = numpy_of(detector.distances(others))
+    found = numpy_of(detector.distances(detector.network(others)))
 
     chosen = numpy_of(detector.chosen).astype(int)
     of_normal, of_others = (
-        numpy_of(detector.features(images))[..., chosen].astype(float) for images in (normal, others)
+        numpy_of(patch_features(detector.network(images)))[..., chosen].astype(float) for images in (normal, others)
     )
     for image, row, column in ((0, 0, 0), (0, 2, 1), (2, 3, 3)):
         sample = of_normal[:, row, column]
@@ -77,7 +78,7 @@ def test_patchcore_finds_the_nearest_patch_of_its_memory(normal, others):
     detector = PatchCore(memory=50)
     detector.fit(normal)
 
-    distances, features = (numpy_of(found) for found in detector.nearest(others))
+    distances, features = (numpy_of(found) for found in detector.nearest(detector.network(others)))
 
     memory = numpy_of(detector.patches)
     assert memory.shape == (50, 384)
