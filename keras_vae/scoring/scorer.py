@@ -23,7 +23,7 @@ from keras_vae.scoring.vae_detector import VAEDetector
 Statistics = dict[str, Sequence[int]]
 
 _DETECTORS: dict[str, Callable[..., Detector]] = {
-    "vae": lambda vae, seed, **shared: VAEDetector(vae, name="vae", **shared),
+    "vae": lambda vae, seed, **shared: VAEDetector(vae, seed=seed, name="vae", **shared),
     "padim": lambda vae, seed, **shared: PaDiM(seed=seed, name="padim", **shared),
     "patchcore": lambda vae, seed, **shared: PatchCore(seed=seed, name="patchcore", **shared),
 }

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import scipy.ndimage
 from scipy.spatial.distance import mahalanobis
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
 from sklearn.neighbors import NearestNeighbors
 
 from keras_vae.errors import InputError
@@ -127,7 +129,35 @@ def test_the_vae_measures_its_errors_and_the_distances_of_its_latents(vae, norma
     shrunk = (1 - weight) * covariance + weight * np.trace(covariance) / 3 * np.eye(3)
     expected = [mahalanobis(row, of_normal.mean(axis=0), np.linalg.inv(shrunk)) for row in of_others]
     np.testing.assert_allclose(found["mahalanobis"], expected, rtol=1e-3)
+    np.testing.assert_allclose(found["density"], density_of(detector, of_others), rtol=1e-4)
     np.testing.assert_allclose(found["local"], numpy_of(detector.heat(others)).max(axis=(1, 2)), rtol=1e-4)
+
+
+def density_of(detector, latents):
+    """-log p of latents by SciPy, from the detector's components."""
+    whitened = (latents - numpy_of(detector.center)) @ numpy_of(detector.whitening)
+    factors = numpy_of(detector.component_factors).astype(float)
+    volumes = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
+    constants = volumes - whitened.shape[1] / 2 * np.log(2 * np.pi)
+    log_weights = numpy_of(detector.component_levels) - constants
+    parts = [
+        log_weight + multivariate_normal(mean, np.linalg.inv(factor @ factor.T)).logpdf(whitened)
+        for log_weight, mean, factor in zip(log_weights, numpy_of(detector.component_means), factors, strict=True)
+    ]
+    assert np.exp(log_weights).sum() == pytest.approx(1, abs=1e-5)
+    return -np.atleast_2d(logsumexp(parts, axis=0))[0]
+
+
+def test_the_density_is_that_of_a_mixture_of_several_components(vae, squares):
+    images = squares(260, 0)
+    detector = VAEDetector(vae)
+    detector.fit(images)
+
+    assert detector.component_means.shape == (2, 3)
+    latents = numpy_of(vae.encode(images[:5])[0]).astype(float)
+    np.testing.assert_allclose(
+        numpy_of(detector.measure(images[:5])["density"]), density_of(detector, latents), rtol=1e-3
+    )
 
 
 def test_a_detector_that_has_seen_nothing_says_so(vae, others):

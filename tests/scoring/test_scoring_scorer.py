@@ -89,7 +89,7 @@ def test_a_plain_autoencoder_has_no_terms_of_the_elbo(squares):
         (16, 16, 1), 2, variational=False, widths=(8, 8), groups=4, attention_resolution=0, generative_skips=False
     )
 
-    assert Scorer(vae, "vae").measure_names == ("mse", "lpips", "local", "nll", "neighbours", "mahalanobis")
+    assert Scorer(vae, "vae").measure_names == ("mse", "lpips", "local", "nll", "neighbours", "mahalanobis", "density")
 
 
 def test_what_cannot_be_scored_is_refused_in_one_line(vae, squares):
