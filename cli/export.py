@@ -56,6 +56,12 @@ IMAGES = 400
     metavar="H[xW]",
     help="Height and width of the exported model's images, where the latent is spatial; by default the model's.",
 )
+@click.option(
+    "--scorer",
+    type=FilePath(),
+    metavar="FILE",
+    help="Also publish this scorer, which keras-vae score --scorer wrote: a signature and a TFLite file.",
+)
 @with_data_options
 @json_option
 def command(
@@ -67,6 +73,7 @@ def command(
     tflite: bool,
     int8_float_io: bool,
     onnx: bool,
+    scorer: Path | None,
     dataset: str | None,
     data_dir: str | None,
     as_json: bool,
@@ -83,6 +90,7 @@ def command(
       keras-vae export runs/mnist-latent2 --name digits --version 3 --no-tflite
       keras-vae export model.keras --dataset mnist --to /srv/models --json
       keras-vae export mnist-latent4 --dataset sample --onnx
+      keras-vae export runs/parts --scorer scorer.keras
       keras-vae export sd15.keras --image-size 512 --dataset folder:photos
     """
     published = export_run(
@@ -94,6 +102,7 @@ def command(
         tflite=tflite,
         float_io=int8_float_io,
         onnx=onnx,
+        scorer=scorer,
         dataset=dataset,
         data_dir=data_dir,
     )
@@ -114,6 +123,7 @@ def export_run(
     tflite: bool = True,
     float_io: bool = False,
     onnx: bool = False,
+    scorer: Path | None = None,
     dataset: str | None = None,
     data_dir: str | None = None,
 ) -> Path:
@@ -127,6 +137,8 @@ def export_run(
         InputError: if the model or the data cannot be opened or do not fit each other, the name is not valid, the
             version is taken, or the place cannot be written.
     """
+    if scorer is not None and not scorer.is_file():
+        raise InputError(f"{scorer}: no such file; write one with keras-vae score --scorer")
     if exported_version(path):
         raise InputError(f"{path}: is exported already; give the run directory or the .keras file")
     # Checked before minutes of work.
@@ -151,6 +163,7 @@ def export_run(
     # Converter, interpreter and SavedModel loader log lines that are not for users.
     with stderr_held_back() as say_beside:
         from keras_vae.export.export import export_saved_model  # deferred: it imports TensorFlow
+        from keras_vae.scoring import load_scorer
 
         return export_saved_model(
             vae,
@@ -161,6 +174,7 @@ def export_run(
             data=run.read_recorded().get("data") if training else None,
             evaluation=evaluation,
             training=training,
+            scorer=None if scorer is None else load_scorer(scorer),
             tflite=tflite,
             onnx=onnx,
             float_io=float_io,

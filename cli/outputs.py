@@ -15,27 +15,28 @@ if TYPE_CHECKING:
     from keras_vae.visualize.style import Picture
 
 
-def check_output(path: Path, *, overwrite: bool, suffix: str | None = None) -> None:
+def check_output(path: Path, *, overwrite: bool, suffix: str | None = None, option: str = "--out") -> None:
     """Check, changing nothing, that a file can be written to ``path``.
 
     Args:
-        path: the value of ``--out``.
+        path: the value of ``option``.
         overwrite: whether an existing file may be replaced.
         suffix: the suffix that the file must have, such as ``.png``; None allows any.
+        option: the option that named the path, for messages.
 
     Raises:
         InputError: if a file exists already, the path is a folder, the suffix is wrong, or the place cannot be written.
     """
     if path.is_dir():
-        raise InputError(f"{path}: is a folder; name a file in it with --out")
+        raise InputError(f"{path}: is a folder; name a file in it with {option}")
     if suffix and path.suffix.lower() != suffix:
-        raise InputError(f"{path}: the name must end in {suffix}; choose another --out")
+        raise InputError(f"{path}: the name must end in {suffix}; choose another {option}")
     if os.path.lexists(path) and not overwrite:
-        raise InputError(f"{path}: exists already; replace it with --overwrite, or choose another --out")
+        raise InputError(f"{path}: exists already; replace it with --overwrite, or choose another {option}")
     if not path.parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.parent}; make it, or choose another --out")
+        raise InputError(f"{path}: there is no folder {path.parent}; make it, or choose another {option}")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise InputError(f"{path}: the folder {path.parent} cannot be written; choose another --out")
+        raise InputError(f"{path}: the folder {path.parent} cannot be written; choose another {option}")
 
 
 def check_output_folder(folder: Path, places: Iterable[Path], *, overwrite: bool) -> None:

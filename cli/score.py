@@ -54,8 +54,11 @@ if TYPE_CHECKING:
 @click.option(
     "--top", type=click.IntRange(min=1), default=100, show_default=True, help="Images in --gallery and --heatmaps."
 )
+@click.option(
+    "--scorer", "scorer_file", type=FilePath(), metavar="FILE", help="Also keep the fitted scorer, for export --scorer."
+)
 @click.option("--out", type=FilePath(), default=Path("scores.csv"), show_default=True, help="CSV file to write.")
-@click.option("--overwrite", is_flag=True, help="Replace what is at --out, --gallery and in --heatmaps.")
+@click.option("--overwrite", is_flag=True, help="Replace what is at --out, --gallery, --scorer and in --heatmaps.")
 @seed_option
 @json_option
 def command(
@@ -70,6 +73,7 @@ def command(
     heatmaps: Path | None,
     gallery: Path | None,
     top: int,
+    scorer_file: Path | None,
     out: Path,
     overwrite: bool,
     seed: int,
@@ -87,14 +91,19 @@ def command(
     Examples:
       keras-vae score runs/mnist-latent2 --top 20 --gallery unusual.html
       keras-vae score runs/parts new/*.png --threshold-false-alarms 0.01 --heatmaps heatmaps
+      keras-vae score runs/parts --threshold-false-alarms 0.01 --scorer scorer.keras
       keras-vae score runs/mnist-latent16 --against fashion_mnist --json
     """
     roc = out.with_name(f"{out.stem}_roc.png")
     check_output(out, overwrite=overwrite, suffix=".csv")
     if gallery is not None:
-        check_output(gallery, overwrite=overwrite, suffix=".html")
+        check_output(gallery, overwrite=overwrite, suffix=".html", option="--gallery")
+    if scorer_file is not None:
+        check_output(scorer_file, overwrite=overwrite, suffix=".keras", option="--scorer")
     if heatmaps is not None:
         check_output_folder(heatmaps, (), overwrite=overwrite)
+    if scorer_file is not None and false_alarms is None:
+        raise InputError("a scorer has a threshold: give its rate with --threshold-false-alarms, such as 0.01")
     if images and dataset is not None and against is not None:
         raise InputError("score either IMAGES or a --dataset beside --against; leave one of them out")
     vae, config = open_model(run)
@@ -125,7 +134,12 @@ def command(
 
     say(f"learning what is normal from {len(fitted[0]):,} images, and comparing with {len(held_out[0]):,} others")
     labels = (fitted[1], held_out[1]) if vae.num_classes is not None else (None, None)
-    scorer = Scorer(vae, method, seed).fit(fitted[0], labels[0], held_out=held_out[0], held_out_labels=labels[1])
+    scorer = Scorer(vae, method, seed) if false_alarms is None else Scorer(vae, method, seed, false_alarms)
+    scorer.fit(fitted[0], labels[0], held_out=held_out[0], held_out_labels=labels[1])
+    if scorer_file is not None:
+        with writing(scorer_file) as beside:
+            scorer.save(beside)
+        say(f"wrote {scorer_file}")
     tables = [_scores(scorer, one, false_alarms) for one in sets]
     _write_csv(out, sets, tables)
     report = {

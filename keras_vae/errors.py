@@ -14,6 +14,11 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_lower_case[found[0]] if found else None
 
 
+def first_line(error: Exception) -> str:
+    """What an exception says first, or else its name; one line of at most 200 characters."""
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]
+
+
 class InputError(ValueError):
     """Bad input: a value out of range, an unreadable file, a directory that is taken. A command exits with code 2.
 

@@ -23,7 +23,7 @@ ROOMS_BELOW = {
     "data": set(),
     "visualize": set(),
     "training": {"models", "losses", "metrics", "data", "latents", "layers"},
-    "export": {"training", "models", "losses", "data", "latents", "layers"},
+    "export": {"training", "scoring", "models", "losses", "data", "latents", "layers"},
     "callbacks": {"training", "visualize", "models", "losses", "metrics", "data", "latents", "layers"},
     "tfx": {"callbacks", "export", "training", "data"},
     "beam": {"export", "models", "losses", "metrics", "data"},

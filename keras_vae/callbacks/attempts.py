@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from keras_vae.training.saving import first_line
+from keras_vae.errors import first_line
 
 
 class Attempts:

@@ -35,12 +35,11 @@ from keras_vae.data import (
     steps_per_epoch,
     training_batches,
 )
-from keras_vae.errors import TrainingError
+from keras_vae.errors import TrainingError, first_line
 from keras_vae.training.checkpoint_interval import CheckpointInterval
 from keras_vae.training.checkpoints import Position, list_checkpoints
 from keras_vae.training.distribution import Distribution
 from keras_vae.training.run_directory import RunDirectory
-from keras_vae.training.saving import first_line
 from keras_vae.training.trainer import VAETrainer
 
 # The number of training images to evaluate on, of test images to plot, and of test images to reconstruct, each epoch.

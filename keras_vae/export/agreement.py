@@ -12,6 +12,8 @@ from keras_vae.models import VAE
 
 LARGEST = "largest absolute difference"
 OTHER_CODES = "share of codes that differ"
+SCORE = "largest absolute difference of a score, or of the heat map in units of its largest value"
+SCORE_BOUND = 0.01
 # Rounding may turn a code that lies between two into the other one, and with it z and pixels.
 MOST_OTHER_CODES = 0.1
 
@@ -53,6 +55,17 @@ def agreement(vae: VAE, found: Mapping[str, Any], expected: Mapping[str, Any], b
     if vae.encoder.is_spatial:
         bound *= max(1.0, *(float(np.abs(_array(value)).max()) for value in expected.values()))
     return Agreement(largest_difference(found, expected), bound)
+
+
+def score_agreement(found: Mapping[str, Any], expected: Mapping[str, Any], held_out: int) -> Agreement:
+    """The `SCORE` of a scorer's answers, and its bound.
+
+    Rounding may move an image past one of the ``held_out`` normal images that it is compared with.
+    """
+    heat = _array(expected["heat_map"])
+    score = np.abs(_array(found["score"]) - _array(expected["score"])).max()
+    of_heat = np.abs(_array(found["heat_map"]) - heat).max() / max(1.0, float(heat.max()))
+    return Agreement(float(max(score, of_heat)), max(SCORE_BOUND, 1 / (held_out + 1)))
 
 
 def share_of_other_codes(found: Mapping[str, Any], expected: Mapping[str, Any]) -> float:

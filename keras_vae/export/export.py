@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from keras_vae.data.tfrecord import tf_example
 from keras_vae.errors import ExportError, InputError
-from keras_vae.export.agreement import LARGEST, Agreement, agreement
+from keras_vae.export.agreement import LARGEST, Agreement, agreement, score_agreement
 from keras_vae.export.float32 import answer, in_float32
 from keras_vae.export.manifest import Manifest, check_manifest, write_manifest
 from keras_vae.export.model_card import Training, write_model_card
@@ -22,6 +22,7 @@ from keras_vae.export.onnx import write_onnx
 from keras_vae.export.onnx_packages import check_onnx_packages
 from keras_vae.export.publish import publish
 from keras_vae.export.saved_model import load_saved_model
+from keras_vae.export.score_file import write_score_file
 from keras_vae.export.signatures import prior_draws, write_saved_model
 from keras_vae.export.tflite import TFLiteVariant, write_tflite
 from keras_vae.export.warmup import replay_warmup_requests, write_warmup_requests
@@ -29,6 +30,8 @@ from keras_vae.latents import CodePrior, GaussianBottleneck, PointBottleneck, Qu
 from keras_vae.layers import Prior
 from keras_vae.models import VAE
 from keras_vae.models.batches import images_at_a_time
+from keras_vae.scoring import Scorer
+from keras_vae.scoring.answers import answers
 from keras_vae.training.environment import git_revision
 from keras_vae.training.requirements import package_versions
 
@@ -51,6 +54,7 @@ def export_saved_model(
     data: Mapping[str, Any] | None = None,
     evaluation: Mapping[str, Any] | None = None,
     training: Training | None = None,
+    scorer: Scorer | None = None,
     tflite: bool = True,
     onnx: bool = False,
     float_io: bool = False,
@@ -71,6 +75,8 @@ def export_saved_model(
         data: the run's record of the training data.
         evaluation: the contents of evaluation.json, or None if the model was not measured.
         training: how the model was trained, for the card.
+        scorer: fitted with this model; adds the signature ``score`` and, where LiteRT has its operators, the file
+            ``score_fp32.tflite``.
         tflite: whether to write the TFLite files.
         onnx: whether to write ONNX files; needs the extra ``onnx``.
         float_io: whether the inputs and outputs of the int8 TFLite files are float32.
@@ -81,7 +87,8 @@ def export_saved_model(
 
     Raises:
         InputError: if the images do not fit the model, if it has a bottleneck of your own, or a prior of your own
-            without `Prior.draw`, if ``onnx`` is set without the extra, or as in `publish`.
+            without `Prior.draw`, if ``onnx`` is set without the extra, if the scorer was fitted with another model or
+            with too few images for its rate of false alarms, or as in `publish`.
         ExportError: if an output differs from the Keras model's by more than its bound.
     """
     if onnx:
@@ -100,6 +107,8 @@ def export_saved_model(
         raise InputError(f"the model is conditional on {vae.num_classes} classes; give labels with the images")
     # In bfloat16, fused kernels and Keras's own differ by 2e-2 through rounding alone, which would hide a mistake.
     vae = in_float32(vae)
+    scorer = None if scorer is None else scorer.on_copy(vae)
+    score = None if scorer is None else _score_record(scorer)
     labels = labels if vae.num_classes is not None else None
     pixels = images.astype(np.float32) / np.float32(255)
     compared = min(COMPARED, images_at_a_time(vae.image_shape))
@@ -107,13 +116,19 @@ def export_saved_model(
 
     def write(folder: Path, number: int) -> None:
         tell("writing the SavedModel")
-        write_saved_model(vae, folder)
-        signatures = signature_differences(vae, folder, images[:compared], labels)
+        write_saved_model(vae, folder, scorer)
+        signatures = signature_differences(vae, folder, images[:compared], labels, scorer)
         write_warmup_requests(folder, vae, model_name=root.name, version=number, images=pixels)
         variants = []
         if tflite:
             tell("converting to TFLite")
             variants = write_tflite(vae, folder / "tflite", pixels, labels, float_io=float_io)
+            if scorer is not None:
+                some = None if labels is None else labels[:compared]
+                try:
+                    variants.append(write_score_file(scorer, folder / "tflite", pixels[:compared], some))
+                except ExportError as error:
+                    tell(f"left out {error}")
         onnx_files = {}
         if onnx:
             tell("converting to ONNX")
@@ -124,6 +139,7 @@ def export_saved_model(
             number,
             data=data,
             evaluation=evaluation,
+            score=score,
             signatures=signatures,
             tflite=tuple(_tflite_record(variant, folder) for variant in variants),
             onnx=tuple(_onnx_record(folder / "onnx" / name, folder, onnx_files[name]) for name in onnx_files),
@@ -140,7 +156,7 @@ def export_saved_model(
 
 
 def signature_differences(
-    vae: VAE, folder: Path, images: Images, labels: Labels | None = None
+    vae: VAE, folder: Path, images: Images, labels: Labels | None = None, scorer: Scorer | None = None
 ) -> dict[str, dict[str, float]]:
     """Load a SavedModel and compare all its signatures with the Keras model on real images.
 
@@ -149,6 +165,7 @@ def signature_differences(
         folder: folder of the SavedModel.
         images: uint8 (N, H, W, C).
         labels: at least N labels, int32, for a conditional model.
+        scorer: whose signature ``score`` the file has, on the same ``vae``.
 
     Returns:
         for each signature its largest absolute ``difference`` and the ``bound``.
@@ -189,13 +206,36 @@ def signature_differences(
     if "codes" in posterior:
         codes = {"codes": posterior["codes"], **conditions}
         compared["decode_codes"] = model.signatures["decode_codes"](**codes), answer(vae, "decode_codes", codes)
-    return {name: _difference(vae, name, found, expected) for name, (found, expected) in compared.items()}
+    if scorer is not None:
+        compared["score"] = model.signatures["score"](image=pixels, **conditions), answers(scorer, pixels, classes)
+    held_out = None if scorer is None else len(scorer.calibration.normal)
+    return {name: _difference(vae, name, found, expected, held_out) for name, (found, expected) in compared.items()}
 
 
-def _difference(vae: VAE, signature: str, found: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, float]:
+def _score_record(scorer: Scorer) -> dict[str, Any]:
+    """The manifest's entry for a scorer.
+
+    Raises:
+        InputError: if it saw too few normal images for its rate of false alarms.
+    """
+    return {
+        "method": scorer.method,
+        "measures": list(scorer.measure_names),
+        "held_out": len(scorer.calibration.normal),
+        "false_alarms": scorer.false_alarms,
+        "threshold": scorer.calibration.threshold(scorer.false_alarms),
+    }
+
+
+def _difference(
+    vae: VAE, signature: str, found: Mapping[str, Any], expected: Mapping[str, Any], held_out: int | None
+) -> dict[str, float]:
     if found.keys() != expected.keys():
         raise ExportError(f"{signature} gives {', '.join(sorted(found))}, not {', '.join(sorted(expected))}")
-    reached = agreement(vae, found, expected, SIGNATURE_BOUND)
+    if signature == "score" and held_out is not None:
+        reached = score_agreement(found, expected, held_out)
+    else:
+        reached = agreement(vae, found, expected, SIGNATURE_BOUND)
     if not reached.is_enough:
         raise ExportError(
             f"{signature} of the SavedModel differs from the Keras model by {reached.difference:.1e}, "
@@ -226,6 +266,7 @@ def _describe(
     *,
     data: Mapping[str, Any] | None,
     evaluation: Mapping[str, Any] | None,
+    score: Mapping[str, Any] | None,
     signatures: Mapping[str, Mapping[str, float]],
     tflite: tuple[Mapping[str, Any], ...],
     onnx: tuple[Mapping[str, Any], ...],
@@ -251,6 +292,7 @@ def _describe(
         git_revision=git_revision(),
         data=data,
         evaluation=evaluation,
+        score=score,
         signatures=signatures,
         tflite=tflite,
         onnx=onnx,

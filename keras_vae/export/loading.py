@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_vae.errors import InputError
+from keras_vae.errors import InputError, first_line
 from keras_vae.export.manifest import Manifest, check_manifest
 from keras_vae.export.operations import check_operations
 from keras_vae.export.saved_model import load_saved_model
 from keras_vae.latents import CodePrior, Latents, PointBottleneck, UniformCodes
 from keras_vae.layers import Prior, StandardNormal
-from keras_vae.training.saving import first_line
 
 SIGNATURES = ("serving_default", "encode", "decode", "sample", "serve_tf_examples")
 

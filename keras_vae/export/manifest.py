@@ -46,6 +46,8 @@ class Manifest:
         data: the run's record of its training data, with the SHA-256 of the pixels.
         evaluation: the model's evaluation (``model data settings metrics``), or None if it was not measured.
         signatures: signature → largest absolute ``difference`` from the Keras model, and its ``bound``.
+        score: of a model with a scorer its ``method``, ``measures``, number of ``held_out`` normal images, rate of
+            ``false_alarms``, and the ``threshold`` above which a score is unusual; else None.
         tflite: for each TFLite file its ``path``, ``size`` in bytes, ``difference`` from the Keras model, the
             ``measure`` of that difference, its ``bound``, and further details.
         onnx: the same for each ONNX file.
@@ -78,6 +80,7 @@ class Manifest:
     prior_classes: int | None = None
     codebook_size: int | None = None
     code_shape: tuple[int, ...] | None = None
+    score: Mapping[str, Any] | None = None
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -186,8 +189,9 @@ def _parse(path: Path, values: Any) -> Manifest:
         raise InputError(f"{path}: expected a JSON object")
     if values.get("format") != FORMAT:
         raise InputError(f"{path}: its format is {values.get('format')!r:.40}; this release reads {FORMAT}")
-    # Before there were other priors and codes, the manifest named none.
-    values = {"prior": "normal", "prior_classes": None, "codebook_size": None, "code_shape": None, **values}
+    # Before there were other priors, codes and scorers, the manifest named none.
+    none = dict.fromkeys(("prior_classes", "codebook_size", "code_shape", "score"))
+    values = {"prior": "normal", **none, **values}
     for name, (is_right, kind) in _FIELDS.items():
         if name not in values or not is_right(values[name]):
             raise InputError(f"{path}: {name} is not {kind}")
@@ -289,6 +293,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "git_revision": (_or_none(_is_text), "a text in one line, or null"),
     "data": (_or_none(_is_object), "an object, or null"),
     "evaluation": (_or_none(_is_object), "an object, or null"),
+    "score": (_or_none(_is_object), "an object, or null"),
     "signatures": (_is_mapping_of(_is_difference), "an object of differences and bounds"),
     "tflite": (_is_variant_list, "a list of files with size, difference, measure and bound"),
     "onnx": (_is_variant_list, "a list of files with size, difference, measure and bound"),

@@ -11,13 +11,15 @@ from keras_vae.data.tf_example import parse_examples
 from keras_vae.data.tfrecord import IMAGE_KEY, LABEL_KEY
 from keras_vae.export.float32 import answer
 from keras_vae.models import VAE
+from keras_vae.scoring import Scorer
+from keras_vae.scoring.answers import answers
 
 # 4096×4096. A PNG of a few hundred kilobytes can hold thousands of times as many pixels.
 MOST_PIXELS = 1 << 24
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def write_saved_model(vae: VAE, folder: Path) -> None:
+def write_saved_model(vae: VAE, folder: Path, scorer: Scorer | None = None) -> None:
     """Write a SavedModel of ``vae`` into ``folder``; loading it needs neither this library nor Keras.
 
     Every signature takes any batch size N, computes in the model's own precision and returns float32. A conditional
@@ -36,14 +38,18 @@ def write_saved_model(vae: VAE, folder: Path) -> None:
     A model of codes gives ``codes`` int32 (N, *code_shape) wherever it gives ``mean`` or ``z``, and has one more:
 
     - ``decode_codes``: ``codes`` → ``image``
+
+    So has a model with a fitted scorer, which must have the same ``vae``:
+
+    - ``score``: ``image`` → ``score`` float32 (N,), ``unusual`` bool (N,) and ``heat_map`` float32 (N, H, W)
     """
     module = tf.Module()
     # The weights alone: the model itself would put a Keras object into the file, which needs Keras to load.
-    module.weights = [variable.value for variable in _variables(vae)]
-    tf.saved_model.save(module, str(folder), signatures=_signatures(vae))
+    module.weights = [variable.value for variable in variables_of(vae, scorer)]
+    tf.saved_model.save(module, str(folder), signatures=_signatures(vae, scorer))
 
 
-def _signatures(vae: VAE) -> dict[str, Any]:
+def _signatures(vae: VAE, scorer: Scorer | None) -> dict[str, Any]:
     image = {"image": tf.TensorSpec((None, *vae.image_shape), tf.float32, "image")}
     z = {"z": tf.TensorSpec((None, *vae.latent_shape), tf.float32, "z")}
     label = {} if vae.num_classes is None else {"label": tf.TensorSpec((None,), tf.int32, "label")}
@@ -74,6 +80,12 @@ def _signatures(vae: VAE) -> dict[str, Any]:
     def decode_codes(codes: Any, **label: Any) -> dict[str, Any]:
         return {"image": decode(z=vae.bottleneck.embed(_in_range(codes, vae.bottleneck)), **label)["image"]}
 
+    def score(image: Any, label: Any = None) -> dict[str, Any]:
+        assert scorer is not None
+        rows = tf.shape(image)[0]
+        found = answers(scorer, _at_least_one(image), _labels(label, rows))
+        return {name: value[:rows] for name, value in found.items()}
+
     def serve_tf_examples(examples: Any) -> dict[str, Any]:
         return reconstruct(**_parse(examples, vae.image_shape, has_label=bool(label)))
 
@@ -92,6 +104,8 @@ def _signatures(vae: VAE) -> dict[str, Any]:
     if vae.bottleneck.code_shape is not None:
         codes = tf.TensorSpec((None, *vae.bottleneck.code_shape), tf.int32, "codes")
         specs["decode_codes"] = (decode_codes, {"codes": codes, **label})
+    if scorer is not None:
+        specs["score"] = (score, {**image, **label})
     traced = {
         name: tf.function(function, autograph=False).get_concrete_function(**spec)
         for name, (function, spec) in specs.items()
@@ -99,8 +113,11 @@ def _signatures(vae: VAE) -> dict[str, Any]:
     return {**traced, "encode": encode, "decode": decode}
 
 
-def _variables(vae: VAE) -> list[Any]:
-    return [*vae.encoder.variables, *vae.decoder.variables, *vae.bottleneck.variables]
+def variables_of(vae: VAE, scorer: Scorer | None = None) -> list[Any]:
+    """The weights that signatures use, each once."""
+    of_scorer = [] if scorer is None else scorer.variables
+    found = [*vae.encoder.variables, *vae.decoder.variables, *vae.bottleneck.variables, *of_scorer]
+    return list({id(variable): variable for variable in found}.values())
 
 
 def prior_draws(vae: VAE, count: Any, seed: Any, labels: Any = None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,12 @@ import numpy.typing as npt
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from keras_vae.errors import ExportError, InputError
+from keras_vae.errors import ExportError, InputError, first_line
 from keras_vae.export.agreement import LARGEST, OTHER_CODES, Agreement, agreement, share_of_other_codes
 from keras_vae.export.flatbuffer import float_operators, foreign_operators, slimmed
 from keras_vae.export.float32 import answer, float32_copy, in_float32
 from keras_vae.models import VAE, AutoencoderKL
 from keras_vae.models.batches import images_at_a_time
-from keras_vae.training.saving import first_line
 
 Array = npt.NDArray[Any]
 
@@ -121,9 +120,9 @@ def write_tflite(
         bounds = _bounds(plain, part)
         with tempfile.TemporaryDirectory() as saved:
             of_floats, of_integers = Path(saved, "plain"), Path(saved, "integer")
-            _save(plain, part, of_floats)
+            _save_part(plain, part, of_floats)
             if "int8" in bounds:
-                _save(float32_copy(vae, integer=True), part, of_integers)
+                _save_part(float32_copy(vae, integer=True), part, of_integers)
             has_int8 = False
             for precision, (measure, bound) in bounds.items():
                 if precision == "int8_weights" and has_int8:
@@ -132,7 +131,7 @@ def write_tflite(
                 source = of_integers if precision == "int8" else of_floats
                 model = _convert(source, part, precision, float_io, path.name)
                 path.write_bytes(model)
-                found = _run(model, part.signature, part.test)
+                found = run_file(model, part.signature, part.test)
                 reached = _agreement(plain, part, found, measure, bound)
                 if not reached.is_enough:
                     if "int8_weights" in bounds and precision in ("int8", "int8_weights"):
@@ -221,21 +220,26 @@ def _latents(vae: VAE, inputs: dict[str, Array]) -> dict[str, Array]:
     return _with({name: np.concatenate([value, value]) for name, value in inputs.items()}, z=draws)
 
 
-def _save(vae: VAE, part: _Part, folder: Path) -> None:
-    """Write the part as a SavedModel, from which it is converted."""
+def _save_part(vae: VAE, part: _Part, folder: Path) -> None:
+    variables = (*getattr(vae, part.name).variables, *vae.bottleneck.variables)
+    save_signature(part.signature, lambda **inputs: answer(vae, part.signature, inputs), variables, part.specs, folder)
+
+
+def save_signature(
+    signature: str, function: Callable[..., Any], variables: Iterable[Any], specs: dict[str, Any], folder: Path
+) -> None:
+    """Write a function as a SavedModel with one signature, from which a file is converted."""
     module = tf.Module()
-    module.weights = [variable.value for variable in (*getattr(vae, part.name).variables, *vae.bottleneck.variables)]
-    function = tf.function(lambda **inputs: answer(vae, part.signature, inputs), autograph=False).get_concrete_function(
-        **part.specs
-    )
-    tf.saved_model.save(module, str(folder), signatures={part.signature: function})
+    module.weights = [variable.value for variable in variables]
+    traced = tf.function(function, autograph=False).get_concrete_function(**specs)
+    tf.saved_model.save(module, str(folder), signatures={signature: traced})
 
 
 def _convert(saved_model: Path, part: _Part, precision: str, float_io: bool, file: str) -> bytes:
     """Convert the part to a TFLite model.
 
     Raises:
-        ExportError: if the conversion fails, or needs operators that are not built in or not integer.
+        ExportError: as `converted`, or if it needs operators that are not integer.
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[part.signature])
     if precision != "fp32":
@@ -250,14 +254,24 @@ def _convert(saved_model: Path, part: _Part, precision: str, float_io: bool, fil
         converter._experimental_disable_per_channel_quantization_for_dense_layers = True
         if not float_io:
             converter.inference_input_type = converter.inference_output_type = tf.int8
+    model = converted(converter, part.name, file)
+    if precision == "int8" and (floating := float_operators(model)):
+        raise ExportError(f"{file}: not full-integer, these operators compute in float: {', '.join(floating)}")
+    return model
+
+
+def converted(converter: Any, what: str, file: str) -> bytes:
+    """The TFLite model of a converter; ``what`` and ``file`` name it in messages.
+
+    Raises:
+        ExportError: if the conversion fails, or needs operators that are not built in.
+    """
     try:
         model = slimmed(converter.convert())
     except Exception as error:  # the converter raises its own kinds, and MLIR's diagnostics become any kind
-        raise ExportError(f"{file}: TensorFlow cannot convert the {part.name} ({first_line(error)})") from error
+        raise ExportError(f"{file}: TensorFlow cannot convert the {what} ({first_line(error)})") from error
     if foreign := foreign_operators(model):
         raise ExportError(f"{file}: needs operators that are not LiteRT's own: {', '.join(foreign)}")
-    if precision == "int8" and (floating := float_operators(model)):
-        raise ExportError(f"{file}: not full-integer, these operators compute in float: {', '.join(floating)}")
     return model
 
 
@@ -271,7 +285,7 @@ def _one_by_one(inputs: dict[str, Array]) -> Iterator[dict[str, Array]]:
         yield {name: value[index : index + 1] for name, value in inputs.items()}
 
 
-def _run(model: bytes, signature: str, inputs: dict[str, Array]) -> dict[str, Array]:
+def run_file(model: bytes, signature: str, inputs: dict[str, Array]) -> dict[str, Array]:
     """LiteRT's outputs for inputs (K, ...), by name, in float32 (K, ...)."""
     runner = Interpreter(model_content=model).get_signature_runner(signature)
     takes, gives = runner.get_input_details(), runner.get_output_details()

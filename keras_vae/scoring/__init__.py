@@ -3,7 +3,7 @@
 from keras_vae.scoring.detector import Detector
 from keras_vae.scoring.padim import PaDiM
 from keras_vae.scoring.patchcore import PatchCore
-from keras_vae.scoring.scorer import Scorer
+from keras_vae.scoring.scorer import Scorer, load_scorer
 from keras_vae.scoring.vae_detector import VAEDetector
 
-__all__ = ["Detector", "PaDiM", "PatchCore", "Scorer", "VAEDetector"]
+__all__ = ["Detector", "PaDiM", "PatchCore", "Scorer", "VAEDetector", "load_scorer"]

@@ -15,7 +15,7 @@ from keras_vae.errors import InputError
 
 Values = npt.NDArray[np.floating]
 # Ranges beyond the normal images at which shares still differ from 1 in float64.
-_FARTHEST = 1e9
+FARTHEST = 1e9
 
 
 def false_alarm_threshold(normal: Values, rate: float) -> float:
@@ -54,9 +54,13 @@ def share_below(normal: Values, values: Values) -> npt.NDArray[np.float64]:
     count = len(ordered)
     below = (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / 2
     share = (below + 0.5) / (count + 1)
-    unit = max(ordered[-1] - ordered[0], 1e-6 * max(1.0, abs(ordered[-1])))
-    beyond = np.clip((values - ordered[-1]) / unit, 0, _FARTHEST)
+    beyond = np.clip((values - ordered[-1]) / range_of(ordered), 0, FARTHEST)
     return np.where(values > ordered[-1], 1 - 0.5 / (count + 1) / (1 + beyond), share)
+
+
+def range_of(normal: Values) -> float:
+    """The distance between the smallest and the largest of the values, above 0."""
+    return max(float(np.ptp(normal)), 1e-6 * max(1.0, abs(float(np.max(normal)))))
 
 
 def units_of(measures: Values) -> npt.NDArray[np.float64]:
@@ -82,11 +86,11 @@ class Calibration:
     def __init__(self, normal: Values, units: Values) -> None:
         self.normal = np.asarray(normal, np.float64)
         self.units = np.asarray(units, np.float64)
-        self._combined = self._combine(self.normal)
+        self.combined = self._combine(self.normal)
 
     def scores(self, measures: Values) -> npt.NDArray[np.float64]:
         """Measures (N, M) → the share of the normal images that are less unusual, (N,) in [0, 1)."""
-        return share_below(self._combined, self._combine(measures))
+        return share_below(self.combined, self._combine(measures))
 
     def threshold(self, rate: float) -> float:
         """The score that a further normal image exceeds with a probability of at most ``rate``.
@@ -94,7 +98,15 @@ class Calibration:
         Raises:
             InputError: as `false_alarm_threshold`.
         """
-        return float(share_below(self._combined, np.asarray([false_alarm_threshold(self._combined, rate)]))[0])
+        return float(share_below(self.combined, np.asarray([self.limit(rate)]))[0])
+
+    def limit(self, rate: float) -> float:
+        """The one number of several measures that `threshold` is the score of.
+
+        Raises:
+            InputError: as `false_alarm_threshold`.
+        """
+        return false_alarm_threshold(self.combined, rate)
 
     def _combine(self, measures: Values) -> npt.NDArray[np.float64]:
         center, spread = self.units

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -33,7 +33,7 @@ class Detector(keras.layers.Layer):
 
     def __init__(
         self,
-        statistics: dict[str, Sequence[int]] | None = None,
+        statistics: Mapping[str, Sequence[int]] | None = None,
         network: VGG16Features | None = None,
         **kwargs: Any,
     ) -> None:

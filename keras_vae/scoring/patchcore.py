@@ -65,12 +65,14 @@ class PatchCore(Detector):
         distances, features = self.nearest(taps)
         count = ops.shape(features)[0]
         flat = ops.reshape(distances, (count, -1))
-        # The patch that is farthest from the memory, and the one there that is nearest to it.
-        worst = ops.argmax(flat, axis=1)
+        # The patch that is farthest from the memory, and the one there that is nearest to it. By `top_k`, since LiteRT
+        # lacks an operator of Keras's argmax.
+        _, worst = ops.top_k(flat, 1)
         positions = ops.reshape(features, (count, -1, features.shape[-1]))
-        patch = ops.take_along_axis(positions, worst[:, None, None], axis=1)[:, 0]
+        patch = ops.take_along_axis(positions, worst[..., None], axis=1)[:, 0]
         around = min(self.neighbours, self.patches.shape[0])
-        nearest = ops.take(self.patches, ops.argmin(squared_distances(patch, self.patches), axis=1), axis=0)
+        _, place = ops.top_k(-squared_distances(patch, self.patches), 1)
+        nearest = ops.take(self.patches, place[:, 0], axis=0)
         _, indices = ops.top_k(-squared_distances(nearest, self.patches), around)
         to_neighbours = ops.norm(patch[:, None] - ops.take(self.patches, indices, axis=0), axis=-1)
         farthest = ops.max(flat, axis=1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,13 +15,15 @@ from keras_vae.config import SCORING_METHODS
 from keras_vae.errors import InputError
 from keras_vae.models import VAE
 from keras_vae.models.batches import images_at_a_time
+from keras_vae.models.keras_file import load_keras_file
 from keras_vae.scoring.calibration import Calibration, units_of
 from keras_vae.scoring.detector import Array, Detector, Labels, bundled_network
 from keras_vae.scoring.padim import PaDiM
 from keras_vae.scoring.patchcore import PatchCore
 from keras_vae.scoring.vae_detector import VAEDetector
 
-Statistics = dict[str, Sequence[int]]
+Statistics = Mapping[str, Sequence[int]]
+Verdicts = npt.NDArray[np.bool_]
 
 _DETECTORS: dict[str, Callable[..., Detector]] = {
     "vae": lambda vae, seed, **shared: VAEDetector(vae, seed=seed, name="vae", **shared),
@@ -38,7 +41,7 @@ class Scorer(keras.Model):
     """Says of each image which share of normal images is less unusual.
 
     ``fit`` shows normal images to its detectors and calibrates them on others. Only normal images decide anything.
-    A fitted scorer is saved and loaded as a ``.keras`` file.
+    A fitted scorer is saved as a ``.keras`` file, which `load_scorer` and Keras load.
 
     Example:
         ```python
@@ -51,13 +54,14 @@ class Scorer(keras.Model):
         vae: a trained model, which "vae" and "auto" use. A conditional one needs labels everywhere.
         method: "vae" (`VAEDetector`), "padim" (`PaDiM`), "patchcore" (`PatchCore`), or "auto": all three.
         seed: seed of their random choices. Default 0.
+        false_alarms: the rate of false alarms of verdicts, above 0 and below 1. Default 0.01.
         statistics: the shapes of each fitted detector's statistics;
         normal: the measures of n held-out normal images, (n, M);
         units: the units of measures, (2, M); and
         heat_levels: the mean heat of such images by each detector: the four of a fitted scorer, from its file.
 
     Raises:
-        InputError: for another method.
+        InputError: for another method, or a rate out of its range.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Scorer(keras.Model):
         vae: VAE,
         method: str = "auto",
         seed: int = 0,
+        false_alarms: float = 0.01,
         statistics: Sequence[Statistics] | None = None,
         normal: Any = None,
         units: Any = None,
@@ -74,7 +79,9 @@ class Scorer(keras.Model):
         super().__init__(**kwargs)
         if method not in SCORING_METHODS:
             raise InputError(f"method must be one of {', '.join(SCORING_METHODS)}, got {method!r}")
-        self.vae, self.method, self.seed = vae, method, seed
+        if not 0 < false_alarms < 1:
+            raise InputError(f"the rate of false alarms must be between 0 and 1, got {false_alarms:g}")
+        self.vae, self.method, self.seed, self.false_alarms = vae, method, seed, false_alarms
         names = list(_DETECTORS) if method == "auto" else [method]
         shapes: Sequence[Statistics | None] = statistics or [None] * len(names)
         self.network = bundled_network()
@@ -83,13 +90,18 @@ class Scorer(keras.Model):
             for name, shape in zip(names, shapes, strict=True)
         ]
         self._calibration = None if normal is None else Calibration(np.asarray(normal), units)
-        self._heat_levels = tuple(heat_levels)
+        self.heat_levels = tuple(heat_levels)
         self.built = True
 
     @property
     def measure_names(self) -> tuple[str, ...]:
         """The measures that a score combines, in order."""
         return tuple(name for detector in self.detectors for name in detector.measure_names)
+
+    @property
+    def statistic_variables(self) -> list[Any]:
+        """The variables in which detectors hold what they know of normal images."""
+        return [getattr(detector, name) for detector in self.detectors for name in detector.statistics]
 
     def fit(
         self,
@@ -138,7 +150,7 @@ class Scorer(keras.Model):
         self._calibration = Calibration(normal_measures, units_of(units))
         some = None if held_out_labels is None else held_out_labels[:HEATED_IMAGES]
         heat = self._heat(held_out[:HEATED_IMAGES], some)
-        self._heat_levels = tuple(max(float(found.mean()), 1e-12) for found in heat)
+        self.heat_levels = tuple(max(float(found.mean()), 1e-12) for found in heat)
         return self
 
     @property
@@ -163,13 +175,19 @@ class Scorer(keras.Model):
         """The share of held-out normal images that are less unusual, of each image: (N,) in [0, 1)."""
         return self.calibration.scores(self.measure(images, labels))
 
-    def verdict(self, images: Any, labels: Labels = None, *, false_alarms: float = 0.01) -> npt.NDArray[np.bool_]:
+    def verdict(
+        self, images: Any, labels: Labels = None, *, false_alarms: float | None = None
+    ) -> npt.NDArray[np.bool_]:
         """Whether each image is more unusual than normal images are but for a share of ``false_alarms``, (N,).
+
+        By default that is the scorer's own rate.
 
         Raises:
             InputError: if there are too few held-out images for that share, or it is not between 0 and 1.
         """
-        return self.score(images, labels) > self.calibration.threshold(false_alarms)
+        return self.score(images, labels) > self.calibration.threshold(
+            self.false_alarms if false_alarms is None else false_alarms
+        )
 
     def heatmap(self, images: Any, labels: Labels = None) -> npt.NDArray[np.float64]:
         """Where images (N, H, W, C) are unusual: (N, H, W), at least 0.
@@ -178,7 +196,7 @@ class Scorer(keras.Model):
         """
         _ = self.calibration
         return np.mean(
-            [heat / level for heat, level in zip(self._heat(images, labels), self._heat_levels, strict=True)], axis=0
+            [heat / level for heat, level in zip(self._heat(images, labels), self.heat_levels, strict=True)], axis=0
         )
 
     def _heat(self, images: Any, labels: Labels) -> list[npt.NDArray[np.float64]]:
@@ -216,18 +234,57 @@ class Scorer(keras.Model):
             for name, found in detector.measures_of(images, labels, taps).items()
         }
 
+    def on_copy(self, vae: VAE) -> Scorer:
+        """The same scorer on a copy of its model, such as one that computes in float32.
+
+        Raises:
+            InputError: if the weights are those of another model, or before `fit`.
+        """
+        own, others = self.vae.get_weights(), vae.get_weights()
+        is_copy = len(own) == len(others) and all(map(np.array_equal, own, others))
+        if not is_copy or vae.image_shape != self.vae.image_shape:
+            raise InputError("the scorer was fitted with another model, or for images of another size")
+        calibration = self.calibration
+        copy = Scorer(
+            vae,
+            self.method,
+            self.seed,
+            self.false_alarms,
+            [detector.statistics for detector in self.detectors],
+            calibration.normal,
+            calibration.units,
+            self.heat_levels,
+        )
+        for mine, its in zip(self.statistic_variables, copy.statistic_variables, strict=True):
+            its.assign(mine)
+        return copy
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "vae": keras.saving.serialize_keras_object(self.vae),
             "method": self.method,
             "seed": self.seed,
+            "false_alarms": self.false_alarms,
             "statistics": [detector.statistics for detector in self.detectors],
             "normal": None if self._calibration is None else self._calibration.normal.tolist(),
             "units": None if self._calibration is None else self._calibration.units.tolist(),
-            "heat_levels": list(self._heat_levels),
+            "heat_levels": list(self.heat_levels),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Scorer:
         return cls(**{**config, "vae": keras.saving.deserialize_keras_object(config["vae"], custom_objects)})
+
+
+def load_scorer(path: Path) -> Scorer:
+    """Load the ``.keras`` file of a scorer.
+
+    Raises:
+        InputError: when the file is missing, damaged, unsafe or holds something else.
+    """
+    scorer = load_keras_file(path)
+    if not isinstance(scorer, Scorer):
+        kind = type(scorer).__name__
+        raise InputError(f"{path}: holds a {kind}, not a scorer; write one with keras-vae score --scorer")
+    return scorer

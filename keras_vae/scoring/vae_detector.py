@@ -84,7 +84,7 @@ class VAEDetector(Detector):
     def measures_of(self, images: Any, labels: Any, taps: Sequence[Any]) -> dict[str, Any]:
         mean, log_var = self._posterior(images, labels)
         reconstructions = self.vae.decode(mean, labels)
-        features = taps, self.network(reconstructions)
+        features = list(taps), self.network(reconstructions)
         nll = likelihood_nll(self.vae.likelihood, images, reconstructions, self.vae.likelihood_scale)
         found = {
             "mse": mse(images, reconstructions),

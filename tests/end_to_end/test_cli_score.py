@@ -39,7 +39,8 @@ def test_anomalies_are_told_from_the_test_images_with_every_measure(trained, wor
     assert figures["auroc"] > 0.99
     assert figures["average_precision"] > 0.95
     assert set(figures["measures"]) == {
-        *("mse", "lpips", "local", "nll", "kl", "elbo", "neighbours", "mahalanobis", "padim", "patchcore"),
+        *("mse", "lpips", "local", "nll", "kl", "elbo", "neighbours", "mahalanobis", "density"),
+        *("padim", "patchcore"),
     }
     assert len(rows) == figures["images"] == figures["normal"]["held_out"] + 12
     assert figures["anomalies"] == 12
@@ -71,9 +72,28 @@ def test_files_are_scored_beside_the_images_of_the_run(trained, workplace, noise
     assert "the scores of 3 images" in done.stdout
 
 
+@pytest.mark.slow
+def test_a_scorer_goes_with_the_exported_model(trained, workplace, run_here, tmp_path):
+    _, run = trained
+    scorer = ("--scorer", tmp_path / "scorer.keras")
+    options = ("--method", "padim", "--threshold-false-alarms", 0.1, "--out", tmp_path / "scores.csv")
+    assert run_here("score", run, *options, *scorer, cwd=workplace).returncode == 0
+
+    done = run_here("export", run, *scorer, "--to", tmp_path, "--version", 1, "--json", cwd=workplace)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["score"]["false_alarms"] == 0.1
+    assert (tmp_path / run.name / "1" / "tflite" / "score_fp32.tflite").stat().st_size > 1_000_000
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("--scorer", "scorer.keras"), "a scorer has a threshold: give its rate with --threshold-false-alarms"),
+        (
+            ("--scorer", "scorer.txt", "--threshold-false-alarms", 0.1),
+            "scorer.txt: the name must end in .keras; choose another --scorer",
+        ),
         (("--threshold-false-alarms", 0.00001), "takes at least 99,999 normal images beside those of training"),
         (("--out", "scores.txt"), "scores.txt: the name must end in .csv"),
         (("--gallery", "gallery"), "gallery: the name must end in .html"),

@@ -56,6 +56,21 @@ def test_the_grid_of_patches_has_at_most_32_positions_a_side_and_a_border_of_its
     assert patch_features(network(np.zeros((1, 160, 256, 3), "float32"))).shape == (1, 20, 32, 384)
 
 
+def test_a_cell_is_the_mean_of_its_area():
+    network = VGG16Features("bundled", 3)
+    image = np.random.default_rng(0).random((1, 22, 16, 1)).astype("float32")
+
+    found = numpy_of(patch_features(network(image)))[0]
+
+    # Eleven rows of the second tap in five cells: the first has two and a fifth of the third.
+    rows = scipy.ndimage.uniform_filter(numpy_of(network(image)[1])[0], (3, 3, 1), mode="constant")
+    counts = scipy.ndimage.uniform_filter(np.ones((11, 8, 1)), (3, 3, 1), mode="constant")
+    rows = (rows / counts).reshape(11, 4, 2, 128).mean(axis=2)
+    assert found.shape == (5, 4, 384)
+    np.testing.assert_allclose(found[0, :, :128], (rows[0] + rows[1] + 0.2 * rows[2]) / 2.2, atol=1e-4)
+    np.testing.assert_allclose(found[..., :128].mean(axis=0), rows.mean(axis=0), atol=1e-4)
+
+
 def test_padim_gives_the_mahalanobis_distance_of_each_position(normal, others):
     detector = PaDiM(dimensions=10, seed=3)
     detector.fit(normal)
