@@ -1,6 +1,7 @@
 """How well unusual images are found: areas under ROC curves, over several seeds. Only normal images choose anything.
 
-* ``defects``: test digits with a scratch of eight pixels, or upside down, beside other test digits; a published model.
+* ``defects``: test digits with a scratch of eight pixels, or upside down, letters, and squares of photographs, beside
+  other test digits; a published model.
 * ``textures``: squares of scikit-image's brick, grass and gravel with holes, scratches, smears and pieces of another
   texture, beside squares without; PaDiM and PatchCore. The area of pixels is that of the heat map against the mask.
 * ``one-class``: a model is trained on one digit, and the test digits of all classes are scored.
@@ -14,13 +15,16 @@ import argparse
 import os
 import statistics
 import time
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import matplotlib
 import numpy as np
 import numpy.typing as npt
 import small
 from machine import heading
+from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
 from skimage import data, draw
 from sklearn.metrics import roc_auc_score
@@ -35,7 +39,9 @@ UInt8 = npt.NDArray[np.uint8]
 Float = npt.NDArray[np.float64]
 # Most digits to learn what is normal from, to calibrate with and to score of each kind.
 LEARNT, HELD_OUT, SCORED = 5000, 2000, 1000
-SCRATCH = 8
+# Pixels of a scratch, the value below which each of them was dark, and the letters that look like no digit.
+SCRATCH, DARK = 8, 64
+LETTERS = "ACDEFGHJKLMNPQRTUVWXYadefhkmnprtuvwxy"
 TEXTURES, SIDE = ("brick", "grass", "gravel"), 64
 # Squares to learn from, to calibrate with, and to score of each kind.
 SQUARES = (200, 100, 100)
@@ -91,7 +97,7 @@ def compare(areas: Areas, scorer: Scorer, usual: UInt8, unusual: dict[str, UInt8
 
 
 def defects(arguments: argparse.Namespace) -> None:
-    """Scratches and flips of test digits."""
+    """Scratches and flips of test digits, and images that are no digits."""
     dataset, train, test, sizes = of_digits(arguments.dataset, is_small=arguments.smoke)
     vae = VAE.from_preset(arguments.model)
     areas: Areas = {}
@@ -105,7 +111,12 @@ def defects(arguments: argparse.Namespace) -> None:
         scorer = Scorer(vae, seed=seed).fit(train.read(learnt), held_out=test.read(held_out))
         scorer.score(test.read(usual))  # traced now, not while it is timed
         others = test.read(unusual)
-        anomalies = {"scratch": scratched(others, rng), "upside down": others[:, ::-1]}
+        anomalies = {
+            "scratch": scratched(others, rng),
+            "upside down": others[:, ::-1],
+            "letters": letters(sizes[2], rng),
+            "photographs": photographs(sizes[2], rng),
+        }
         speeds.append(compare(areas, scorer, test.read(usual), anomalies))
     print_areas(f"{arguments.model}, {dataset}", areas)
     print(f"\n{statistics.median(speeds):,.0f} digits/s with all measures.")
@@ -124,15 +135,44 @@ def of_digits(dataset: str, *, is_small: bool) -> tuple[str, ArraySplit, ArraySp
 
 
 def scratched(images: UInt8, rng: np.random.Generator) -> UInt8:
-    """White lines of `SCRATCH` pixels, somewhere, in any direction."""
+    """White lines of `SCRATCH` pixels that were all dark, in any direction."""
     marked = images.copy()
     for image in marked:
-        angle = rng.uniform(0, np.pi)
-        reach = (SCRATCH - 1) / 2 * np.array([np.sin(angle), np.cos(angle)])
-        centre = rng.uniform(SCRATCH / 2, np.array(image.shape[:2]) - SCRATCH / 2 - 1)
-        ends = np.rint([centre - reach, centre + reach]).astype(int)
-        image[draw.line(*ends[0], *ends[1])] = 255
+        line = a_line(image.shape[:2], rng)
+        while image[line].max() >= DARK:
+            line = a_line(image.shape[:2], rng)
+        image[line] = 255
     return marked
+
+
+def a_line(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[npt.NDArray[np.int_], ...]:
+    """The pixels of a line of `SCRATCH` pixels inside of an image."""
+    angle = rng.uniform(0, np.pi)
+    reach = (SCRATCH - 1) / 2 * np.array([np.sin(angle), np.cos(angle)])
+    centre = rng.uniform(SCRATCH / 2, np.array(shape) - SCRATCH / 2 - 1)
+    ends = np.rint([centre - reach, centre + reach]).astype(int)
+    return draw.line(*ends[0], *ends[1])
+
+
+def letters(count: int, rng: np.random.Generator) -> UInt8:
+    """Letters that look like no digit, white, in Matplotlib's fonts; they fill 20×20 pixels, as MNIST's digits do."""
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    fonts = [str(path) for path in sorted(folder.glob("DejaVuS*.ttf")) if "Display" not in path.name]
+    found = []
+    for font, letter in zip(rng.choice(fonts, count), rng.choice(list(LETTERS), count), strict=True):
+        large = Image.new("L", (160, 160))
+        ImageDraw.Draw(large).text((80, 80), letter, 255, ImageFont.truetype(font, 80), anchor="mm")
+        cut = large.crop(large.getbbox())
+        cut.thumbnail((20, 20), Image.Resampling.LANCZOS)
+        image = Image.new("L", (28, 28))
+        image.paste(cut, ((28 - cut.width) // 2, (28 - cut.height) // 2))
+        found.append(np.asarray(image))
+    return np.stack(found)[..., None]
+
+
+def photographs(count: int, rng: np.random.Generator) -> UInt8:
+    """Squares of 28×28 pixels of scikit-image's grey photographs."""
+    return np.concatenate([squares(whole(), count // 2, rng, 28) for whole in (data.camera, data.coins)])
 
 
 def textures(arguments: argparse.Namespace) -> None:
@@ -166,10 +206,10 @@ def textures(arguments: argparse.Namespace) -> None:
         print_areas(f"textures, by {what}", found_areas)
 
 
-def squares(texture: UInt8, count: int, rng: np.random.Generator) -> UInt8:
-    """Random squares (count, SIDE, SIDE, 1)."""
-    rows, columns = (rng.integers(0, size - SIDE + 1, count) for size in texture.shape)
-    found = [texture[y : y + SIDE, x : x + SIDE] for y, x in zip(rows, columns, strict=True)]
+def squares(texture: UInt8, count: int, rng: np.random.Generator, side: int = SIDE) -> UInt8:
+    """Random squares (count, side, side, 1)."""
+    rows, columns = (rng.integers(0, size - side + 1, count) for size in texture.shape)
+    found = [texture[y : y + side, x : x + side] for y, x in zip(rows, columns, strict=True)]
     return np.stack(found)[..., None]
 
 

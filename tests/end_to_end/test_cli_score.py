@@ -72,6 +72,50 @@ def test_files_are_scored_beside_the_images_of_the_run(trained, workplace, noise
     assert "the scores of 3 images" in done.stdout
 
 
+@pytest.fixture
+def holes(tmp_path):
+    """Noise in MVTec AD's layout, with white squares as defects and their masks, and one defect without a mask."""
+    rng = np.random.default_rng(0)
+
+    def write(path, pixels):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).save(path)
+
+    for number in range(12):
+        for split in ("train", "test"):
+            write(tmp_path / "holes" / split / "good" / f"{number:03d}.png", rng.integers(0, 100, (28, 28)))
+    for number in range(6):
+        pixels, mask = rng.integers(0, 100, (28, 28)), np.zeros((28, 28))
+        y, x = rng.integers(4, 16, 2)
+        pixels[y : y + 8, x : x + 8] = mask[y : y + 8, x : x + 8] = 255
+        write(tmp_path / "holes" / "test" / "hole" / f"{number:03d}.png", pixels)
+        if number < 5:
+            write(tmp_path / "holes" / "ground_truth" / "hole" / f"{number:03d}_mask.png", mask)
+    return tmp_path / "holes"
+
+
+@pytest.mark.slow
+def test_masks_of_defects_give_the_auroc_of_pixels_and_must_fit_their_images(
+    trained, workplace, holes, run_here, tmp_path
+):
+    _, run = trained
+    model = tmp_path / "model.keras"
+    model.write_bytes((run / "model.keras").read_bytes())
+    options = (model, "--dataset", f"folder:{holes}", "--method", "padim", "--json")
+
+    done = run_here("score", *options, "--out", tmp_path / "scores.csv", cwd=workplace)
+
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["auroc"] == 1
+    assert 0.9 < figures["pixel_auroc"] <= 1
+    Image.new("L", (20, 28)).save(holes / "ground_truth" / "hole" / "002_mask.png")
+    refused = run_here("score", *options, "--out", tmp_path / "again.csv", cwd=workplace)
+    assert refused.returncode == 2
+    assert "002_mask.png: is 20×28, but its image" in refused.stderr.strip().splitlines()[-1]
+    assert not (tmp_path / "again.csv").exists()
+
+
 @pytest.mark.slow
 def test_a_scorer_goes_with_the_exported_model(trained, workplace, run_here, tmp_path):
     _, run = trained
