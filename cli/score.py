@@ -43,6 +43,13 @@ if TYPE_CHECKING:
     metavar="P",
     help="Also say which images are unusual, at this rate of false alarms among normal images, such as 0.01.",
 )
+@click.option(
+    "--importance-samples",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Also estimate each image's log-likelihood, with this many draws of z.",
+)
 @click.option("--label", help="Class of IMAGES, which a conditional model needs.")
 @click.option("--heatmaps", type=FilePath(), metavar="DIR", help="Folder for pictures of where images are unusual.")
 @click.option("--gallery", type=FilePath(), metavar="FILE", help="HTML page of the most unusual images.")
@@ -64,6 +71,7 @@ def command(
     against: str | None,
     method: str,
     false_alarms: float | None,
+    importance_samples: int,
     label: str | None,
     heatmaps: Path | None,
     gallery: Path | None,
@@ -128,11 +136,11 @@ def command(
         false_alarm_threshold(np.zeros(min(compared)), false_alarms)
     if any(one.is_normal is not None and not one.is_normal.all() for one in sets):
         check_output(roc, overwrite=overwrite)
-    from keras_vae.scoring import Scorer
+    from keras_vae.scoring.scorer import FALSE_ALARMS, Scorer
 
     say(f"learning what is normal from {len(fitted[0]):,} images, and comparing with {len(held_out[0]):,} others")
     labels = (fitted[1], held_out[1]) if vae.num_classes is not None else (None, None)
-    scorer = Scorer(vae, method, seed) if false_alarms is None else Scorer(vae, method, seed, false_alarms)
+    scorer = Scorer(vae, method, seed, false_alarms or FALSE_ALARMS, importance_samples)
     scorer.fit(fitted[0], labels[0], held_out=held_out[0], held_out_labels=labels[1])
     if scorer_file is not None:
         with writing(scorer_file) as beside:

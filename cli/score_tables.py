@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .scored_images import ScoredImages
 
 Table = dict[str, np.ndarray]
+# Column → the measure that it is the negative of.
+NEGATED = {"elbo": "negative_elbo", "log_likelihood": "importance_nll"}
 
 
 def scores_of(scorer: Scorer, images: ScoredImages, false_alarms: float | None) -> Table:
@@ -27,8 +29,9 @@ def scores_of(scorer: Scorer, images: ScoredImages, false_alarms: float | None) 
     parts = ((pixels, labels if of_model else None) for pixels, labels in images.parts())
     measures = np.concatenate([scorer.measure(*part) for part in parts])
     columns = {name: measures[:, place] for place, name in enumerate(scorer.measure_names)}
-    if "negative_elbo" in columns:
-        columns["elbo"] = -columns.pop("negative_elbo")
+    for name, negated in NEGATED.items():
+        if negated in columns:
+            columns[name] = -columns.pop(negated)
     # Each image with the calibration that it is compared with.
     compared = [(np.arange(len(measures)), scorer.calibration)]
     halves = images.own_halves
@@ -62,8 +65,8 @@ def known(sets: list[ScoredImages], tables: list[Table]) -> tuple[np.ndarray, Ta
         (images.is_normal, table) for images, table in zip(sets, tables, strict=True) if images.is_normal is not None
     ]
     columns = {name: np.concatenate([table[name] for _, table in known]) for name in known[0][1] if name != "unusual"}
-    if "elbo" in columns:
-        columns["elbo"] = -columns["elbo"]
+    for name in NEGATED.keys() & columns.keys():
+        columns[name] = -columns[name]
     return np.concatenate([~is_normal for is_normal, _ in known]), columns
 
 

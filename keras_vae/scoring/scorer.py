@@ -26,12 +26,15 @@ Statistics = Mapping[str, Sequence[int]]
 Verdicts = npt.NDArray[np.bool_]
 
 _DETECTORS: dict[str, Callable[..., Detector]] = {
-    "vae": lambda vae, seed, **shared: VAEDetector(vae, seed=seed, name="vae", **shared),
-    "padim": lambda vae, seed, **shared: PaDiM(seed=seed, name="padim", **shared),
-    "patchcore": lambda vae, seed, **shared: PatchCore(seed=seed, name="patchcore", **shared),
+    "vae": lambda scorer, **shared: VAEDetector(
+        scorer.vae, seed=scorer.seed, importance_samples=scorer.importance_samples, name="vae", **shared
+    ),
+    "padim": lambda scorer, **shared: PaDiM(seed=scorer.seed, name="padim", **shared),
+    "patchcore": lambda scorer, **shared: PatchCore(seed=scorer.seed, name="patchcore", **shared),
 }
 # Least number of normal images to fit to, of which a quarter sets the units of measures, and of those to calibrate on.
 LEAST_NORMAL, LEAST_HELD_OUT = 4, 2
+FALSE_ALARMS = 0.01
 # Held-out images from which the usual level of heat is measured.
 HEATED_IMAGES = 64
 
@@ -55,13 +58,15 @@ class Scorer(keras.Model):
         method: "vae" (`VAEDetector`), "padim" (`PaDiM`), "patchcore" (`PatchCore`), or "auto": all three.
         seed: seed of their random choices. Default 0.
         false_alarms: the rate of false alarms of verdicts, above 0 and below 1. Default 0.01.
+        importance_samples: draws of z for each image, for the measure ``importance_nll``. Default 0: no such measure.
         statistics: the shapes of each fitted detector's statistics;
         normal: the measures of n held-out normal images, (n, M);
         units: the units of measures, (2, M); and
         heat_levels: the mean heat of such images by each detector: the four of a fitted scorer, from its file.
 
     Raises:
-        InputError: for another method, or a rate out of its range.
+        InputError: for another method, a rate out of its range, or importance samples that the model or the method
+            does not draw.
     """
 
     def __init__(
@@ -69,7 +74,8 @@ class Scorer(keras.Model):
         vae: VAE,
         method: str = "auto",
         seed: int = 0,
-        false_alarms: float = 0.01,
+        false_alarms: float = FALSE_ALARMS,
+        importance_samples: int = 0,
         statistics: Sequence[Statistics] | None = None,
         normal: Any = None,
         units: Any = None,
@@ -81,12 +87,15 @@ class Scorer(keras.Model):
             raise InputError(f"method must be one of {', '.join(SCORING_METHODS)}, got {method!r}")
         if not 0 < false_alarms < 1:
             raise InputError(f"the rate of false alarms must be between 0 and 1, got {false_alarms:g}")
+        if importance_samples and method not in ("auto", "vae"):
+            raise InputError(f"importance samples are draws of the VAE, which the method {method} does not use")
         self.vae, self.method, self.seed, self.false_alarms = vae, method, seed, false_alarms
+        self.importance_samples = importance_samples
         names = list(_DETECTORS) if method == "auto" else [method]
         shapes: Sequence[Statistics | None] = statistics or [None] * len(names)
         self.network = bundled_network()
         self.detectors = [
-            _DETECTORS[name](vae, seed, statistics=shape, network=self.network)
+            _DETECTORS[name](self, statistics=shape, network=self.network)
             for name, shape in zip(names, shapes, strict=True)
         ]
         self._calibration = None if normal is None else Calibration(np.asarray(normal), units)
@@ -250,6 +259,7 @@ class Scorer(keras.Model):
             self.method,
             self.seed,
             self.false_alarms,
+            self.importance_samples,
             [detector.statistics for detector in self.detectors],
             calibration.normal,
             calibration.units,
@@ -266,6 +276,7 @@ class Scorer(keras.Model):
             "method": self.method,
             "seed": self.seed,
             "false_alarms": self.false_alarms,
+            "importance_samples": self.importance_samples,
             "statistics": [detector.statistics for detector in self.detectors],
             "normal": None if self._calibration is None else self._calibration.normal.tolist(),
             "units": None if self._calibration is None else self._calibration.units.tolist(),

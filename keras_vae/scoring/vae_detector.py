@@ -5,6 +5,7 @@ An & Cho 2015, "Variational Autoencoder based Anomaly Detection using Reconstruc
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from keras import ops
 
 from keras_vae.errors import InputError
+from keras_vae.layers.prior import LOG_TWO_PI
 from keras_vae.losses import likelihood_nll, lpips_distance, lpips_maps
 from keras_vae.losses.vgg16 import read_heads
 from keras_vae.metrics import mse
@@ -42,7 +44,8 @@ class VAEDetector(Detector):
     distance to the k nearest normal latents; ``mahalanobis``, the distance to their mean in units of their covariance;
     and ``density``, -log p of a mixture of Gaussians fitted to their leading directions, in nats. A learned prior's KL
     is that at the mean. A model without a posterior variance, or without a density of its prior, has neither ``kl`` nor
-    ``negative_elbo``.
+    ``negative_elbo``. With ``importance_samples`` there is also ``importance_nll``, the importance-weighted estimate of
+    -log p(x) in nats (Burda et al. 2016, eq. 8), whose draws are the same for all images.
 
     ``heat`` is the squared error in units of the likelihood's variance plus the distance of VGG16's features, each in
     units of its mean over normal images, smoothed.
@@ -50,15 +53,24 @@ class VAEDetector(Detector):
     Args:
         vae: a trained model. A conditional one needs labels everywhere.
         neighbours: k. Default 5.
-        seed: seed of the mixture's start. Default 0.
+        seed: seed of the mixture's start, and of draws. Default 0.
+        importance_samples: draws of z for each image, each decoded. Default 0: no such measure.
         statistics: as for `Detector`.
+
+    Raises:
+        InputError: if there are importance samples of a model without a posterior variance or a density of its prior.
     """
 
-    def __init__(self, vae: VAE, neighbours: int = 5, seed: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self, vae: VAE, neighbours: int = 5, seed: int = 0, importance_samples: int = 0, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.vae, self.neighbours, self.seed = vae, neighbours, seed
+        self.vae, self.neighbours, self.seed, self.importance_samples = vae, neighbours, seed, importance_samples
         self._heads = read_heads("bundled", 3)
-        terms = ("kl", "negative_elbo") if vae.variational and vae.prior.has_density else ()
+        has_elbo = vae.variational and vae.prior.has_density
+        if importance_samples and not has_elbo:
+            raise InputError("importance samples take a posterior and the density of a prior, which this model lacks")
+        terms = [*(["kl", "negative_elbo"] if has_elbo else []), *(["importance_nll"] if importance_samples else [])]
         self.measure_names = ("mse", "lpips", "local", "nll", *terms, "neighbours", "mahalanobis", "density")
 
     def fit(self, images: Array, labels: Labels = None) -> None:
@@ -96,12 +108,30 @@ class VAEDetector(Detector):
             latents = (ops.reshape(part, (-1, *self.vae.latent_shape)) for part in (mean, log_var, mean))
             kl = self.vae.prior.kl(*latents)
             found |= {"kl": kl, "negative_elbo": nll + kl}
+            if self.importance_samples:
+                found["importance_nll"] = self._importance_nll(images, labels, mean, log_var)
         whitened = ops.matmul(mean - self.center, self.whitening)
         return found | {
             "neighbours": self._distance_to_neighbours(mean),
             "mahalanobis": ops.norm(whitened, axis=1),
             "density": self._mixture_nll(whitened[:, :MIXTURE_DIRECTIONS]),
         }
+
+    def _importance_nll(self, images: Any, labels: Any, mean: Any, log_var: Any) -> Any:
+        rng = np.random.default_rng(self.seed)
+        noise = ops.convert_to_tensor(rng.standard_normal((self.importance_samples, self.vae.latent_dim), np.float32))
+
+        def with_draw(place: Any, total: Any) -> Any:
+            draw = ops.take(noise, place, axis=0)
+            z = mean + ops.exp(0.5 * log_var) * draw
+            log_posterior = -0.5 * ops.sum(ops.square(draw) + log_var + LOG_TWO_PI, axis=1)
+            log_prior = self.vae.prior.log_prob(ops.reshape(z, (-1, *self.vae.latent_shape)))
+            decoded = self.vae.decode(z, labels)
+            nll = likelihood_nll(self.vae.likelihood, images, decoded, self.vae.likelihood_scale)
+            return ops.logaddexp(total, log_prior - log_posterior - nll)
+
+        total = ops.fori_loop(0, self.importance_samples, with_draw, ops.full_like(mean[:, 0], -1e30))
+        return math.log(self.importance_samples) - total
 
     def heat_of(self, images: Any, labels: Any, taps: Sequence[Any]) -> Any:
         reconstructions = self.vae.reconstruct(images, labels)
@@ -155,6 +185,7 @@ class VAEDetector(Detector):
             "vae": keras.saving.serialize_keras_object(self.vae),
             "neighbours": self.neighbours,
             "seed": self.seed,
+            "importance_samples": self.importance_samples,
         }
 
     @classmethod

@@ -6,7 +6,7 @@ import pytest
 import scipy.ndimage
 from scipy.spatial.distance import mahalanobis
 from scipy.special import logsumexp
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 from sklearn.neighbors import NearestNeighbors
 
 from keras_vae.errors import InputError
@@ -146,6 +146,24 @@ def test_the_vae_measures_its_errors_and_the_distances_of_its_latents(vae, norma
     np.testing.assert_allclose(found["mahalanobis"], expected, rtol=1e-3)
     np.testing.assert_allclose(found["density"], density_of(detector, of_others), rtol=1e-4)
     np.testing.assert_allclose(found["local"], numpy_of(detector.heat(others)).max(axis=(1, 2)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("draws", [1, 7])
+def test_the_likelihood_is_that_of_importance_sampling(vae, normal, others, draws):
+    detector = VAEDetector(vae, importance_samples=draws, seed=3)
+    detector.fit(normal)
+
+    found = numpy_of(detector.measure(others)["importance_nll"])
+
+    mean, log_var = (numpy_of(part).astype(float) for part in vae.encode(others))
+    log_weights = []
+    for draw in np.random.default_rng(3).standard_normal((draws, 3), np.float32):
+        z = mean + np.exp(0.5 * log_var) * draw
+        decoded = numpy_of(vae.decode(z.astype("float32")))
+        log_likelihood = norm(decoded, float(vae.likelihood_scale)).logpdf(others).sum(axis=(1, 2, 3))
+        ratio = norm.logpdf(z).sum(axis=1) - norm(mean, np.exp(0.5 * log_var)).logpdf(z).sum(axis=1)
+        log_weights.append(log_likelihood + ratio)
+    np.testing.assert_allclose(found, np.log(draws) - logsumexp(log_weights, axis=0), rtol=1e-4)
 
 
 def density_of(detector, latents):
