@@ -129,7 +129,10 @@ def test_a_scorer_goes_with_the_exported_model(trained, workplace, run_here, tmp
     done = run_here("export", run, *scorer, "--to", tmp_path, "--version", 1, "--json", cwd=workplace)
 
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["score"]["false_alarms"] == 0.1
+    manifest = json.loads(done.stdout)
+    assert manifest["score"]["false_alarms"] == 0.1
+    (said,) = (said for said in manifest["tflite"] if said["part"] == "score")
+    assert said["path"] == "tflite/score_fp32.tflite"
     assert (tmp_path / run.name / "1" / "tflite" / "score_fp32.tflite").stat().st_size > 1_000_000
 
 
