@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--run-dir", type=Path, default=Path("runs/precision"))
     small.add_smoke_option(parser)
     arguments = parser.parse_args()
-    options: tuple[str, ...] = ("--preset", arguments.preset)
+    options: tuple[str, ...] = ("--preset", arguments.preset, "--no-pictures")
     with tempfile.TemporaryDirectory() as temporary:
         if arguments.smoke:
             options += small.RUN

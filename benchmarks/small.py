@@ -16,6 +16,7 @@ RUN = (
     *("--widths", "8,8", "--groups", "4", "--attention-resolution", "0", "--no-generative-skips"),
     *("--mapping-layers", "0", "--discriminator-widths", "8,8", "--batch-size", "50", "--optimizer", "adamw"),
     *("--adversarial-weight", "0", "--perceptual-weight", "0"),
+    "--no-pictures",
 )
 
 

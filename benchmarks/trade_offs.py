@@ -132,6 +132,7 @@ def compare(arguments: argparse.Namespace, threads: int) -> None:
         arguments.dataset,
         "--epochs",
         str(arguments.epochs),
+        "--no-pictures",
     )
     tables = {"Rate and distortion": rate_distortion(latent)} | ({"Ablation": ablation()} if arguments.ablation else {})
     if arguments.smoke:

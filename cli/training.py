@@ -328,8 +328,9 @@ def _fit(
                 say(run.go_on)
         raise
     if is_chief:
-        click.echo(f"model, metrics and pictures are in {run.path}; next: keras-vae evaluate {run.path}")
-        if is_noise_expected(trainer.vae):
+        parts = "model, metrics and pictures" if config.pictures else "model and metrics"
+        click.echo(f"{parts} are in {run.path}; next: keras-vae evaluate {run.path}")
+        if config.pictures and is_noise_expected(trainer.vae):
             click.echo(f"{run.plots / 'samples.png'}: {NOISE_EXPECTED}")
 
 

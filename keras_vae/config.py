@@ -397,6 +397,9 @@ class RunConfig(Section):
     )
     jit: str = _setting("auto", "compile the step with XLA", choices=("auto", "on", "off"))
     steps_per_execution: int = _setting(1, "training steps per call of the compiled function", minimum=1)
+    pictures: bool = _setting(
+        True, "draw pictures and animations; without them, short runs of a sweep end seconds sooner"
+    )
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     discriminator: DiscriminatorConfig = dataclasses.field(default_factory=DiscriminatorConfig)
     objective: ObjectiveConfig = dataclasses.field(default_factory=ObjectiveConfig)

@@ -30,7 +30,7 @@ INTERPOLATIONS, INTERPOLATION_STEPS = 10, 11
 
 
 class Pictures(keras.callbacks.Callback):
-    """Draws every picture of the run when training ends, and then marks the run as finished. Comes last.
+    """Draws every picture of the run when training ends.
 
     Args:
         run: has the metrics and frames, and receives the pictures.
@@ -71,7 +71,6 @@ class Pictures(keras.callbacks.Callback):
             seed=self.seed,
             attempts=attempts,
         )
-        self.run.mark_finished()
 
 
 def write_pictures(

@@ -85,7 +85,7 @@ def run_callbacks(
     if not distribution.cluster.is_chief:
         return [evaluation, Watch(), *stop_together, checkpoints]
     posteriors = EpochPosteriors(test_images, test_labels, RECONSTRUCTED, batch_size)
-    images = EpochImages(posteriors, dataset.class_names, config.seed)
+    images = EpochImages(posteriors, dataset.class_names, config.seed) if config.pictures else None
     return [
         *([Profiler(run.tensorboard / "train", *profile)] if profile else []),
         # First those that measure and add to the epoch's logs, then those that write the logs, then those that draw.
@@ -99,12 +99,13 @@ def run_callbacks(
         MetricsHistory(run),
         TensorBoardSummaries(run.tensorboard, posteriors, images, config, run.path.name),
         EmbeddingProjector(run.tensorboard / "test", posteriors, dataset.class_names),
-        LatentFrames(run.frames, posteriors),
+        *([LatentFrames(run.frames, posteriors)] if config.pictures else []),
         # After everything else in the epoch, so that a checkpoint never claims results that are not written.
         *stop_together,
         checkpoints,
         Outcome(run, dataset, config.seed),
-        Pictures(run, dataset, test_images, test_labels, config.seed),
+        *([Pictures(run, dataset, test_images, test_labels, config.seed)] if config.pictures else []),
+        keras.callbacks.LambdaCallback(on_train_end=lambda logs: run.mark_finished()),
     ]
 
 

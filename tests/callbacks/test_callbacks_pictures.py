@@ -16,6 +16,7 @@ from keras_vae.callbacks import (
     LatentFrames,
     Outcome,
     Pictures,
+    TensorBoardSummaries,
     run_callbacks,
     write_pictures,
 )
@@ -358,11 +359,24 @@ def test_a_full_disk_is_not_taken_for_a_picture_that_fails():
     assert file.getvalue() == "warning: samples.png: could not be drawn (OSError: broken data stream)\n"
 
 
+def test_a_run_without_pictures_draws_nothing_and_keeps_no_frames(finished, dataset):
+    with_pictures, without = (
+        run_callbacks(finished.directory, RunConfig().replace(pictures=pictures), dataset) for pictures in (True, False)
+    )
+
+    left_out = [type(callback) for callback in with_pictures]
+    for callback in without:
+        left_out.remove(type(callback))
+    assert left_out == [LatentFrames, Pictures]
+    (summaries,) = (callback for callback in without if isinstance(callback, TensorBoardSummaries))
+    assert summaries.images is None
+
+
 def test_model_and_summary_are_written_before_the_pictures_and_the_run_is_finished_after_them(
-    finished, dataset, tmp_path, monkeypatch
+    finished, dataset, tmp_path
 ):
-    kinds = [type(callback) for callback in run_callbacks(finished.directory, RunConfig(), dataset)]
-    assert kinds[-2:] == [Outcome, Pictures]
+    callbacks = run_callbacks(finished.directory, RunConfig(), dataset)
+    assert [type(callback) for callback in callbacks[-3:-1]] == [Outcome, Pictures]
     assert finished.directory.finished_epochs() == 2
     assert load_model(finished.directory.model).latent_dim == 2
 
@@ -375,5 +389,7 @@ def test_model_and_summary_are_written_before_the_pictures_and_the_run_is_finish
     assert run.read_evaluation() is None
     assert run.model.is_file()
     assert run.finished_epochs() is None  # killed now, the pictures are left to do
+    run_callbacks(run, RunConfig(), dataset)[-1].on_train_end({})
+    assert run.finished_epochs() == 2
     summary = run.read_summary()
     assert (summary["epochs"], summary["parameters"]) == (2, finished.trainer.vae.count_params())

@@ -23,7 +23,7 @@ TRAIN = (
     *("train", "--latent", "2", "--epochs", str(EPOCHS), "--batch-size", "20", "--optimizer", "adamw"),
     *("--widths", "8,16", "--groups", "4", "--mapping-layers", "0", "--attention-resolution", "0"),
     *("--no-generative-skips", "--adversarial-weight", "0", "--perceptual-weight", "0"),
-    *("--precision", "float32", "--run-dir", "run"),
+    *("--precision", "float32", "--run-dir", "run", "--no-pictures"),
 )
 RESUME = ("train", "--resume", "--run-dir", "run")
 

@@ -1,7 +1,8 @@
 """Run commands of keras-vae at a size that takes seconds.
 
 ``python reduced_commands.py train --latent 2`` runs one. Without arguments it reads a command a line, and one process
-runs them all: starting TensorFlow takes more time than most of them. With ``--draw`` the first training has pictures.
+runs them all: starting TensorFlow takes more time than most of them. Pictures take two fifths of a training, and no
+document uses them: with ``--draw`` the first training alone has some.
 """
 
 import glob
@@ -48,14 +49,6 @@ def reduced(words):
     return [*words, *REDUCED.get(words[0], ())]
 
 
-def draw_no_more():
-    """Let trainings from here on draw nothing: it takes two fifths of their time, and no document uses the pictures."""
-    from keras_vae.callbacks import Pictures, TensorBoardSummaries
-
-    Pictures.on_train_end = lambda self, logs=None: self.run.mark_finished()
-    TensorBoardSummaries._may_draw = lambda self, epoch: False
-
-
 def main():
     """Run one command, or those of stdin until one fails."""
     # Otherwise training would start this process again, with its first command.
@@ -65,9 +58,8 @@ def main():
     draws = sys.argv[1:] == ["--draw"]
     one = [] if draws else sys.argv[1:]
     for words in [one] if one else [as_a_shell_splits(line)[1:] for line in sys.stdin]:
-        if words[0] == "train" and not draws:
-            draw_no_more()
-        sys.argv = ["keras-vae", *reduced(words)]
+        is_without = words[0] == "train" and "--resume" not in words and not draws
+        sys.argv = ["keras-vae", *reduced(words), *(["--no-pictures"] if is_without else [])]
         print("+", shlex.join(sys.argv), file=sys.stderr, flush=True)
         try:
             keras_vae()

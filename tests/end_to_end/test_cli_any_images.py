@@ -18,8 +18,8 @@ TINY = (
     *("--widths", "8,16", "--groups", "4", "--discriminator-widths", "8,16", "--epochs", "1", "--mapping-width", "32"),
     *("--optimizer", "adamw"),
 )
-# What is told of other runs does not depend on the other losses, which are slow to trace.
-ELBO_ALONE = ("--adversarial-weight", "0", "--perceptual-weight", "0")
+# What is told of other runs does not depend on the other losses, which are slow to trace, nor on pictures.
+ELBO_ALONE = ("--adversarial-weight", "0", "--perceptual-weight", "0", "--no-pictures")
 
 
 def write_shapes(folder, count):
