@@ -36,7 +36,7 @@ def answers(scorer: Scorer, images: Any, labels: Any = None) -> dict[str, Any]:
 
 def _combined(calibration: Calibration, measures: Any) -> Any:
     """The one number of measures (N, M): (N,)."""
-    center, spread = calibration.units.astype("float32")
+    center, spread = ops.convert_to_tensor(calibration.units, "float32")
     excess = (measures - center) / spread
     combined = ops.sqrt(ops.sum(ops.square(ops.maximum(excess, 0.0)), axis=1))
     return ops.where(combined > 0, combined, ops.max(excess, axis=1))
@@ -44,10 +44,10 @@ def _combined(calibration: Calibration, measures: Any) -> Any:
 
 def _share_below(calibration: Calibration, combined: Any) -> Any:
     """`share_below`, by comparing with all normal images: LiteRT has no search."""
-    normal = calibration.combined.astype("float32")
-    count, largest = len(normal), float(normal.max())
+    normal = ops.convert_to_tensor(calibration.combined, "float32")
+    count, largest = len(calibration.combined), float(calibration.combined.max())
     below = ops.sum(ops.cast(combined[:, None] > normal, "float32"), axis=1)
     equal = ops.sum(ops.cast(ops.equal(combined[:, None], normal), "float32"), axis=1)
     share = (below + 0.5 * equal + 0.5) / (count + 1)
-    beyond = ops.clip((combined - largest) / range_of(normal), 0.0, FARTHEST)
+    beyond = ops.clip((combined - largest) / range_of(calibration.combined), 0.0, FARTHEST)
     return ops.where(combined > largest, 1 - 0.5 / (count + 1) / (1 + beyond), share)
