@@ -186,7 +186,8 @@ def textures(arguments: argparse.Namespace) -> None:
     vae = VAE((SIDE, SIDE, 1), 2, widths=(8,), groups=4, attention_resolution=0, generative_skips=False)
     areas: dict[str, Areas] = {"image": {}, "pixel": {}}
     for seed in arguments.seeds:
-        for name, other in zip(TEXTURES, TEXTURES[1:] + TEXTURES[:1], strict=True):
+        pairs = list(zip(TEXTURES, TEXTURES[1:] + TEXTURES[:1], strict=True))
+        for name, other in pairs[:1] if arguments.smoke else pairs:
             rng = np.random.default_rng(seed)
             whole, foreign = getattr(data, name)(), getattr(data, other)()
             fitted, calibrating, usual, unmarked = (

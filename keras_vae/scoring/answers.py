@@ -36,7 +36,7 @@ def answers(scorer: Scorer, images: Any, labels: Any = None) -> dict[str, Any]:
 
 def _combined(calibration: Calibration, measures: Any) -> Any:
     """The one number of measures (N, M): (N,)."""
-    center, spread = ops.convert_to_tensor(calibration.units, "float32")
+    center, spread = (ops.convert_to_tensor(row, "float32") for row in calibration.units)
     excess = (measures - center) / spread
     combined = ops.sqrt(ops.sum(ops.square(ops.maximum(excess, 0.0)), axis=1))
     return ops.where(combined > 0, combined, ops.max(excess, axis=1))
