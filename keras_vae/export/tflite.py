@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,13 @@ class _Part:
 
 
 def write_tflite(
-    vae: VAE, folder: Path, images: Array, labels: Array | None = None, *, float_io: bool = False
+    vae: VAE,
+    folder: Path,
+    images: Array,
+    labels: Array | None = None,
+    *,
+    float_io: bool = False,
+    precisions: Collection[str] | None = None,
 ) -> list[TFLiteVariant]:
     """Write ``{encoder,decoder}_{fp32,fp16,int8}.tflite`` into ``folder``, and measure each.
 
@@ -106,6 +112,7 @@ def write_tflite(
         labels: labels int32 (N,) for a conditional model.
         float_io: whether the inputs and outputs of the int8 files are float32. By default they are int8, and the
             caller scales them by each tensor's ``quantization``; the results are the same.
+        precisions: which files to write, such as ``("fp16",)``; by default all.
 
     Raises:
         InputError: if images or labels are missing or have another shape.
@@ -117,7 +124,11 @@ def write_tflite(
     plain = in_float32(vae)
     variants = []
     for part in _parts(plain, images, labels):
-        bounds = _bounds(plain, part)
+        bounds = {
+            precision: bound
+            for precision, bound in _bounds(plain, part).items()
+            if precisions is None or precision in precisions
+        }
         with tempfile.TemporaryDirectory() as saved:
             of_floats, of_integers = Path(saved, "plain"), Path(saved, "integer")
             _save_part(plain, part, of_floats)

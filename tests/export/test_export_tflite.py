@@ -41,6 +41,13 @@ def test_there_is_a_file_for_each_part_and_precision(variants):
         assert 0 <= variant.difference <= variant.bound
 
 
+def test_the_precisions_that_are_asked_for_are_written_alone(exported_vae, tmp_path):
+    written = write_tflite(exported_vae, tmp_path, make_images(4), precisions=("fp16",))
+    names = ["encoder_fp16.tflite", "decoder_fp16.tflite"]
+    assert [variant.path.name for variant in written] == names
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_signatures_are_named_and_take_one_image(variants, name):
     signature, runner = runner_of(variants[name].path)
