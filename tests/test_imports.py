@@ -27,10 +27,13 @@ ROOMS_BELOW = {
     "callbacks": {"training", "visualize", "models", "losses", "metrics", "data", "latents", "layers"},
     "tfx": {"callbacks", "export", "training", "data"},
     "beam": {"export", "models", "losses", "metrics", "data"},
+    # Takes arrays and LiteRT files.
+    "explorer": {"visualize"},
     # Reports read finished runs; all they need from training is the run directory.
     "reports": {"training", "visualize"},
     "cli": {
         "beam",
+        "explorer",
         "reports",
         "scoring",
         "callbacks",

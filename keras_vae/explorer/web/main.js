@@ -1,0 +1,230 @@
+// Joins the parts of the page: where one is in the latent space, the model, and the views.
+
+import { readAddress, writeAddress } from "./address.js";
+import { Samples, showClasses, showImages, showLegend } from "./choices.js";
+import { Drawing } from "./drawing.js";
+import { Editor } from "./editor.js";
+import { Latest, startEngine } from "./engine.js";
+import { facts, readArrays } from "./payload.js";
+import { fileName, imageSize, pngOf, save, show } from "./pixels.js";
+import { Plane } from "./plane.js";
+import { Sliders, signed } from "./sliders.js";
+import { Store } from "./store.js";
+import { Walk } from "./walk.js";
+
+const at = (id) => document.getElementById(id);
+const status = at("status");
+// Images of a spatial model that show as buttons.
+const CHOICES = 12;
+
+const arrays = await readArrays();
+const size = facts.latentShape.reduce((product, side) => product * side, 1);
+const count = arrays.images.length / imageSize;
+const pixelsAt = (index) => arrays.images.subarray(index * imageSize, (index + 1) * imageSize);
+const meanAt = (index) => arrays.means.subarray(index * size, (index + 1) * size);
+const address = readAddress();
+
+/** What is known of an image of the data set. */
+function describe(index) {
+  const label = arrays.labels?.[index] ?? -1;
+  const name = label >= 0 ? facts.labelNames[label] : `image ${index + 1}`;
+  return { index, name, pixels: pixelsAt(index), z: arrays.means && meanAt(index), label: facts.classes && label >= 0 ? label : 0 };
+}
+
+const store = new Store({
+  z: new Float32Array(size),
+  label: Math.min(address.label ?? 0, (facts.classes?.length ?? 1) - 1),
+  source: null,
+  peek: null,
+});
+
+const fail = (error) => {
+  status.textContent = facts.isServed
+    ? `The command that serves this page does not answer (${error.message}).`
+    : `The model cannot run in this browser (${error.message}).`;
+  status.classList.add("is-error");
+};
+const started = startEngine();
+const decode = async (z, label, many) => (await started).decode(z, label, many);
+const encode = async (pixels, label) => (await started).encode(pixels, label);
+
+// --- the image
+
+const decoded = new Latest(
+  ({ z, label }) => decode(z, label),
+  (pixels) => {
+    latestPixels = pixels;
+    show(at("decoded"), pixels);
+  },
+  fail,
+  (isBusy) => at("decoded").setAttribute("aria-busy", String(isBusy)),
+);
+let latestPixels;
+let shownPixels;
+
+function showImage({ z, label, source, peek }) {
+  decoded.give(peek ? { z: peek.z, label: peek.label } : { z, label });
+  const original = peek ?? source;
+  at("original-figure").classList.toggle("is-empty", !original);
+  at("original-name").textContent = original ? original.name : "no image";
+  if (original && original.pixels !== shownPixels) show(at("original"), original.pixels);
+  shownPixels = original?.pixels;
+  if (!facts.isSpatial) {
+    const numbers = Array.from((peek?.z ?? z).slice(0, 4), (value) => signed(value));
+    at("place").textContent = `z = (${numbers.join(", ")}${size > 4 ? ", …" : ""})`;
+  }
+}
+store.listen(showImage);
+
+// --- images of the data set and from outside
+
+const encoded = new Latest(
+  ({ pixels, label }) => encode(pixels, label),
+  ({ mean, logVar }, { pixels, name, index, offsets }) => {
+    const source = { pixels, name, index, mean, logVar };
+    if (editor) editor.start(mean, { offsets, source });
+    else store.update({ z: mean, source, peek: null });
+  },
+  fail,
+);
+const takePixels = (pixels, name) => encoded.give({ pixels, name, label: store.state.label });
+
+function takeImage(index, offsets) {
+  const { name, pixels, label } = describe(index);
+  if (facts.classes) store.update({ label });
+  encoded.give({ pixels, name, label, index, offsets });
+}
+
+// --- the views
+
+let editor;
+let plane;
+if (facts.isSpatial) {
+  editor = new Editor({ arrays, move: (z, changes) => store.update({ ...changes, z, peek: null }) });
+  showImages(arrays.images, Math.min(count, CHOICES), takeImage);
+} else {
+  plane = new Plane({
+    store,
+    images: { count, labels: arrays.labels, mean: meanAt },
+    decode,
+    isBusy: () => decoded.isBusy || encoded.isBusy,
+    take: takeImage,
+    describe,
+  });
+  const { dimensions } = facts;
+  const noteOf = ({ kl }) => (kl === null ? "" : `KL ${kl.toFixed(2)}`);
+  const sliders = new Sliders(
+    dimensions.map((dimension) => ({ ...dimension, note: noteOf(dimension) })),
+    {
+      move: (place, value) => {
+        const z = store.state.z.slice();
+        z[dimensions[place].index] = value;
+        store.update({ z, peek: null });
+      },
+      reset: () => {
+        const z = store.state.z.slice();
+        dimensions.forEach(({ index, centre }) => (z[index] = centre));
+        store.update({ z, source: null, peek: null });
+      },
+    },
+  );
+  const sorted = (values) => dimensions.map(({ index }) => values[index]);
+  store.listen(({ z, source }) => {
+    const posterior = source?.logVar && {
+      means: sorted(source.mean),
+      deviations: sorted(source.logVar).map((value) => Math.exp(value / 2)),
+    };
+    sliders.show(sorted(z), facts.isVariational ? posterior : null);
+  });
+  showPlanes();
+  showLegend();
+}
+
+/** The choice between planes, where there are several. */
+function showPlanes() {
+  const choice = at("plane-choice");
+  facts.planes.forEach(({ name }, index) => choice.add(new Option(name, index)));
+  at("plane-choices").hidden = facts.planes.length < 2;
+  const choose = (index) => {
+    choice.value = index;
+    plane.plane = facts.planes[index];
+    keepPlace();
+  };
+  choice.addEventListener("change", () => choose(Number(choice.value)));
+  if (address.plane !== undefined && address.plane < facts.planes.length) choose(address.plane);
+}
+
+showClasses(store);
+new Drawing(takePixels);
+const walk = new Walk({ store, decode, isBusy: () => decoded.isBusy });
+const samples = new Samples({
+  store,
+  arrays,
+  decode,
+  go: (z, label) => {
+    if (editor) editor.start(z, { label, source: null });
+    else store.update({ z, label, source: null, peek: null });
+  },
+});
+at("save").addEventListener("click", async () => latestPixels && save(await pngOf([latestPixels]), fileName("image", "png")));
+
+// --- the address
+
+function keepPlace() {
+  const { z, label, source } = store.state;
+  const index = plane && facts.planes.indexOf(plane.plane);
+  writeAddress({
+    z: editor ? undefined : z,
+    image: source?.index,
+    offsets: editor?.offsets,
+    label: facts.classes ? label : undefined,
+    plane: index || undefined,
+  });
+}
+store.listen(keepPlace);
+
+// --- the beginning
+
+/** The image that the page begins with: the address's, or the first. */
+function begin() {
+  const image = address.image !== undefined && address.image < count ? address.image : undefined;
+  if (editor) {
+    takeImage(image ?? 0, address.offsets);
+  } else if (address.z?.length === size) {
+    const z = Float32Array.from(address.z);
+    if (image !== undefined) {
+      const { name, pixels } = describe(image);
+      encode(pixels, store.state.label).then((posterior) => store.update({ source: { pixels, name, index: image, ...posterior } }), fail);
+    }
+    store.update({ z });
+  } else {
+    store.update({ z: meanAt(image ?? 0).slice() });
+    takeImage(image ?? 0);
+  }
+}
+
+/** Three places of different classes, so that there is a walk to play. */
+async function beginWalk() {
+  const chosen = [];
+  for (let index = 0; index < count && chosen.length < 3; index += 1) {
+    const label = arrays.labels?.[index];
+    if (label === undefined || !chosen.some((other) => arrays.labels[other] === label)) chosen.push(index);
+  }
+  for (const index of chosen) {
+    const { z, label } = describe(index);
+    await walk.add(z, label);
+  }
+}
+
+begin();
+try {
+  await started;
+  status.textContent = "";
+  if (!editor) {
+    await beginWalk();
+    if (facts.drawsFromNormal || arrays.draws) await samples.draw();
+  }
+  document.body.dataset.ready = "true";
+} catch (error) {
+  fail(error);
+}
