@@ -25,6 +25,7 @@ COMMANDS = (
     "interpolate",
     "encode",
     "neighbours",
+    "explore",
     "score",
     "fit-prior",
     "export",

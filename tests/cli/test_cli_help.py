@@ -17,6 +17,7 @@ COMMANDS = (
     "interpolate",
     "encode",
     "neighbours",
+    "explore",
     "score",
     "fit-prior",
     "export",
