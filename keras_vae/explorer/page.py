@@ -25,6 +25,8 @@ from keras_vae.explorer.exploration import Exploration, arrays_of, facts_of
 from keras_vae.explorer.runtime import Runtime
 
 _IMPORT = re.compile(r"""from "\./([a-z_]+\.js)";""")
+FIRST_SLIDERS = 16
+"""Sliders that show before all are asked for."""
 # Not modules of the page: the first starts them, and the second runs in a thread of its own.
 _BOOT, _WORKER = "boot.js", "worker.js"
 
@@ -71,6 +73,7 @@ def _page(
     facts = {
         **facts_of(exploration),
         "isServed": runtime_version is None,
+        "firstSliders": FIRST_SLIDERS,
         "arrays": {name: {"type": str(array.dtype), "shape": array.shape} for name, array in arrays.items()},
     }
     packed = {name: _packed(_little_endian(array)) for name, array in arrays.items()}
@@ -84,7 +87,9 @@ def _page(
         boot=boot,
         modules=_modules(),
         worker=None if runtime_version is None else _asset(_WORKER),
-        facts=_json(facts),
+        facts=facts,
+        facts_json=_json(facts),
+        first_sliders=FIRST_SLIDERS,
         packed=packed,
         exploration=exploration,
         runtime_version=runtime_version,

@@ -131,10 +131,10 @@ def test_the_same_model_gives_the_same_page():
 
 
 def test_the_page_names_every_element_that_its_modules_look_for():
-    elements = Elements(offline().html)
-    names = {attributes["id"] for _, attributes, _ in elements.found if "id" in attributes}
+    elements = Elements(offline(latent_shape=(20,)).html)
     spatial = Elements(offline(latent_shape=(2, 2, 4), image_shape=(4, 4, 3)).html)
-    names |= {attributes["id"] for _, attributes, _ in spatial.found if "id" in attributes}
+    found = [*elements.found, *spatial.found]
+    names = {attributes["id"] for _, attributes, _ in found if "id" in attributes}
     for _, source in elements.named("script", type="text/module-source"):
         assert set(re.findall(r'(?:getElementById|\bat)\("([\w-]+)"\)', source)) <= names
 

@@ -1,38 +1,21 @@
 // Rows of buttons: classes, samples of the prior, and the images of a spatial model.
 
 import { colourOf } from "./colours.js";
-import { facts } from "./payload.js";
 import { imageSize, newCanvas } from "./pixels.js";
 import { normals } from "./vectors.js";
 
 const SAMPLES = 12;
 
-/** The names of the classes beside their colours. */
-export function showLegend() {
-  const names = facts.labelNames ?? [];
-  const items = names.map((name, number) => {
-    const item = document.createElement("li");
-    const mark = document.createElement("span");
-    mark.className = "mark";
-    mark.style.backgroundColor = colourOf(number, names.length);
-    item.append(mark, name);
-    return item;
-  });
-  document.getElementById("legend").replaceChildren(...items);
+/** Give the names of the classes their colours. */
+export function colourLegend() {
+  const marks = [...document.querySelectorAll("#legend .mark")];
+  marks.forEach((mark, number) => (mark.style.backgroundColor = colourOf(number, marks.length)));
 }
 
-/** Buttons for the classes of a conditional model, of which one is pressed. */
-export function showClasses(store) {
-  if (!facts.classes) return;
-  const place = document.getElementById("classes");
-  place.hidden = false;
-  const buttons = facts.classes.map((name, label) => {
-    const button = document.createElement("button");
-    Object.assign(button, { type: "button", textContent: name });
-    button.addEventListener("click", () => store.update({ label, peek: null }));
-    return button;
-  });
-  place.append(...buttons);
+/** Let the buttons of a conditional model's classes change the class. */
+export function followClasses(store) {
+  const buttons = [...document.querySelectorAll("#classes button")];
+  buttons.forEach((button, label) => button.addEventListener("click", () => store.update({ label, peek: null })));
   const press = ({ label }) =>
     buttons.forEach((button, number) => button.setAttribute("aria-pressed", String(number === label)));
   store.listen(press);
@@ -45,9 +28,7 @@ export class Samples {
 
   constructor({ store, arrays, decode, go }) {
     Object.assign(this, { store, arrays, decode, go });
-    document.getElementById("prior").hidden = !facts.drawsFromNormal && !arrays.draws;
     document.getElementById("sample").addEventListener("click", () => this.draw());
-    this.#list.replaceChildren(...Array.from({ length: SAMPLES }, (_, index) => item(`Sample ${index + 1}`, null)));
   }
 
   async draw() {
@@ -80,10 +61,9 @@ export function showImages(images, count, take) {
 function item(name, pixels, choose) {
   const button = document.createElement("button");
   button.type = "button";
-  button.disabled = !choose;
   button.setAttribute("aria-label", name);
   button.append(newCanvas(pixels));
-  if (choose) button.addEventListener("click", choose);
+  button.addEventListener("click", choose);
   const made = document.createElement("li");
   made.append(button);
   return made;

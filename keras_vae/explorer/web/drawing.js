@@ -1,7 +1,7 @@
 // Images from outside: a drawing, or a file that is dropped, pasted or chosen.
 
 import { facts } from "./payload.js";
-import { channels, height, newCanvas, pixelsOf, pixelsOfFile, width } from "./pixels.js";
+import { height, newCanvas, pixelsOf, pixelsOfFile, width } from "./pixels.js";
 
 // MNIST's digits fit into 20 of 28 pixels, with their centre of mass in the middle (LeCun et al. 1998).
 const FILLED = 20 / 28;
@@ -9,8 +9,9 @@ const FILLED = 20 / 28;
 const STROKE = 0.085;
 
 export class Drawing {
-  #canvas = document.getElementById("drawing");
-  #context = this.#canvas.getContext("2d");
+  #canvas = document.getElementById("drawing"); // null for images in colour, which can be opened alone
+  #context = this.#canvas?.getContext("2d");
+  #centre = document.getElementById("centre");
   #seen = newCanvas();
   #strokes = [];
   #isDue = false;
@@ -18,8 +19,8 @@ export class Drawing {
   /** `take(pixels, name)` is called with every new image, the model's pixels. */
   constructor(take) {
     this.take = take;
-    document.getElementById("draw").hidden = channels !== 1;
-    this.#centre = document.getElementById("centre");
+    this.#listenToFiles();
+    if (!this.#canvas) return;
     this.#centre.checked = facts.drawing.centres;
     this.#centre.addEventListener("change", () => this.#change());
     document.getElementById("clear").addEventListener("click", () => {
@@ -28,10 +29,7 @@ export class Drawing {
     });
     this.#clear();
     this.#listenToPointer();
-    this.#listenToFiles();
   }
-
-  #centre;
 
   #listenToPointer() {
     const canvas = this.#canvas;
@@ -99,6 +97,7 @@ export class Drawing {
 
   #clear() {
     const [context, canvas] = [this.#context, this.#canvas];
+    if (!canvas) return;
     context.fillStyle = facts.drawing.paper ? "#fff" : "#000";
     context.fillRect(0, 0, canvas.width, canvas.height);
     if (this.#strokes.length) return;

@@ -1,7 +1,7 @@
 // Joins the parts of the page: where one is in the latent space, the model, and the views.
 
 import { readAddress, writeAddress } from "./address.js";
-import { Samples, showClasses, showImages, showLegend } from "./choices.js";
+import { Samples, colourLegend, followClasses, showImages } from "./choices.js";
 import { Drawing } from "./drawing.js";
 import { Editor } from "./editor.js";
 import { Latest, startEngine } from "./engine.js";
@@ -136,15 +136,14 @@ if (facts.isSpatial) {
     };
     sliders.show(sorted(z), facts.isVariational ? posterior : null);
   });
-  showPlanes();
-  showLegend();
+  followPlanes();
+  colourLegend();
 }
 
 /** The choice between planes, where there are several. */
-function showPlanes() {
+function followPlanes() {
   const choice = at("plane-choice");
-  facts.planes.forEach(({ name }, index) => choice.add(new Option(name, index)));
-  at("plane-choices").hidden = facts.planes.length < 2;
+  if (!choice) return;
   const choose = (index) => {
     choice.value = index;
     plane.plane = facts.planes[index];
@@ -154,18 +153,14 @@ function showPlanes() {
   if (address.plane !== undefined && address.plane < facts.planes.length) choose(address.plane);
 }
 
-showClasses(store);
+followClasses(store);
 new Drawing(takePixels);
 const walk = new Walk({ store, decode, isBusy: () => decoded.isBusy });
-const samples = new Samples({
-  store,
-  arrays,
-  decode,
-  go: (z, label) => {
-    if (editor) editor.start(z, { label, source: null });
-    else store.update({ z, label, source: null, peek: null });
-  },
-});
+const goTo = (z, label) => {
+  if (editor) editor.start(z, { label, source: null });
+  else store.update({ z, label, source: null, peek: null });
+};
+const samples = at("samples") && new Samples({ store, arrays, decode, go: goTo });
 at("save").addEventListener("click", async () => latestPixels && save(await pngOf([latestPixels]), fileName("image", "png")));
 
 // --- the address
@@ -220,10 +215,8 @@ begin();
 try {
   await started;
   status.textContent = "";
-  if (!editor) {
-    await beginWalk();
-    if (facts.drawsFromNormal || arrays.draws) await samples.draw();
-  }
+  if (!editor) await beginWalk();
+  await samples?.draw();
   document.body.dataset.ready = "true";
 } catch (error) {
   fail(error);

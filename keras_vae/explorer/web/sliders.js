@@ -1,7 +1,7 @@
 // A row of sliders: one for each dimension of a latent vector, or for each direction of a spatial latent.
 
-// Sliders that show before "all" is asked for.
-const FIRST = 16;
+import { facts } from "./payload.js";
+
 // Deviations to each side; the marks are at three.
 const REACH = 4;
 
@@ -26,6 +26,7 @@ export class Sliders {
    */
   constructor(controls, { move, reset }) {
     const list = document.getElementById("sliders");
+    list.replaceChildren();
     controls.forEach((control, place) => {
       const { name, note, centre, sigma } = control;
       const input = element("input", {
@@ -45,7 +46,7 @@ export class Sliders {
       const track = element("span", { className: "track" }, input);
       const row = element(
         "li",
-        { className: "slider", hidden: place >= FIRST },
+        { className: "slider", hidden: place >= facts.firstSliders },
         element("span", { className: "name", textContent: name }),
         track,
         value,
@@ -58,9 +59,7 @@ export class Sliders {
     });
     document.getElementById("reset").addEventListener("click", reset);
     const all = document.getElementById("all-sliders");
-    all.hidden = controls.length <= FIRST;
-    all.textContent = `Show all ${controls.length}`;
-    all.addEventListener("click", () => {
+    all?.addEventListener("click", () => {
       this.#rows.forEach(({ row }) => (row.hidden = false));
       all.hidden = true;
     });

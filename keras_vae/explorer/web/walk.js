@@ -52,24 +52,29 @@ export class Walk {
   }
 
   #show() {
-    this.#list.replaceChildren(
-      ...this.#places.map((place, index) => {
-        const button = document.createElement("button");
-        button.type = "button";
-        button.title = "Leave out";
-        button.setAttribute("aria-label", `Leave place ${index + 1} out of the walk`);
-        button.append(place.canvas);
-        button.addEventListener("click", () => this.#remove(place));
-        const item = document.createElement("li");
-        item.append(button);
-        return item;
-      }),
-    );
+    const slots = Array.from({ length: MOST }, (_, index) => this.#slot(this.#places[index], index + 1));
+    this.#list.replaceChildren(...slots);
     const legs = Math.max(0, this.#places.length - 1);
     this.#slider.max = Math.max(legs, 1);
     this.#slider.value = 0;
     const controls = [this.#slider, this.#play, ...document.querySelectorAll("#walk-gif, #walk-png")];
     controls.forEach((control) => (control.disabled = legs === 0));
+  }
+
+  /** A button that leaves a place out, or an empty one of the same size. */
+  #slot(place, number) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.disabled = !place;
+    button.setAttribute("aria-label", place ? `Leave place ${number} out of the walk` : `No place ${number} yet`);
+    button.append(place ? place.canvas : newCanvas());
+    if (place) {
+      button.title = "Leave out";
+      button.addEventListener("click", () => this.#remove(place));
+    }
+    const item = document.createElement("li");
+    item.append(button);
+    return item;
   }
 
   /** Where the walk is at `position`, from 0 to the number of legs. */

@@ -1,0 +1,51 @@
+"""A browser without a network, and pages of real models."""
+
+import shutil
+
+import pytest
+from made_up_explorations import installed_runtime
+
+
+@pytest.fixture(scope="session")
+def runtime_folder():
+    """The ``node_modules`` with LiteRT.js."""
+    folder = installed_runtime()
+    if folder is None:
+        pytest.skip("LiteRT.js is not installed; keras-vae explore RUN --out FILE.html installs it where npm is")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The installed Chromium. It ends with each file of tests, since its event loop would disturb others."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs the extra dev")
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("Chromium is not installed")
+    with sync_api.sync_playwright() as playwright:
+        # Its sandbox needs rights that containers lack.
+        running = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """``open_page(address, **context)``: a page that has started; afterwards no error may be in its console."""
+    contexts, problems = [], []
+
+    def open_one(address, **options):
+        context = browser.new_context(offline=address.startswith("file:"), **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda message: problems.append(message.text) if message.type != "log" else None)
+        page.on("requestfailed", lambda request: problems.append(request.url))
+        page.goto(address)
+        page.wait_for_selector("body[data-ready]", timeout=60_000)
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert problems == []
