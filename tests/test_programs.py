@@ -19,6 +19,7 @@ RUN_BY = {
     "scripts/check_dependencies.py": "tests/scripts/test_scripts_run.py",
     "scripts/draw_architecture.py": "tests/scripts/test_scripts_run.py",
     "scripts/publish_models.py": "tests/scripts/test_scripts_run.py",
+    "scripts/record_explorer.py": "tests/explorer/test_explorer_programs.py",
     "scripts/run_notebook.py": "tests/scripts/test_scripts_run.py",
 }
 

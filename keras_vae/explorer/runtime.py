@@ -54,15 +54,17 @@ def find_runtime(folder: Path | None = None) -> Runtime:
     Raises:
         InputError: if ``folder`` has none or another version, or if there is none and npm cannot install it.
     """
-    if folder is not None:
-        return _read(folder)
-    own = Path("node_modules")
-    if _version(own) == VERSION:
-        return _read(own)
-    cache = cache_folder()
-    if _version(cache / "node_modules") != VERSION:
-        _install(cache)
-    return _read(cache / "node_modules")
+    folder = folder or installed_runtime()
+    if folder is None:
+        _install(cache_folder())
+        folder = cache_folder() / "node_modules"
+    return _read(folder)
+
+
+def installed_runtime() -> Path | None:
+    """The ``node_modules`` of this folder or of the cache that has the runtime; None if neither has."""
+    places = Path("node_modules"), cache_folder() / "node_modules"
+    return next((place for place in places if _version(place) == VERSION), None)
 
 
 def cache_folder() -> Path:

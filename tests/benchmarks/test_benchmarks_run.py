@@ -13,6 +13,8 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 PROGRAMS = [path for path in sorted(FOLDER.glob("*.py")) if 'if __name__ == "__main__":' in path.read_text("utf-8")]
 # These need the extra bench, which the gate installs after all other tests.
 WITH_PYTORCH = {"inference.py", "latent_diffusion.py", "likelihood.py", "photographs.py", "train_step.py"}
+# This one needs Chromium and LiteRT.js: tests/explorer/test_explorer_programs.py runs it.
+WITH_CHROMIUM = {"explore.py"}
 
 
 def run(path, folder, *options):
@@ -33,7 +35,9 @@ def run(path, folder, *options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [path.name for path in PROGRAMS if path.name not in {*WITH_PYTORCH, "start_up.py"}])
+@pytest.mark.parametrize(
+    "name", [path.name for path in PROGRAMS if path.name not in {*WITH_PYTORCH, *WITH_CHROMIUM, "start_up.py"}]
+)
 def test_a_benchmark_runs(name, tmp_path):
     run(FOLDER / name, tmp_path)
 

@@ -3,7 +3,8 @@
 import shutil
 
 import pytest
-from made_up_explorations import installed_runtime
+
+from keras_vae.explorer.runtime import installed_runtime
 
 
 @pytest.fixture(scope="session")
@@ -15,16 +16,24 @@ def runtime_folder():
     return folder
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """The installed Chromium. It ends with each file of tests, since its event loop would disturb others."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs the extra dev")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
+@pytest.fixture(scope="session")
+def chromium():
+    """The path of the installed Chromium."""
+    pytest.importorskip("playwright.sync_api", reason="needs the extra dev")
+    path = shutil.which("chromium")
+    if path is None:
         pytest.skip("Chromium is not installed")
-    with sync_api.sync_playwright() as playwright:
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    """Chromium, running. It ends with each file of tests, since its event loop would disturb others."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
         # Its sandbox needs rights that containers lack.
-        running = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield running
         running.close()
 

@@ -1,13 +1,11 @@
 """Explorations and runtimes of random numbers, for tests without a model."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 
-from keras_vae.errors import InputError
-from keras_vae.explorer import Exploration, find_runtime
-from keras_vae.explorer.runtime import PACKAGES, VERSION, cache_folder
+from keras_vae.explorer import Exploration
+from keras_vae.explorer.runtime import PACKAGES, VERSION
 
 FILES = {
     "@litertjs/core/dist/index.js": "export const core = 1;",
@@ -46,14 +44,3 @@ def write_runtime(folder, version=VERSION):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     return folder
-
-
-def installed_runtime():
-    """The ``node_modules`` with the real LiteRT.js, in the checkout or in the cache; None if it is in neither."""
-    for folder in (Path(__file__).parents[2] / "node_modules", cache_folder() / "node_modules"):
-        try:
-            if find_runtime(folder):
-                return folder
-        except InputError:
-            continue
-    return None

@@ -61,14 +61,19 @@ const decoded = new Latest(
 );
 let latestPixels;
 let shownPixels;
+const noPixels = new Uint8Array(imageSize).fill(facts.drawing.paper);
 
 function showImage({ z, label, source, peek }) {
   decoded.give(peek ? { z: peek.z, label: peek.label } : { z, label });
   const original = peek ?? source;
   at("original-figure").classList.toggle("is-empty", !original);
+  // Beside another place than its own, an original is not what is decoded.
+  const isAway = !peek && source && !editor && source.mean.some((value, index) => value !== z[index]);
+  at("original-figure").classList.toggle("is-away", Boolean(isAway));
   at("original-name").textContent = original ? original.name : "no image";
-  if (original && original.pixels !== shownPixels) show(at("original"), original.pixels);
-  shownPixels = original?.pixels;
+  const pixels = original?.pixels ?? noPixels;
+  if (pixels !== shownPixels) show(at("original"), pixels);
+  shownPixels = pixels;
   if (!facts.isSpatial) {
     const numbers = Array.from((peek?.z ?? z).slice(0, 4), (value) => signed(value));
     at("place").textContent = `z = (${numbers.join(", ")}${size > 4 ? ", …" : ""})`;
