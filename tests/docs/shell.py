@@ -15,6 +15,8 @@ NOT_EXECUTED = {
     "KERAS_BACKEND=jax pytest": "is another run of the tests, which .ci/run makes",
     "GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python benchmarks/": "takes minutes; tests/benchmarks has its smallest size",
     "python benchmarks/": "takes minutes; tests/benchmarks has their smallest size",
+    "keras-vae explore": "serves until it is stopped, or needs npm; tests/explorer does both",
+    "npm install": "reads from a package index; .ci/run does it",
     "tensorboard": "serves until it is stopped; tests/callbacks/test_callbacks_tensorboard_server.py asks one",
     "docker run": "needs Docker and an image from a registry",
     "curl": "asks TensorFlow Serving; tests/examples/test_examples_rest.py asks a stand-in",
