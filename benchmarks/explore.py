@@ -28,6 +28,8 @@ from machine import heading
 from small import add_smoke_option
 
 COMMAND = Path(sys.executable).with_name("keras-vae")
+# Exported, so that nothing is converted.
+SMALLEST = Path(__file__).resolve().parents[1] / "saved_models" / "mnist-latent2"
 # Without this a frame takes the 16.7 ms of the screen at least.
 UNBOUND = ("--disable-frame-rate-limit", "--disable-gpu-vsync")
 # Milliseconds between frames, and from a single move to its image; and the share of moves that got an image.
@@ -97,20 +99,11 @@ def measured(browser: Any, address: str, count: int, singles: int) -> list[str]:
 @contextmanager
 def served(run: str, dataset: str) -> Iterator[str]:
     """The address at which the command serves the page."""
-    arguments = [COMMAND, "explore", run, "--dataset", dataset, "--no-browser"]
+    arguments = [str(COMMAND), "explore", run, "--dataset", dataset, "--no-browser"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
         assert running.stdout is not None
         yield next(word for word in running.stdout.readline().split() if word.startswith("http"))
         running.send_signal(signal.SIGINT)
-
-
-def small_model(folder: Path) -> str:
-    """A small untrained model, for `--smoke`."""
-    from keras_vae.models import VAE
-
-    path = folder / "small.keras"
-    VAE(widths=(8,), groups=4, attention_resolution=0, mapping_layers=0, generative_skips=False).save(path)
-    return str(path)
 
 
 def main() -> None:
@@ -133,7 +126,7 @@ def main() -> None:
         folder = Path(name)
         program = shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", *UNBOUND])
-        for run in [small_model(folder)] if arguments.smoke else arguments.runs:
+        for run in [str(SMALLEST)] if arguments.smoke else arguments.runs:
             out = folder / f"{Path(run).stem}.html"
             options = ["--dataset", arguments.dataset, "--out", out]
             options += ["--runtime", arguments.runtime] if arguments.runtime else []

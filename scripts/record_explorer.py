@@ -23,7 +23,7 @@ from PIL import Image
 
 COMMAND = Path(sys.executable).with_name("keras-vae")
 ROOT = Path(__file__).resolve().parents[1]
-VIEW = {"width": 1040, "height": 900}
+PAGE_WIDTH = 1040
 # The width of the GIF, and hundredths of a second between its frames.
 WIDTH, DELAY = 520, 8
 COLOURS = 160
@@ -101,11 +101,12 @@ def main() -> None:
         options += ["--runtime", arguments.runtime] if arguments.runtime else []
         subprocess.run([COMMAND, "explore", arguments.run, *options], check=True)
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page(viewport=VIEW, color_scheme="dark")
+        page = browser.new_page(viewport={"width": PAGE_WIDTH, "height": 900}, color_scheme="dark")
         page.goto(html.as_uri())
         page.wait_for_selector("body[data-ready]")
         # All of the page, since a mouse would scroll it.
-        page.set_viewport_size({**VIEW, "height": page.evaluate("() => document.documentElement.scrollHeight")})
+        height = page.evaluate("() => document.documentElement.scrollHeight")
+        page.set_viewport_size({"width": PAGE_WIDTH, "height": height})
         page.wait_for_timeout(1500)  # the manifold is drawn meanwhile
         frames = record(page, arguments.steps)
         browser.close()

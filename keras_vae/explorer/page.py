@@ -94,7 +94,8 @@ def _page(
         exploration=exploration,
         runtime_version=runtime_version,
     )
-    return Page(html, policy)
+    # Names of folders may hold bytes that are no text.
+    return Page(html.encode(errors="replace").decode(), policy)
 
 
 def content_security_policy(rules: Mapping[str, str], style: str) -> str:
@@ -103,7 +104,7 @@ def content_security_policy(rules: Mapping[str, str], style: str) -> str:
         "default-src": "'none'",
         **rules,
         "style-src": _hash(style),
-        "img-src": "data: blob:",
+        "img-src": "data:",
         "base-uri": "'none'",
         "form-action": "'none'",
     }

@@ -166,6 +166,10 @@ def test_keys_move_on_the_plane_and_take_the_nearest_image(address, open_page):
     page.wait_for_function("() => document.getElementById('original-name').textContent !== 'no image'")
     rest(page)
     assert "image" in address_of(page)
+    name = page.inner_text("#original-name")
+    page.wait_for_function(
+        "(name) => document.getElementById('spoken').textContent.endsWith(`nearest image ${name}`)", arg=name
+    )
 
 
 def test_a_slider_moves_its_dimension_and_reset_goes_to_the_middle(address, open_page):

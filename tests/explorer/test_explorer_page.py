@@ -116,6 +116,13 @@ def test_names_from_strangers_are_text_wherever_they_stand():
     assert heading.strip() == EVIL
 
 
+def test_a_name_that_is_no_text_is_shown_with_a_mark_in_its_place():
+    page = offline(name="caf\udce9", label_names=("\udc80", "b", "c"))
+    ((_, heading),) = Elements(page.html).named("h1")
+    assert heading.strip() == "caf?"
+    assert page.html.encode()
+
+
 def test_a_module_stands_after_those_that_it_imports():
     modules = Elements(offline().html).named("script", type="text/module-source")
     before = set()

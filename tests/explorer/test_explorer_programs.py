@@ -29,13 +29,21 @@ def run(chromium, runtime_folder, tmp_path):
 def test_the_benchmark_measures_the_page_as_a_file_and_served(run):
     printed = run("benchmarks/explore.py", "--smoke")
     assert re.search(r", \d+ threads?, .*GPU", printed)
-    rows = [line.split(" | ") for line in printed.splitlines() if line.startswith("| small")]
+    rows = [line.split(" | ") for line in printed.splitlines() if line.startswith("| mnist-latent2")]
     assert [row[1] for row in rows] == ["file", "served"]
     assert all(float(row[-1].strip(" |")) > 0 for row in rows)
 
 
 def test_record_explorer_records_dragging_drawing_and_a_walk(run, tmp_path):
-    run("scripts/record_explorer.py", "--steps", "1", "--out", "explorer.gif")
+    run(
+        "scripts/record_explorer.py",
+        "--run",
+        ROOT / "saved_models" / "mnist-latent2",
+        "--steps",
+        "1",
+        "--out",
+        "explorer.gif",
+    )
     with Image.open(tmp_path / "explorer.gif") as animation:
         assert animation.n_frames > 30
         assert animation.width == 520

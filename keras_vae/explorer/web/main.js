@@ -81,6 +81,17 @@ function showImage({ z, label, source, peek }) {
 }
 store.listen(showImage);
 
+// What a screen reader says, once the place rests: it could not follow a finger.
+const REST = 600;
+let speaking;
+store.listen(() => {
+  clearTimeout(speaking);
+  speaking = setTimeout(() => {
+    const nearest = plane && describe(plane.nearest());
+    at("spoken").textContent = nearest ? `${at("place").textContent}, nearest image ${nearest.name}` : "";
+  }, REST);
+});
+
 // --- images of the data set and from outside
 
 const encoded = new Latest(

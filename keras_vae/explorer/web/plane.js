@@ -49,6 +49,11 @@ export class Plane {
     this.#drawManifoldSoon();
   }
 
+  /** The image whose point is nearest on the plane. */
+  nearest() {
+    return this.#pointAt(this.#toPixels(placeOn(this.#plane, this.store.state.z)), Infinity);
+  }
+
   #choosePlane(plane) {
     this.#plane = plane;
     const isLine = plane.axes[1].every((value) => value === 0);
@@ -275,8 +280,7 @@ export class Plane {
       const [right, up] = moves[event.key];
       this.store.update({ z: movedOn(this.#plane, z, [x + right, y + up]), peek: null });
     } else if (event.key === "Enter") {
-      const index = this.#pointAt(this.#toPixels([x, y]), Infinity);
-      if (index !== null) this.take(index);
+      this.take(this.nearest());
     } else {
       return;
     }
