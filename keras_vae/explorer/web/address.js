@@ -14,7 +14,13 @@ export function readAddress() {
     const value = Number(given.get(name) ?? NaN);
     return Number.isInteger(value) && value >= 0 ? value : undefined;
   };
-  return { z: numbers("z"), offsets: numbers("offsets"), label: whole("label"), image: whole("image"), plane: whole("plane") };
+  return {
+    z: numbers("z"),
+    offsets: numbers("offsets"),
+    label: whole("label"),
+    image: whole("image"),
+    plane: whole("plane"),
+  };
 }
 
 let timer;

@@ -5,7 +5,10 @@
   let last;
   for (const element of document.querySelectorAll('script[type="text/module-source"]')) {
     // Those that a module imports stand before it.
-    const source = element.textContent.replace(/from "\.\/([a-z_]+\.js)";/g, (_, name) => `from "${addresses.get(name)}";`);
+    const source = element.textContent.replace(
+      /from "\.\/([a-z_]+\.js)";/g,
+      (_, name) => `from "${addresses.get(name)}";`,
+    );
     last = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     addresses.set(element.dataset.name, last);
   }

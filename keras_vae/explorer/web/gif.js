@@ -37,7 +37,10 @@ function palette() {
   const [reds, greens, blues] = LEVELS;
   for (let index = 0; index < reds * greens * blues; index += 1) {
     const steps = [Math.floor(index / (greens * blues)), Math.floor(index / blues) % greens, index % blues];
-    colours.set(steps.map((step, channel) => Math.round((255 * step) / (LEVELS[channel] - 1))), 3 * index);
+    colours.set(
+      steps.map((step, channel) => Math.round((255 * step) / (LEVELS[channel] - 1))),
+      3 * index,
+    );
   }
   return colours;
 }

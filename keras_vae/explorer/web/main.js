@@ -28,7 +28,13 @@ const address = readAddress();
 function describe(index) {
   const label = arrays.labels?.[index] ?? -1;
   const name = label >= 0 ? facts.labelNames[label] : `image ${index + 1}`;
-  return { index, name, pixels: pixelsAt(index), z: arrays.means && meanAt(index), label: facts.classes && label >= 0 ? label : 0 };
+  return {
+    index,
+    name,
+    pixels: pixelsAt(index),
+    z: arrays.means && meanAt(index),
+    label: facts.classes && label >= 0 ? label : 0,
+  };
 }
 
 const store = new Store({
@@ -177,7 +183,10 @@ const goTo = (z, label) => {
   else store.update({ z, label, source: null, peek: null });
 };
 const samples = at("samples") && new Samples({ store, arrays, decode, go: goTo });
-at("save").addEventListener("click", async () => latestPixels && save(await pngOf([latestPixels]), fileName("image", "png")));
+at("save").addEventListener(
+  "click",
+  async () => latestPixels && save(await pngOf([latestPixels]), fileName("image", "png")),
+);
 
 // --- the address
 
@@ -205,7 +214,10 @@ function begin() {
     const z = Float32Array.from(address.z);
     if (image !== undefined) {
       const { name, pixels } = describe(image);
-      encode(pixels, store.state.label).then((posterior) => store.update({ source: { pixels, name, index: image, ...posterior } }), fail);
+      encode(pixels, store.state.label).then(
+        (posterior) => store.update({ source: { pixels, name, index: image, ...posterior } }),
+        fail,
+      );
     }
     store.update({ z });
   } else {

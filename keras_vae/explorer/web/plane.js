@@ -145,7 +145,10 @@ export class Plane {
   }
 
   #drawRing(context, [left, top], radius, colour) {
-    for (const [line, style] of [[4, "#000a"], [2, colour]]) {
+    for (const [line, style] of [
+      [4, "#000a"],
+      [2, colour],
+    ]) {
       context.lineWidth = line;
       context.strokeStyle = style;
       context.beginPath();

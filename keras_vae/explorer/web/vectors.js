@@ -27,7 +27,8 @@ export function slerp(a, b, t) {
   const from = a.map((value) => value / normA);
   const to = b.map((value) => value / normB);
   // Exact for small and large angles, unlike the arccosine of the dot product.
-  const angle = 2 * Math.atan2(length(combined(to, from, (x, y) => x - y)), length(combined(to, from, (x, y) => x + y)));
+  const angle =
+    2 * Math.atan2(length(combined(to, from, (x, y) => x - y)), length(combined(to, from, (x, y) => x + y)));
   if (angle < SMALLEST_ANGLE || Math.PI - angle < SMALLEST_ANGLE) return mixed(a, b, t);
   const across = combined(to, from, (x, y) => (x - y * Math.cos(angle)) / Math.sin(angle));
   const norm = normA + (normB - normA) * t;

@@ -61,7 +61,10 @@ const answers = {
       const { image } = await run(models.decoder, { z: row, label: Int32Array.of(label) });
       pixels ??= new Uint8ClampedArray(count * image.length);
       // Storing rounds and clips.
-      pixels.set(image.map((value) => 255 * value), index * image.length);
+      pixels.set(
+        image.map((value) => 255 * value),
+        index * image.length,
+      );
     }
     return { pixels };
   },
