@@ -302,6 +302,12 @@ def test_a_conditional_model_decodes_as_the_class_that_is_pressed(open_page, run
         assert address_of(page)["label"] == [label]
         assert difference(pixels_of(page, "decoded"), vae.decode(latent_of(page), np.array([label]))[0]) <= PIXELS
     assert page.locator("#classes button[aria-pressed=true]").count() == 1
+    # The image is of another class; the address leads back to the class that was pressed.
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    rest(page)
+    assert address_of(page)["label"] == [8]
+    assert address_of(page)["image"] == [0]
     # Three dimensions have a second plane, whose moves change all of them.
     page.select_option("#plane-choice", label="principal components")
     before = latent_of(page)

@@ -74,7 +74,7 @@ function showImage({ z, label, source, peek }) {
   const original = peek ?? source;
   at("original-figure").classList.toggle("is-empty", !original);
   // Beside another place than its own, an original is not what is decoded.
-  const isAway = !peek && source && !editor && source.mean.some((value, index) => value !== z[index]);
+  const isAway = !peek && source && !editor && source.mean.some((value, index) => Math.abs(value - z[index]) > 1e-3);
   at("original-figure").classList.toggle("is-away", Boolean(isAway));
   at("original-name").textContent = original ? original.name : "no image";
   const pixels = original?.pixels ?? noPixels;
@@ -102,19 +102,25 @@ store.listen(() => {
 
 const encoded = new Latest(
   ({ pixels, label }) => encode(pixels, label),
-  ({ mean, logVar }, { pixels, name, index, offsets }) => {
+  ({ mean, logVar }, { pixels, name, index, offsets, decodedAs }) => {
     const source = { pixels, name, index, mean, logVar };
-    if (editor) editor.start(mean, { offsets, source });
+    if (editor) editor.start(mean, { offsets, source, label: decodedAs });
+    // An image of the data set is there already, and one may have gone on from it.
+    else if (index !== undefined) store.update({ source: { ...source, mean: meanAt(index) } });
     else store.update({ z: mean, source, peek: null });
   },
   fail,
 );
-const takePixels = (pixels, name) => encoded.give({ pixels, name, label: store.state.label });
+function takePixels(pixels, name) {
+  const { label } = store.state;
+  encoded.give({ pixels, name, label, decodedAs: label });
+}
 
-function takeImage(index, offsets) {
+/** Go to an image of the data set; or show its posterior while one is at another place or class, as an address says. */
+function takeImage(index, { z, offsets, label: decodedAs } = {}) {
   const { name, pixels, label } = describe(index);
-  if (facts.classes) store.update({ label });
-  encoded.give({ pixels, name, label, index, offsets });
+  if (!editor) store.update({ z: z ?? meanAt(index).slice(), label: decodedAs ?? label, peek: null });
+  encoded.give({ pixels, name, label, index, offsets, decodedAs: decodedAs ?? label });
 }
 
 // --- the views
@@ -123,7 +129,7 @@ let editor;
 let plane;
 if (facts.isSpatial) {
   editor = new Editor({ arrays, move: (z, changes) => store.update({ ...changes, z, peek: null }) });
-  showImages(arrays.images, Math.min(count, CHOICES), takeImage);
+  showImages(arrays.images, Math.min(count, CHOICES), (index) => takeImage(index));
 } else {
   plane = new Plane({
     store,
@@ -205,25 +211,13 @@ store.listen(keepPlace);
 
 // --- the beginning
 
-/** The image that the page begins with: the address's, or the first. */
+/** Go to the place of the address, or to the first image. */
 function begin() {
-  const image = address.image !== undefined && address.image < count ? address.image : undefined;
-  if (editor) {
-    takeImage(image ?? 0, address.offsets);
-  } else if (address.z?.length === size) {
-    const z = Float32Array.from(address.z);
-    if (image !== undefined) {
-      const { name, pixels } = describe(image);
-      encode(pixels, store.state.label).then(
-        (posterior) => store.update({ source: { pixels, name, index: image, ...posterior } }),
-        fail,
-      );
-    }
-    store.update({ z });
-  } else {
-    store.update({ z: meanAt(image ?? 0).slice() });
-    takeImage(image ?? 0);
-  }
+  const z = address.z?.length === size ? Float32Array.from(address.z) : undefined;
+  const label = address.label === undefined ? undefined : store.state.label;
+  if (address.image < count) takeImage(address.image, { z, offsets: address.offsets, label });
+  else if (z && !editor) store.update({ z });
+  else takeImage(0);
 }
 
 /** Three places of different classes, so that there is a walk to play. */

@@ -1,13 +1,10 @@
 // The plane: test images as points over the images that the decoder makes there. Drag anywhere, and the image follows.
 
 import { colourOf } from "./colours.js";
+import { Manifold } from "./manifold.js";
 import { facts } from "./payload.js";
-import { height, newCanvas, width, imageSize } from "./pixels.js";
 import { ellipseOn, movedOn, placeOn } from "./vectors.js";
 
-// Tiles along a side of the manifold, and how many are decoded at a time: between them, what is dragged comes first.
-const TILES = 17;
-const TILES_AT_A_TIME = 4;
 // Distances in CSS pixels: of the pointer to a point that it is on, and how far a click may slip.
 const ON_POINT = 9;
 const STILL = 4;
@@ -16,23 +13,22 @@ const POINT_RADIUS = 2.6;
 export class Plane {
   #canvas = document.getElementById("plane");
   #still = document.createElement("canvas"); // what does not change while one drags
-  #manifold = newCanvas();
+  #manifold;
   #plane = facts.planes[0];
   #places = [];
   #drag = null;
   #isDue = false;
-  #version = 0;
-  #shown = null; // the state that the manifold is of
 
   /**
-   * `images` are { means, labels, count }; `decode` makes the manifold's tiles; `isBusy()` says whether something more
-   * urgent is being decoded; `take(index)` is called for an image that is chosen.
+   * `images` are { count, labels, mean(index) }; `describe(index)` is the state's `peek` at one, and `take(index)` is
+   * called for one that is chosen. `decode` and `isBusy` are as for `Manifold`.
    */
   constructor({ store, images, decode, isBusy, take, describe }) {
-    Object.assign(this, { store, images, decode, isBusy, take, describe });
+    Object.assign(this, { store, images, take, describe });
+    this.#manifold = new Manifold({ decode, isBusy, changed: () => this.#drawStill() });
     this.#choosePlane(this.#plane);
-    store.listen(() => {
-      if (this.#isElsewhere()) this.#drawManifoldSoon();
+    store.listen((state) => {
+      this.#manifold.follow(this.#plane, state);
       this.#redraw();
     });
     new ResizeObserver(() => this.#resize()).observe(this.#canvas);
@@ -45,8 +41,8 @@ export class Plane {
 
   set plane(plane) {
     this.#choosePlane(plane);
+    this.#manifold.follow(plane, this.store.state);
     this.#drawStill();
-    this.#drawManifoldSoon();
   }
 
   /** The image whose point is nearest on the plane. */
@@ -100,7 +96,7 @@ export class Plane {
     const context = this.#context(this.#still);
     const size = this.#canvas.clientWidth;
     context.globalAlpha = 0.34;
-    context.drawImage(this.#manifold, 0, 0, size, size);
+    context.drawImage(this.#manifold.canvas, 0, 0, size, size);
     context.globalAlpha = 1;
     const { labels } = this.images;
     const count = facts.labelNames?.length ?? 0;
@@ -169,52 +165,6 @@ export class Plane {
     context.lineWidth = 2;
     context.strokeStyle = "#fff";
     context.stroke();
-  }
-
-  /** Whether the class, or what lies across the plane, is another than the manifold's. */
-  #isElsewhere() {
-    const { z, label } = this.store.state;
-    if (!this.#shown || label !== this.#shown.label) return true;
-    const moved = movedOn(this.#plane, this.#shown.z, placeOn(this.#plane, z));
-    return moved.some((value, index) => Math.abs(value - z[index]) > 1e-3);
-  }
-
-  #drawManifoldSoon(delay = 200) {
-    this.#version += 1;
-    this.#shown = this.store.state;
-    const version = this.#version;
-    setTimeout(() => this.#drawManifold(version), delay);
-  }
-
-  /** Fill the tiles in an order that is spread over the plane. Another call takes over from an unfinished one. */
-  async #drawManifold(version) {
-    const { z, label } = this.store.state;
-    const canvas = document.createElement("canvas");
-    Object.assign(canvas, { width: TILES * width, height: TILES * height });
-    const context = canvas.getContext("2d");
-    context.drawImage(this.#manifold, 0, 0, canvas.width, canvas.height);
-    this.#manifold = canvas;
-    // 124 and 17² have no common factor, so that every tile has its turn.
-    const order = Array.from({ length: TILES * TILES }, (_, turn) => (turn * 124) % (TILES * TILES));
-    for (let start = 0; start < order.length; start += TILES_AT_A_TIME) {
-      while (this.isBusy()) await new Promise((resolve) => setTimeout(resolve, 30));
-      if (version !== this.#version) return;
-      const tiles = order.slice(start, start + TILES_AT_A_TIME).map((tile) => [tile % TILES, Math.floor(tile / TILES)]);
-      const latents = new Float32Array(tiles.length * z.length);
-      tiles.forEach(([column, row], index) => {
-        const share = [(2 * (column + 0.5)) / TILES - 1, 1 - (2 * (row + 0.5)) / TILES];
-        const place = share.map((value, axis) => this.#plane.middle[axis] + value * this.#plane.half);
-        latents.set(movedOn(this.#plane, z, place), index * z.length);
-      });
-      const pixels = await this.decode(latents, label, tiles.length);
-      if (version !== this.#version) return;
-      tiles.forEach(([column, row], index) => {
-        const tile = newCanvas(pixels.subarray(index * imageSize, (index + 1) * imageSize));
-        context.drawImage(tile, column * width, row * height);
-      });
-      if (start % (TILES_AT_A_TIME * 12) === 0) this.#drawStill();
-    }
-    this.#drawStill();
   }
 
   // --- pointer and keys
