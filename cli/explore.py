@@ -147,7 +147,7 @@ def _exploration(run: Path, vae: VAE, data: ImageDataset, images: np.ndarray, la
     from keras_vae.layers import StandardNormal
     from keras_vae.training.posteriors import posteriors_of
 
-    say(f"encoding {len(images):,} images of {data.name} (test)")
+    say(f"encoding test images of {data.name} ({len(images):,})")
     means, log_vars, _ = posteriors_of(vae, ArraySplit(images, labels), len(images))
     is_normal = isinstance(vae.prior, StandardNormal)
     draws = draw_labels = None

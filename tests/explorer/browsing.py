@@ -22,6 +22,23 @@ _RESTS = """() => {
 }"""
 
 
+def started_page(context, address, problems):
+    """A page that has started; what goes wrong in it from now on is added to ``problems``."""
+    page = context.new_page()
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: problems.append(message.text) if message.type != "log" else None)
+    page.on("requestfailed", lambda request: problems.append(request.url))
+    page.goto(address)
+    page.wait_for_selector("body[data-ready]", timeout=60_000)
+    return page
+
+
+def go(page, address):
+    """Open a link into a page that is open, such as ``#z=0.5,1``, and wait until it is there."""
+    page.evaluate("(hash) => { location.hash = hash; }", address)
+    rest(page)
+
+
 def rest(page):
     """Wait until the image is decoded and the address has kept the place."""
     page.evaluate("() => { window.lastAddress = undefined; }")
@@ -67,6 +84,8 @@ def drag(page, name, places):
     for point in points[1:]:
         page.mouse.move(*point, steps=5)
     page.mouse.up()
+    # Over a point of the plane, the mouse would show that point's image.
+    page.mouse.move(1, 1)
 
 
 def half_of(page):

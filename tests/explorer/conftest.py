@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from browsing import started_page
 
 from keras_vae.explorer.runtime import installed_runtime
 
@@ -44,15 +45,8 @@ def open_page(browser):
     contexts, problems = [], []
 
     def open_one(address, **options):
-        context = browser.new_context(offline=address.startswith("file:"), **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda message: problems.append(message.text) if message.type != "log" else None)
-        page.on("requestfailed", lambda request: problems.append(request.url))
-        page.goto(address)
-        page.wait_for_selector("body[data-ready]", timeout=60_000)
-        return page
+        contexts.append(browser.new_context(offline=address.startswith("file:"), **options))
+        return started_page(contexts[-1], address, problems)
 
     yield open_one
     for context in contexts:

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from browsing import address_of, drag, half_of, latent_of, pixels_of, posterior_of, rest, shifted
+from browsing import address_of, drag, go, half_of, latent_of, pixels_of, posterior_of, rest, shifted, started_page
 from made_up_explorations import make_exploration
 from PIL import Image
 from sklearn.decomposition import PCA
@@ -52,13 +52,30 @@ def address(digits, runtime_folder, tmp_path_factory):
     return write_page(folder / "digits.keras", runtime_folder)
 
 
+@pytest.fixture(scope="module")
+def open_once(browser, address):
+    """The page of digits, opened once, and what goes wrong in it."""
+    problems = []
+    with browser.new_context(offline=True) as context:
+        yield started_page(context, address, problems), problems
+
+
+@pytest.fixture
+def page(open_once):
+    """The page of digits at z = (0.5, -0.5), as other tests have left it; afterwards no error may be in its console."""
+    page, problems = open_once
+    go(page, "#z=0.5,-0.5")
+    page.click("#clear")
+    yield page
+    assert problems == []
+
+
 def difference(found, expected):
     """The largest difference of pixels in [0, 255] from images in [0, 1]."""
     return np.abs(found.astype(float) - 255 * np.asarray(expected)).max()
 
 
-def test_dragging_to_three_points_shows_what_the_model_decodes_there(address, open_page, digits):
-    page = open_page(address)
+def test_dragging_to_three_points_shows_what_the_model_decodes_there(page, digits):
     for end in ((0.3, 0.35), (0.62, 0.4), (0.5, 0.75)):
         drag(page, "plane", [(0.5, 0.5), end])
         rest(page)
@@ -69,8 +86,7 @@ def test_dragging_to_three_points_shows_what_the_model_decodes_there(address, op
     np.testing.assert_allclose(z[0], [0, -0.5 * half], atol=0.01 * half)
 
 
-def test_a_drawn_stroke_lands_where_the_encoder_puts_it(address, open_page, digits):
-    page = open_page(address)
+def test_a_drawn_stroke_lands_where_the_encoder_puts_it(page, digits):
     drag(page, "drawing", [(0.3, 0.25), (0.7, 0.25), (0.45, 0.8)])
     rest(page)
 
@@ -85,8 +101,7 @@ def test_a_drawn_stroke_lands_where_the_encoder_puts_it(address, open_page, digi
     assert difference(pixels_of(page, "decoded"), digits.decode(latent_of(page))[0]) <= PIXELS
 
 
-def test_a_drawing_is_centred_and_scaled_as_mnist_s_digits_are(address, open_page):
-    page = open_page(address)
+def test_a_drawing_is_centred_and_scaled_as_mnist_s_digits_are(page):
     drag(page, "drawing", [(0.05, 0.05), (0.05, 0.3)])
     rest(page)
 
@@ -99,10 +114,10 @@ def test_a_drawing_is_centred_and_scaled_as_mnist_s_digits_are(address, open_pag
     page.uncheck("#centre")
     rest(page)
     assert np.flatnonzero(pixels_of(page, "original")[..., 0].sum(axis=0))[-1] < 6
+    page.check("#centre")
 
 
-def test_hovering_a_point_shows_its_image_and_class_beside_the_reconstruction(address, open_page, digits):
-    page = open_page(address)
+def test_hovering_a_point_shows_its_image_and_class_beside_the_reconstruction(page, digits):
     drag(page, "plane", [(0.5, 0.5), (0.9, 0.95)])
     rest(page)
     before = latent_of(page)
@@ -131,6 +146,20 @@ def test_hovering_a_point_shows_its_image_and_class_beside_the_reconstruction(ad
     np.testing.assert_array_equal(latent_of(page), before)
 
 
+def test_a_mouse_that_rests_where_a_drag_ended_keeps_that_place_in_view(page, digits):
+    page.locator("#plane").scroll_into_view_if_needed()
+    box = page.locator("#plane").bounding_box()
+    # In the midst of points, of which one is under the mouse.
+    middle = (box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.move(box["x"] + 9, box["y"] + 9)
+    page.mouse.down()
+    page.mouse.move(*middle, steps=3)
+    page.mouse.up()
+    page.mouse.move(middle[0] + 3, middle[1])
+    rest(page)
+    assert difference(pixels_of(page, "decoded"), digits.decode(latent_of(page))[0]) <= PIXELS
+
+
 def test_a_click_on_a_point_takes_its_image_and_the_address_leads_back_to_it(address, open_page, digits):
     sample = load_dataset("sample").test
     page = open_page(f"{address}#image=7")
@@ -151,9 +180,8 @@ def test_a_click_on_a_point_takes_its_image_and_the_address_leads_back_to_it(add
     np.testing.assert_allclose(pixels_of(again, "decoded"), pixels_of(page, "decoded").astype(int), atol=1)
 
 
-def test_keys_move_on_the_plane_and_take_the_nearest_image(address, open_page):
-    page = open_page(f"{address}#z=0.5,0.5")
-    rest(page)
+def test_keys_move_on_the_plane_and_take_the_nearest_image(page):
+    go(page, "#z=0.5,0.5")
     step = half_of(page) / 33
 
     page.focus("#plane")
@@ -172,9 +200,7 @@ def test_keys_move_on_the_plane_and_take_the_nearest_image(address, open_page):
     )
 
 
-def test_a_slider_moves_its_dimension_and_reset_goes_to_the_middle(address, open_page):
-    page = open_page(f"{address}#z=0.5,-0.5")
-    rest(page)
+def test_a_slider_moves_its_dimension_and_reset_goes_to_the_middle(page):
     page.get_by_label("z₁, KL").fill("1.5")
     rest(page)
     np.testing.assert_allclose(latent_of(page), [[0.5, 1.5]], atol=0.02)
@@ -183,11 +209,10 @@ def test_a_slider_moves_its_dimension_and_reset_goes_to_the_middle(address, open
     np.testing.assert_array_equal(latent_of(page), [[0, 0]])
 
 
-def test_a_file_that_is_opened_goes_through_the_encoder_and_another_one_is_refused(address, open_page, digits):
+def test_a_file_that_is_opened_goes_through_the_encoder_and_another_one_is_refused(page, digits):
     image = load_dataset("sample").test.images[11]
     buffer = io.BytesIO()
     Image.fromarray(image[..., 0]).save(buffer, "PNG")
-    page = open_page(address)
 
     page.set_input_files("#file", {"name": EVIL, "mimeType": "image/png", "buffer": buffer.getvalue()})
     page.wait_for_function("(name) => document.getElementById('original-name').textContent === name", arg=EVIL)
@@ -199,8 +224,8 @@ def test_a_file_that_is_opened_goes_through_the_encoder_and_another_one_is_refus
     page.wait_for_function("() => document.getElementById('status').textContent.includes('words.txt is not an image')")
 
 
-def test_a_walk_follows_the_sphere_and_is_saved_as_gif_and_png(address, open_page, digits):
-    page = open_page(f"{address}#z=1.2,1")
+def test_a_walk_follows_the_sphere_and_is_saved_as_gif_and_png(page, digits):
+    go(page, "#z=1.2,1")
     # The walk that a page begins with goes through images; this one through two places.
     for _ in range(3):
         page.locator("#walk-places button").first.click()
@@ -228,9 +253,7 @@ def test_a_walk_follows_the_sphere_and_is_saved_as_gif_and_png(address, open_pag
         assert strip.size == (6 * 252, 252)
 
 
-def test_a_walk_that_is_played_moves_and_can_be_stopped(address, open_page):
-    page = open_page(address)
-    rest(page)
+def test_a_walk_that_is_played_moves_and_can_be_stopped(page):
     before = address_of(page)["z"]
     page.click("#walk-play")
     page.wait_for_function("() => Number(document.getElementById('walk-position').value) > 0.1")
@@ -240,8 +263,7 @@ def test_a_walk_that_is_played_moves_and_can_be_stopped(address, open_page):
     assert page.inner_text("#walk-play") == "Play"
 
 
-def test_samples_are_drawn_from_the_prior_and_lead_to_their_places(address, open_page, digits):
-    page = open_page(address)
+def test_samples_are_drawn_from_the_prior_and_lead_to_their_places(page, digits):
     drawn = []
     for number in range(6):
         page.locator("#samples button").nth(number).click()

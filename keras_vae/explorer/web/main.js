@@ -22,7 +22,6 @@ const size = facts.latentShape.reduce((product, side) => product * side, 1);
 const count = arrays.images.length / imageSize;
 const pixelsAt = (index) => arrays.images.subarray(index * imageSize, (index + 1) * imageSize);
 const meanAt = (index) => arrays.means.subarray(index * size, (index + 1) * size);
-const address = readAddress();
 
 /** What is known of an image of the data set. */
 function describe(index) {
@@ -39,7 +38,7 @@ function describe(index) {
 
 const store = new Store({
   z: new Float32Array(size),
-  label: Math.min(address.label ?? 0, (facts.classes?.length ?? 1) - 1),
+  label: 0,
   source: null,
   peek: null,
 });
@@ -164,21 +163,11 @@ if (facts.isSpatial) {
     };
     sliders.show(sorted(z), facts.isVariational ? posterior : null);
   });
-  followPlanes();
-  colourLegend();
-}
-
-/** The choice between planes, where there are several. */
-function followPlanes() {
-  const choice = at("plane-choice");
-  if (!choice) return;
-  const choose = (index) => {
-    choice.value = index;
-    plane.plane = facts.planes[index];
+  at("plane-choice")?.addEventListener("change", (event) => {
+    plane.plane = facts.planes[event.target.value];
     keepPlace();
-  };
-  choice.addEventListener("change", () => choose(Number(choice.value)));
-  if (address.plane !== undefined && address.plane < facts.planes.length) choose(address.plane);
+  });
+  colourLegend();
 }
 
 followClasses(store);
@@ -212,11 +201,16 @@ store.listen(keepPlace);
 // --- the beginning
 
 /** Go to the place of the address, or to the first image. */
-function begin() {
+function goToAddress() {
+  const address = readAddress();
+  const label = address.label < facts.classes?.length ? address.label : undefined;
   const z = address.z?.length === size ? Float32Array.from(address.z) : undefined;
-  const label = address.label === undefined ? undefined : store.state.label;
+  if (at("plane-choice")) {
+    at("plane-choice").value = address.plane < facts.planes.length ? address.plane : 0;
+    plane.plane = facts.planes[at("plane-choice").value];
+  }
   if (address.image < count) takeImage(address.image, { z, offsets: address.offsets, label });
-  else if (z && !editor) store.update({ z });
+  else if (z && !editor) goTo(z, label ?? 0);
   else takeImage(0);
 }
 
@@ -233,7 +227,9 @@ async function beginWalk() {
   }
 }
 
-begin();
+goToAddress();
+// A link that is opened in this page changes the address alone.
+window.addEventListener("hashchange", goToAddress);
 try {
   await started;
   status.textContent = "";

@@ -17,6 +17,7 @@ export class Plane {
   #plane = facts.planes[0];
   #places = [];
   #drag = null;
+  #released = null;
   #isDue = false;
 
   /**
@@ -187,7 +188,7 @@ export class Plane {
         const [left, top] = this.#drag.start;
         if (Math.hypot(place[0] - left, place[1] - top) > STILL) this.#drag.isStill = false;
         this.#moveTo(place);
-      } else if (event.pointerType === "mouse") {
+      } else if (event.pointerType === "mouse" && !this.#isWhereReleased(place)) {
         this.#peekAt(this.#pointAt(place));
       }
     });
@@ -197,10 +198,19 @@ export class Plane {
         if (index !== null) this.take(index);
       }
       this.#drag = null;
+      this.#released = placeOf(event);
     });
     canvas.addEventListener("pointercancel", () => (this.#drag = null));
     canvas.addEventListener("pointerleave", () => this.#peekAt(null));
     canvas.addEventListener("keydown", (event) => this.#press(event));
+  }
+
+  /** Whether the mouse is still where a drag ended: what was found there stays in view. */
+  #isWhereReleased([left, top]) {
+    const [x, y] = this.#released ?? [Infinity, Infinity];
+    if (Math.hypot(left - x, top - y) < ON_POINT) return true;
+    this.#released = null;
+    return false;
   }
 
   #moveTo(pixels) {
