@@ -1,5 +1,6 @@
 """``keras-vae explore`` refuses what it cannot do before any work."""
 
+import re
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from keras_vae import explorer
 from keras_vae.errors import InputError
 from keras_vae_cli import explore, main, runtime
 
@@ -64,3 +66,31 @@ def test_an_exported_version_without_lite_files_is_refused(tmp_path):
     images = np.zeros((1, 28, 28, 1), np.uint8)
     with ExitStack() as stack, pytest.raises(InputError, match=r"has no tflite/encoder_fp16\.tflite; export the run"):
         explore._lite_files(tmp_path, None, images, None, "fp16", stack)
+
+
+@pytest.mark.parametrize("opens_browser", [True, False])
+def test_the_page_is_served_until_ctrl_c_and_opened_unless_one_asks_not_to(opens_browser, monkeypatch, capsys):
+    opened = []
+    monkeypatch.setattr(explore.webbrowser, "open", opened.append)
+    monkeypatch.setattr(explorer, "LiteModels", lambda encoder, decoder: None, raising=False)
+
+    def interrupted(server):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(explorer.ExplorerServer, "serve_forever", interrupted)
+    exploration = explorer.Exploration(
+        name="digits",
+        data="digits",
+        image_shape=(2, 2, 1),
+        latent_shape=(2,),
+        images=np.zeros((3, 2, 2, 1), np.uint8),
+        means=np.zeros((3, 2), np.float32),
+        log_vars=np.zeros((3, 2), np.float32),
+    )
+
+    explore._serve(exploration, explore._LiteFiles(Path("a"), Path("b")), 1, None, opens_browser=opens_browser)
+
+    out, err = capsys.readouterr()
+    address = re.fullmatch(r"serving digits at (http://127\.0\.0\.1:\d+/) \(Ctrl-C ends it\)\n", out)[1]
+    assert opened == ([address] if opens_browser else [])
+    assert err == "stopped\n"
