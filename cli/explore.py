@@ -139,7 +139,11 @@ def _shown_images(data: ImageDataset, vae: VAE) -> tuple[np.ndarray, np.ndarray 
 
 
 def _exploration(run: Path, vae: VAE, data: ImageDataset, images: np.ndarray, labels: np.ndarray | None) -> Exploration:
-    """What the page shows, with posteriors and draws of the model itself."""
+    """What the page shows, with posteriors and draws of the model itself.
+
+    Raises:
+        InputError: if latents are not finite.
+    """
     import numpy as np
 
     from keras_vae.data import ArraySplit
@@ -149,6 +153,8 @@ def _exploration(run: Path, vae: VAE, data: ImageDataset, images: np.ndarray, la
 
     say(f"encoding test images of {data.name} ({len(images):,})")
     means, log_vars, _ = posteriors_of(vae, ArraySplit(images, labels), len(images))
+    if not (np.isfinite(means).all() and np.isfinite(log_vars).all()):
+        raise InputError(f"{run}: its latents are not finite numbers; train it again")
     is_normal = isinstance(vae.prior, StandardNormal)
     draws = draw_labels = None
     if not is_normal:

@@ -61,6 +61,16 @@ def test_a_model_too_large_for_a_page_is_refused_with_its_size():
         explore._check_size(Path("sd15.keras"), SimpleNamespace(encoder=part, decoder=part))
 
 
+def test_a_model_whose_latents_are_not_finite_is_refused(monkeypatch):
+    from keras_vae.training import posteriors
+
+    images = np.zeros((2, 28, 28, 1), np.uint8)
+    latents = np.array([[0, np.nan], [0, 0]], np.float32)
+    monkeypatch.setattr(posteriors, "posteriors_of", lambda *arguments: (latents, np.zeros_like(latents), None))
+    with pytest.raises(InputError, match="run: its latents are not finite numbers; train it again"):
+        explore._exploration(Path("run"), None, SimpleNamespace(name="digits"), images, None)
+
+
 def test_an_exported_version_without_lite_files_is_refused(tmp_path):
     (tmp_path / "saved_model.pb").touch()
     images = np.zeros((1, 28, 28, 1), np.uint8)

@@ -370,6 +370,17 @@ def test_a_spatial_model_in_colour_reconstructs_and_edits(open_page, runtime_fol
     direction = pca.components_[0] * np.sqrt(pca.explained_variance_[0])
     direction *= np.sign(direction[np.abs(direction).argmax()])
     assert difference(pixels_of(page, "decoded", 3), vae.decode(mean + 2 * direction)[0]) <= PIXELS
+    page.click("#walk-add")
     page.click("#reset")
     rest(page)
     assert difference(pixels_of(page, "decoded", 3), vae.decode(mean)[0]) <= PIXELS
+    page.click("#walk-add")
+    with page.expect_download() as download:
+        page.click("#walk-gif")
+    with Image.open(download.value.path()) as animation:
+        assert (animation.n_frames, animation.size) == (40, (224, 224))
+        animation.seek(20)
+        found = np.asarray(animation.convert("RGB"))[7::14, 7::14]
+    # Steps of a colour are 51, 43 and 51 apart, and dithering takes one of the two nearest.
+    assert difference(found, vae.decode(mean)[0]) <= 51
+    assert np.abs(found.mean(axis=(0, 1)) - 255 * np.mean(vae.decode(mean)[0], axis=(0, 1))).max() < 4
