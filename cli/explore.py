@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from keras_vae.data import ImageDataset
-    from keras_vae.explorer import Exploration
+    from keras_vae.explorer import Exploration, Runtime
     from keras_vae.models import VAE
 
 # Bytes of both LiteRT files of a page. Base64 makes a third more of them, and a phone holds them several times.
@@ -32,7 +32,6 @@ MOST_BYTES = 48_000_000
 DRAWS = 120
 # Data sets whose digits are centred and scaled as MNIST's are.
 CENTRED = ("mnist", "mnist-sample", "emnist")
-PRECISIONS = {True: "fp16", False: "fp32"}
 
 
 @click.command("explore", short_help="Walk through the latent space in a browser.")
@@ -81,6 +80,10 @@ def command(
         from keras_vae.explorer import find_runtime
 
         found = find_runtime(runtime)
+    elif port is not None:
+        from keras_vae.explorer import check_port
+
+        check_port(port)
     vae, config = open_model(run)
     if out is not None:
         _check_size(run, vae)
@@ -88,16 +91,12 @@ def command(
     images, labels = _shown_images(data, vae)
     exploration = _exploration(run, vae, data, images, labels)
     with ExitStack() as stack:
-        files = _lite_files(run, vae, images, labels, PRECISIONS[out is not None], stack)
-        if out is not None and found is not None:
-            from keras_vae.explorer import offline_page
-
-            page = offline_page(exploration, files.encoder.read_bytes(), files.decoder.read_bytes(), found)
-            with writing(out) as beside:
-                beside.write_text(page.html, encoding="utf-8", newline="\n")
-            click.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
-        else:
+        # A file is half as large with float16, and its pixels are the same to a 255th.
+        files = _lite_files(run, vae, images, labels, "fp32" if out is None else "fp16", stack)
+        if out is None or found is None:
             _serve(exploration, files, vae.num_classes or 1, port, opens_browser=not no_browser)
+        else:
+            _write(out, exploration, files, found)
 
 
 @dataclass(frozen=True)
@@ -221,13 +220,24 @@ def _lite_files(
     return _LiteFiles(*(folder / f"{part}_{precision}.tflite" for part in ("encoder", "decoder")))
 
 
+def _write(out: Path, exploration: Exploration, files: _LiteFiles, runtime: Runtime) -> None:
+    """Write the page as a file that works by itself."""
+    from keras_vae.explorer import offline_page
+
+    page = offline_page(exploration, files.encoder.read_bytes(), files.decoder.read_bytes(), runtime)
+    with writing(out) as beside:
+        beside.write_text(page.html, encoding="utf-8", newline="\n")
+    click.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
+
+
 def _serve(
     exploration: Exploration, files: _LiteFiles, num_classes: int, port: int | None, *, opens_browser: bool
 ) -> None:
     """Serve the page until Ctrl-C."""
     from keras_vae.explorer import ExplorerServer, LiteModels, served_page
 
-    models = LiteModels(files.encoder, files.decoder)
+    with stderr_held_back():
+        models = LiteModels(files.encoder, files.decoder)
     with ExplorerServer(served_page(exploration), models, num_classes=num_classes, port=port or 0) as server:
         click.echo(f"serving {exploration.name} at {server.url} (Ctrl-C ends it)")
         if opens_browser:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from keras_vae.explorer.lite_models import LiteModels
     from keras_vae.explorer.page import Page, offline_page, served_page
     from keras_vae.explorer.runtime import Runtime, find_runtime
-    from keras_vae.explorer.server import ExplorerServer
+    from keras_vae.explorer.server import ExplorerServer, check_port
 
 __all__ = [
     "Exploration",
@@ -21,6 +21,7 @@ __all__ = [
     "LiteModels",
     "Page",
     "Runtime",
+    "check_port",
     "find_runtime",
     "offline_page",
     "served_page",
@@ -32,6 +33,7 @@ _MODULES = {
     "LiteModels": "keras_vae.explorer.lite_models",
     "Page": "keras_vae.explorer.page",
     "Runtime": "keras_vae.explorer.runtime",
+    "check_port": "keras_vae.explorer.server",
     "find_runtime": "keras_vae.explorer.runtime",
     "offline_page": "keras_vae.explorer.page",
     "served_page": "keras_vae.explorer.page",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import re
+import socket
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -22,6 +23,22 @@ MOST_LATENTS, MOST_BYTES = 64, 64 << 20
 # Seconds that a silent connection is kept.
 PATIENCE = 120
 _DIGITS = re.compile(r"[0-9]{1,9}")
+
+
+def check_port(port: int) -> None:
+    """Check that a server could listen on ``port`` now.
+
+    Raises:
+        InputError: if it is taken or may not be used.
+    """
+    with socket.socket() as probe:
+        # As the server does: a port that was left a moment ago may be taken again.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ADDRESS, port))
+            probe.listen()
+        except OSError as error:
+            raise _refused(port, error) from error
 
 
 class ExplorerServer(ThreadingHTTPServer):
@@ -51,9 +68,7 @@ class ExplorerServer(ThreadingHTTPServer):
         try:
             super().__init__((ADDRESS, port), _Handler)
         except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            reason = "is in use" if taken else f"cannot be used ({error.strerror})"
-            raise InputError(f"port {port} {reason}; choose another with --port") from error
+            raise _refused(port, error) from error
         self.hosts = {f"{name}:{self.server_port}" for name in (ADDRESS, "localhost")}
 
     @property
@@ -148,6 +163,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Write no line for each request."""
+
+
+def _refused(port: int, error: OSError) -> InputError:
+    reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+    return InputError(f"port {port} {reason}; choose another with --port")
 
 
 def _whole(text: str, most: int) -> int | None:

@@ -1,6 +1,7 @@
 """``keras-vae explore`` refuses what it cannot do before any work."""
 
 import re
+import socket
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -53,6 +54,14 @@ def test_a_model_that_is_not_there_is_refused(refusal):
 @pytest.mark.parametrize("port", ["0", "65536", "http"])
 def test_what_is_no_port_is_refused(refusal, port):
     assert "--port" in refusal("mnist-latent2", "--port", port)
+
+
+def test_a_port_that_is_taken_is_refused_before_any_work(refusal):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"port {port} is in use; choose another with --port" in refusal("mnist-latent2", "--port", port)
 
 
 def test_a_model_too_large_for_a_page_is_refused_with_its_size():
