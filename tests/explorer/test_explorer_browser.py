@@ -278,6 +278,8 @@ def test_samples_are_drawn_from_the_prior_and_lead_to_their_places(page, digits)
 def test_the_page_fits_a_phone_and_works_with_a_finger(address, open_page, digits):
     page = open_page(address, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     assert page.evaluate("() => document.documentElement.scrollWidth") == 360
+    # The plane has the width of a new canvas here, which is not square.
+    assert page.evaluate("() => [document.querySelector('#plane')].every(({ width, height }) => width === height)")
     page.locator("#plane").scroll_into_view_if_needed()
     box = page.locator("#plane").bounding_box()
     page.touchscreen.tap(box["x"] + 0.98 * box["width"], box["y"] + 0.98 * box["height"])

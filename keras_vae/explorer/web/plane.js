@@ -80,7 +80,8 @@ export class Plane {
 
   #resize() {
     const size = Math.round(this.#canvas.clientWidth * window.devicePixelRatio);
-    if (size === 0 || size === this.#canvas.width) return;
+    // A new canvas is 300 pixels wide, as the plane may be, but 150 high.
+    if (size === 0 || (size === this.#canvas.width && size === this.#canvas.height)) return;
     for (const canvas of [this.#canvas, this.#still]) Object.assign(canvas, { width: size, height: size });
     this.#drawStill();
   }
