@@ -13,7 +13,7 @@ from keras_vae.errors import InputError
 
 from .options import json_option, run_argument, seed_option, with_data_options
 from .outputs import check_output, check_output_folder, writing
-from .runtime import class_of_images, find_label, open_dataset, open_model, say
+from .runtime import class_of_images, exported_version, find_label, open_dataset, open_model, say
 from .values import Choice, FilePath
 
 if TYPE_CHECKING:
@@ -109,7 +109,15 @@ def command(
         raise InputError("a scorer has a threshold: give its rate with --threshold-false-alarms, such as 0.01")
     if images and dataset is not None and against is not None:
         raise InputError("score either IMAGES or a --dataset beside --against; leave one of them out")
+    is_exported = exported_version(run) is not None
+    if scorer_file is not None and is_exported:
+        raise InputError(f"{run}: is exported already; give --scorer with the run directory or the .keras file")
     vae, config = open_model(run)
+    if not is_exported:
+        from keras_vae.export.float32 import in_float32  # deferred: it imports Keras
+
+        # As exported models compute, whose threshold is the one that is found here.
+        vae = in_float32(vae)
     number = class_of_images(vae, run, label) if images else find_label(vae, run, label)
     import numpy as np
 

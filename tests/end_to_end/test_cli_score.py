@@ -131,6 +131,9 @@ def test_a_scorer_goes_with_the_exported_model(trained, workplace, run_here, tmp
     assert done.returncode == 0, done.stderr
     manifest = json.loads(done.stdout)
     assert manifest["score"]["false_alarms"] == 0.1
+    refused = run_here("score", tmp_path / run.name, *options, *scorer, "--overwrite", cwd=workplace)
+    assert refused.returncode == 2
+    assert "is exported already; give --scorer with the run directory or the .keras file" in refused.stderr
     (said,) = (said for said in manifest["tflite"] if said["part"] == "score")
     assert said["path"] == "tflite/score_fp32.tflite"
     assert (tmp_path / run.name / "1" / "tflite" / "score_fp32.tflite").stat().st_size > 1_000_000
