@@ -114,6 +114,8 @@ def _reason(output: str) -> str:
 
 def _read(folder: Path) -> Runtime:
     version = _version(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; make it with {INSTALLATION}")
     if version is None:
         raise InputError(f"{folder}: has no {_CORE}; there, run {INSTALLATION}")
     if version != VERSION:

@@ -44,7 +44,7 @@ def test_a_place_that_is_taken_or_has_another_ending_is_refused(refusal, tmp_pat
 def test_without_a_runtime_a_line_says_how_to_get_one(refusal):
     assert "npm install @litertjs/core@" in refusal("mnist-latent2", "--out", "explorer.html")
     line = refusal("mnist-latent2", "--out", "explorer.html", "--runtime", "node_modules")
-    assert "node_modules: has no @litertjs/core" in line
+    assert "node_modules: no such folder" in line
 
 
 def test_a_model_that_is_not_there_is_refused(refusal):

@@ -89,7 +89,8 @@ def test_npm_that_does_not_come_back_is_given_up(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda folder: None, "has no @litertjs/core; there, run npm install"),
+        (lambda folder: None, "no such folder; make it with npm install"),
+        (lambda folder: folder.mkdir(), "has no @litertjs/core; there, run npm install"),
         (lambda folder: write_runtime(folder, version="1.0.0"), "has @litertjs/core '1.0.0', and the page takes"),
         (lambda folder: (write_runtime(folder) / next(iter(FILES))).unlink(), "cannot be read"),
         (
@@ -97,7 +98,7 @@ def test_npm_that_does_not_come_back_is_given_up(folder, monkeypatch):
             "has no @litertjs/core",
         ),
     ],
-    ids=["nothing", "another version", "a missing file", "damaged"],
+    ids=["no folder", "nothing", "another version", "a missing file", "damaged"],
 )
 def test_a_folder_without_the_runtime_is_refused(folder, damage, words):
     damage(folder / "modules")
