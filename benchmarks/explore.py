@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -102,8 +101,10 @@ def served(run: str, dataset: str) -> Iterator[str]:
     arguments = [str(COMMAND), "explore", run, "--dataset", dataset, "--no-browser"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
         assert running.stdout is not None
-        yield next(word for word in running.stdout.readline().split() if word.startswith("http"))
-        running.send_signal(signal.SIGINT)
+        try:
+            yield next(word for word in running.stdout.readline().split() if word.startswith("http"))
+        finally:
+            running.terminate()
 
 
 def main() -> None:

@@ -33,11 +33,16 @@ def address(tmp_path_factory):
     environment = {**os.environ, "PATH": str(tmp_path_factory.mktemp("empty"))}
     arguments = ["explore", str(ROOT / "saved_models" / "mnist-latent2"), "--dataset", "sample", "--no-browser"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # Shells let what they start in the background ignore Ctrl-C, and the tests may be started so.
+    pipes["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen([COMMAND, *arguments], env=environment, **pipes) as running:
-        line = running.stdout.readline()
-        yield re.search(r"http://127\.0\.0\.1:\d+/", line)[0]
-        running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=30)
+        try:
+            line = running.stdout.readline()
+            yield re.search(r"http://127\.0\.0\.1:\d+/", line)[0]
+            running.send_signal(signal.SIGINT)
+            out, err = running.communicate(timeout=30)
+        finally:
+            running.kill()
     assert (running.returncode, out) == (0, "")
     assert err.splitlines() == ["encoding test images of mnist-sample (500)", "stopped"]
 
