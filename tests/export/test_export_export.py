@@ -87,7 +87,7 @@ def test_a_model_of_mixed_precision_is_exported_in_float32(vae, images, labels, 
     mixed = VAE.from_config({**vae.get_config(), "dtype": "mixed_bfloat16"})
     written = []
 
-    def stop(model, folder):
+    def stop(model, folder, scorer):
         written.append(model)
         raise KeyboardInterrupt
 
@@ -103,7 +103,7 @@ def test_a_model_that_computes_something_else_is_not_published(vae, images, labe
     other = VAE.from_config(vae.get_config())
     other.set_weights([weight + 1e-3 for weight in vae.get_weights()])
     write = exporting.write_saved_model
-    monkeypatch.setattr(exporting, "write_saved_model", lambda vae, folder: write(other, folder))
+    monkeypatch.setattr(exporting, "write_saved_model", lambda vae, folder, scorer: write(other, folder, scorer))
     with pytest.raises(ExportError, match="of the SavedModel differs from the Keras model"):
         export_saved_model(vae, tmp_path / "digits", images=images, labels=labels, tflite=False)
     assert list(tmp_path.iterdir()) == []
