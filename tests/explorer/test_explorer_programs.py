@@ -19,7 +19,8 @@ def run(chromium, runtime_folder, tmp_path):
 
     def run_one(program, *options):
         command = [sys.executable, ROOT / program, "--runtime", runtime_folder, *options]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        # A page that waits for ever must not hold up all tests.
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
