@@ -117,7 +117,7 @@ def defects(arguments: argparse.Namespace) -> None:
         anomalies = {
             "scratch": scratched(others, rng),
             "upside down": others[:, ::-1],
-            "of them 2, 4, 5, 6, 7, 9": others[np.isin(test.labels[unusual], NO_DIGITS_UPSIDE_DOWN), ::-1],
+            "upside down, 2 4 5 6 7 9 alone": others[np.isin(test.labels[unusual], NO_DIGITS_UPSIDE_DOWN), ::-1],
             "letters": letters(sizes[2], rng),
             "photographs": photographs(sizes[2], rng),
         }
