@@ -4,7 +4,8 @@
   other test digits; a published model.
 * ``textures``: squares of scikit-image's brick, grass and gravel with holes, scratches, smears and pieces of another
   texture, beside squares without; PaDiM and PatchCore. The area of pixels is that of the heat map against the mask.
-* ``one-class``: a model is trained on one digit, and the test digits of all classes are scored.
+* ``one-class``: a model is trained on one digit, and the test digits of all classes are scored. Areas are kept in
+  ``--results``, so a second call continues where the first was stopped.
 
 Run: python benchmarks/anomalies.py defects --dataset mnist, and so on
 """
@@ -12,8 +13,10 @@ Run: python benchmarks/anomalies.py defects --dataset mnist, and so on
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
+import tempfile
 import time
 from pathlib import Path
 
@@ -60,6 +63,7 @@ def main() -> None:
     parser.add_argument("--model", default="mnist-latent16", help="published model of defects, and preset of one-class")
     parser.add_argument("--epochs", type=int, default=10, help="of one-class")
     parser.add_argument("--digits", type=int, nargs="+", default=list(range(10)), help="classes of one-class")
+    parser.add_argument("--results", type=Path, help="folder of one-class, by default a new one")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     small.add_smoke_option(parser)
     arguments = parser.parse_args()
@@ -243,21 +247,36 @@ def with_defect(square: UInt8, foreign: UInt8, rng: np.random.Generator) -> tupl
 def one_class(arguments: argparse.Namespace) -> None:
     """A model for each digit, which scores the test digits of all."""
     name, train, test, _ = of_digits(arguments.dataset, is_small=arguments.smoke)
-    assert train.labels is not None
-    assert test.labels is not None
+    results = arguments.results or Path(tempfile.mkdtemp())
+    results.mkdir(parents=True, exist_ok=True)
     areas: Areas = {}
     for seed in arguments.seeds:
         for digit in arguments.digits:
-            own = train.read(np.flatnonzero(train.labels == digit))
-            # Unseen in training: they stop nothing and choose nothing, and calibrate.
-            training, held_out = np.split(own, [len(own) * 4 // 5])
-            vae = trained(training, seed, arguments)
-            scorer = Scorer(vae, seed=seed).fit(training[:LEARNT], held_out=held_out)
-            is_own = test.labels == digit
-            usual, unusual = (test.read(np.flatnonzero(rows)) for rows in (is_own, ~is_own))
-            compare(areas, scorer, usual, {"mean of the digits": unusual})
-            print(f"digit {digit}, seed {seed}: {areas['score']['mean of the digits'][-1]:.4f}", flush=True)
+            kept = results / f"{name}-{arguments.model}-{arguments.epochs}-{digit}-{seed}.json"
+            if not kept.exists():
+                kept.write_text(json.dumps(areas_of_digit(train, test, digit, seed, arguments)))
+            found = json.loads(kept.read_text())
+            print(f"digit {digit}, seed {seed}: {found['score']:.4f}", flush=True)
+            for row, area in found.items():
+                areas.setdefault(row, {}).setdefault("mean of the digits", []).append(area)
     print_areas(f"one class, {name}, {arguments.epochs} epochs", areas)
+
+
+def areas_of_digit(
+    train: ArraySplit, test: ArraySplit, digit: int, seed: int, arguments: argparse.Namespace
+) -> dict[str, float]:
+    """The area of the score and of each measure of a model that saw one digit alone."""
+    assert train.labels is not None
+    assert test.labels is not None
+    own = train.read(np.flatnonzero(train.labels == digit))
+    # Unseen in training: they stop nothing and choose nothing, and calibrate.
+    training, held_out = np.split(own, [len(own) * 4 // 5])
+    scorer = Scorer(trained(training, seed, arguments), seed=seed).fit(training[:LEARNT], held_out=held_out)
+    is_own = test.labels == digit
+    usual, unusual = (test.read(np.flatnonzero(rows)) for rows in (is_own, ~is_own))
+    areas: Areas = {}
+    compare(areas, scorer, usual, {"others": unusual})
+    return {row: found["others"][0] for row, found in areas.items()}
 
 
 def trained(images: UInt8, seed: int, arguments: argparse.Namespace) -> VAE:

@@ -50,6 +50,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Also estimate each image's log-likelihood, with this many draws of z.",
 )
+@click.option(
+    "--regret-steps",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Also measure each image's likelihood regret, with this many steps that optimise its posterior.",
+)
 @click.option("--label", help="Class of IMAGES, which a conditional model needs.")
 @click.option("--heatmaps", type=FilePath(), metavar="DIR", help="Folder for pictures of where images are unusual.")
 @click.option("--gallery", type=FilePath(), metavar="FILE", help="HTML page of the most unusual images.")
@@ -72,6 +79,7 @@ def command(
     method: str,
     false_alarms: float | None,
     importance_samples: int,
+    regret_steps: int,
     label: str | None,
     heatmaps: Path | None,
     gallery: Path | None,
@@ -112,6 +120,8 @@ def command(
     is_exported = exported_version(run) is not None
     if scorer_file is not None and is_exported:
         raise InputError(f"{run}: is exported already; give --scorer with the run directory or the .keras file")
+    if scorer_file is not None and regret_steps:
+        raise InputError("a scorer is kept for export, whose models cannot take --regret-steps; leave one of them out")
     vae, config = open_model(run)
     if not is_exported:
         from keras_vae.export.float32 import in_float32  # deferred: it imports Keras
@@ -148,7 +158,7 @@ def command(
 
     say(f"learning what is normal from {len(fitted[0]):,} images, and comparing with {len(held_out[0]):,} others")
     labels = (fitted[1], held_out[1]) if vae.num_classes is not None else (None, None)
-    scorer = Scorer(vae, method, seed, false_alarms or FALSE_ALARMS, importance_samples)
+    scorer = Scorer(vae, method, seed, false_alarms or FALSE_ALARMS, importance_samples, regret_steps)
     scorer.fit(fitted[0], labels[0], held_out=held_out[0], held_out_labels=labels[1])
     if scorer_file is not None:
         with writing(scorer_file) as beside:

@@ -88,7 +88,7 @@ def export_saved_model(
     Raises:
         InputError: if the images do not fit the model, if it has a bottleneck of your own, or a prior of your own
             without `Prior.draw`, if ``onnx`` is set without the extra, if the scorer was fitted with another model or
-            with too few images for its rate of false alarms, or as in `publish`.
+            with too few images for its rate of false alarms, or has regret steps, or as in `publish`.
         ExportError: if an output differs from the Keras model's by more than its bound.
     """
     if onnx:
@@ -216,8 +216,12 @@ def _score_record(scorer: Scorer) -> dict[str, Any]:
     """The manifest's entry for a scorer.
 
     Raises:
-        InputError: if it saw too few normal images for its rate of false alarms.
+        InputError: if it saw too few normal images for its rate of false alarms, or measures a likelihood regret.
     """
+    if scorer.regret_steps:
+        raise InputError(
+            "an exported model cannot measure a likelihood regret, which takes training; fit one without regret_steps"
+        )
     return {
         "method": scorer.method,
         "measures": list(scorer.measure_names),

@@ -20,8 +20,9 @@ Labels = npt.NDArray[np.int32] | None
 class Detector(keras.layers.Layer):
     """Measures how unlike normal images an image is, and where. Statistics of normal images are its weights.
 
-    A subclass has `measure_names`, `fit`, `measures_of` and `heat_of`. Its `fit` gives each statistic to `hold`, after
-    which it is the attribute of that name; `get_config` keeps the shapes, so that a ``.keras`` file has all of them.
+    A subclass has `measure_names`, `fit`, `measures_of` and `heat_of`, and perhaps `slow_measures_of`. Its `fit` gives
+    each statistic to `hold`, after which it is the attribute of that name; `get_config` keeps the shapes, so that a
+    ``.keras`` file has all of them.
 
     Args:
         statistics: name → shape of each statistic, of a detector that was fitted; its values come from a file.
@@ -62,8 +63,15 @@ class Detector(keras.layers.Layer):
         raise NotImplementedError
 
     def measures_of(self, images: Any, labels: Any, taps: Sequence[Any]) -> dict[str, Any]:
-        """Name → how unusual each image is, (N,), for each of `measure_names`; ``taps`` is `network` of the images."""
+        """Name → how unusual each image is, (N,), for each of `measure_names` but those of `slow_measures_of`.
+
+        ``taps`` is `network` of the images. All of it is one graph.
+        """
         raise NotImplementedError
+
+    def slow_measures_of(self, images: Array, labels: Labels = None) -> dict[str, Array]:
+        """The measures that one graph does not give, such as those that train something; by default none."""
+        return {}
 
     def heat_of(self, images: Any, labels: Any, taps: Sequence[Any]) -> Any:
         """Where images are unusual: (N, H, W), at least 0, float32; ``taps`` is `network` of the images."""
@@ -77,7 +85,8 @@ class Detector(keras.layers.Layer):
         """
         self.check_fitted()
         images = ops.convert_to_tensor(images)
-        return self.measures_of(images, labels, self.network(images))
+        of_graph = self.measures_of(images, labels, self.network(images))
+        return of_graph | self.slow_measures_of(ops.convert_to_numpy(images), labels)
 
     def heat(self, images: Any, labels: Any = None) -> Any:
         """Where the images (N, H, W, C) are unusual: (N, H, W), at least 0, float32.

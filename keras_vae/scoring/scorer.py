@@ -27,7 +27,12 @@ Verdicts = npt.NDArray[np.bool_]
 
 _DETECTORS: dict[str, Callable[..., Detector]] = {
     "vae": lambda scorer, **shared: VAEDetector(
-        scorer.vae, seed=scorer.seed, importance_samples=scorer.importance_samples, name="vae", **shared
+        scorer.vae,
+        seed=scorer.seed,
+        importance_samples=scorer.importance_samples,
+        regret_steps=scorer.regret_steps,
+        name="vae",
+        **shared,
     ),
     "padim": lambda scorer, **shared: PaDiM(seed=scorer.seed, name="padim", **shared),
     "patchcore": lambda scorer, **shared: PatchCore(seed=scorer.seed, name="patchcore", **shared),
@@ -59,14 +64,16 @@ class Scorer(keras.Model):
         seed: seed of their random choices. Default 0.
         false_alarms: the rate of false alarms of verdicts, above 0 and below 1. Default 0.01.
         importance_samples: draws of z for each image, for the measure ``importance_nll``. Default 0: no such measure.
+        regret_steps: steps that optimise each image's posterior, for the measure ``likelihood_regret``. Default 0: no
+            such measure. An exported model cannot have it.
         statistics: the shapes of each fitted detector's statistics;
         normal: the measures of n held-out normal images, (n, M);
         units: the units of measures, (2, M); and
         heat_levels: the mean heat of such images by each detector: the four of a fitted scorer, from its file.
 
     Raises:
-        InputError: for another method, a rate out of its range, or importance samples that the model or the method
-            does not draw.
+        InputError: for another method, a rate out of its range, or importance samples or steps that the model or the
+            method does not take.
     """
 
     def __init__(
@@ -76,6 +83,7 @@ class Scorer(keras.Model):
         seed: int = 0,
         false_alarms: float = FALSE_ALARMS,
         importance_samples: int = 0,
+        regret_steps: int = 0,
         statistics: Sequence[Statistics] | None = None,
         normal: Any = None,
         units: Any = None,
@@ -87,10 +95,11 @@ class Scorer(keras.Model):
             raise InputError(f"method must be one of {', '.join(SCORING_METHODS)}, got {method!r}")
         if not 0 < false_alarms < 1:
             raise InputError(f"the rate of false alarms must be between 0 and 1, got {false_alarms:g}")
-        if importance_samples and method not in ("auto", "vae"):
-            raise InputError(f"importance samples are draws of the VAE, which the method {method} does not use")
+        for what, count in (("importance samples", importance_samples), ("steps of likelihood regret", regret_steps)):
+            if count and method not in ("auto", "vae"):
+                raise InputError(f"{what} are taken with the VAE, which the method {method} does not use")
         self.vae, self.method, self.seed, self.false_alarms = vae, method, seed, false_alarms
-        self.importance_samples = importance_samples
+        self.importance_samples, self.regret_steps = importance_samples, regret_steps
         names = list(_DETECTORS) if method == "auto" else [method]
         shapes: Sequence[Statistics | None] = statistics or [None] * len(names)
         self.network = bundled_network()
@@ -178,6 +187,8 @@ class Scorer(keras.Model):
         images = self._images(images)
         inputs = images if labels is None else (images, np.asarray(labels, np.int32))
         found = self.predict(inputs, batch_size=images_at_a_time(images.shape[1:3]), verbose=0)
+        for detector in self.detectors:
+            found |= detector.slow_measures_of(images, labels)
         return np.stack([found[name] for name in self.measure_names], axis=1).astype(np.float64)
 
     def score(self, images: Any, labels: Labels = None) -> npt.NDArray[np.float64]:
@@ -233,7 +244,7 @@ class Scorer(keras.Model):
         return images.astype(np.float32) / np.float32(255) if images.dtype == np.uint8 else images.astype(np.float32)
 
     def call(self, images: Any, labels: Any = None) -> dict[str, Any]:
-        """The measures of a batch of images, or of the pair (images, labels), as tensors."""
+        """The measures of a batch of images, or of the pair (images, labels), as tensors, but for slow ones."""
         if isinstance(images, (list, tuple)):  # as Keras's `predict` passes them
             images, labels = images
         taps = self.network(images)
@@ -260,6 +271,7 @@ class Scorer(keras.Model):
             self.seed,
             self.false_alarms,
             self.importance_samples,
+            self.regret_steps,
             [detector.statistics for detector in self.detectors],
             calibration.normal,
             calibration.units,
@@ -277,6 +289,7 @@ class Scorer(keras.Model):
             "seed": self.seed,
             "false_alarms": self.false_alarms,
             "importance_samples": self.importance_samples,
+            "regret_steps": self.regret_steps,
             "statistics": [detector.statistics for detector in self.detectors],
             "normal": None if self._calibration is None else self._calibration.normal.tolist(),
             "units": None if self._calibration is None else self._calibration.units.tolist(),

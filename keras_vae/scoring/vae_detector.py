@@ -25,6 +25,7 @@ from keras_vae.models.batches import images_at_a_time
 from keras_vae.scoring.detector import Array, Detector, Labels
 from keras_vae.scoring.distances import squared_distances
 from keras_vae.scoring.heat import resized, smoothed
+from keras_vae.scoring.regret import LikelihoodRegret
 
 # Latents that distances are measured to, and numbers in them: 64 MB.
 MOST_LATENTS, MOST_NUMBERS = 10_000, 1 << 24
@@ -45,7 +46,8 @@ class VAEDetector(Detector):
     and ``density``, -log p of a mixture of Gaussians fitted to their leading directions, in nats. A learned prior's KL
     is that at the mean. A model without a posterior variance, or without a density of its prior, has neither ``kl`` nor
     ``negative_elbo``. With ``importance_samples`` there is also ``importance_nll``, the importance-weighted estimate of
-    -log p(x) in nats (Burda et al. 2016, eq. 8), whose draws are the same for all images.
+    -log p(x) in nats (Burda et al. 2016, eq. 8), whose draws are the same for all images. With ``regret_steps`` there
+    is also ``likelihood_regret``, in nats (`LikelihoodRegret`).
 
     ``heat`` is the squared error in units of the likelihood's variance plus the distance of VGG16's features, each in
     units of its mean over normal images, smoothed.
@@ -55,23 +57,35 @@ class VAEDetector(Detector):
         neighbours: k. Default 5.
         seed: seed of the mixture's start, and of draws. Default 0.
         importance_samples: draws of z for each image, each decoded. Default 0: no such measure.
+        regret_steps: steps that optimise each image's posterior. Default 0: no such measure.
         statistics: as for `Detector`.
 
     Raises:
-        InputError: if there are importance samples of a model without a posterior variance or a density of its prior.
+        InputError: if there are importance samples, or steps, of a model without a posterior variance or a density of
+            its prior.
     """
 
     def __init__(
-        self, vae: VAE, neighbours: int = 5, seed: int = 0, importance_samples: int = 0, **kwargs: Any
+        self,
+        vae: VAE,
+        neighbours: int = 5,
+        seed: int = 0,
+        importance_samples: int = 0,
+        regret_steps: int = 0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.vae, self.neighbours, self.seed, self.importance_samples = vae, neighbours, seed, importance_samples
+        self.regret_steps = regret_steps
         self._heads = read_heads("bundled", 3)
         has_elbo = vae.variational and vae.prior.has_density
-        if importance_samples and not has_elbo:
-            raise InputError("importance samples take a posterior and the density of a prior, which this model lacks")
+        for what, count in (("importance samples", importance_samples), ("steps of likelihood regret", regret_steps)):
+            if count and not has_elbo:
+                raise InputError(f"{what} take a posterior and the density of a prior, which this model lacks")
         terms = [*(["kl", "negative_elbo"] if has_elbo else []), *(["importance_nll"] if importance_samples else [])]
-        self.measure_names = ("mse", "lpips", "local", "nll", *terms, "neighbours", "mahalanobis", "density")
+        of_latents = ["neighbours", "mahalanobis", "density", *(["likelihood_regret"] if regret_steps else [])]
+        self.measure_names = ("mse", "lpips", "local", "nll", *terms, *of_latents)
+        self._regret = LikelihoodRegret(vae, regret_steps, seed) if regret_steps else None
 
     def fit(self, images: Array, labels: Labels = None) -> None:
         """Take the latents of normal images (N, H, W, C), and the level of errors."""
@@ -116,6 +130,9 @@ class VAEDetector(Detector):
             "mahalanobis": ops.norm(whitened, axis=1),
             "density": self._mixture_nll(whitened[:, :MIXTURE_DIRECTIONS]),
         }
+
+    def slow_measures_of(self, images: Array, labels: Labels = None) -> dict[str, Array]:
+        return {} if self._regret is None else {"likelihood_regret": self._regret(images, labels)}
 
     def _importance_nll(self, images: Any, labels: Any, mean: Any, log_var: Any) -> Any:
         rng = np.random.default_rng(self.seed)
@@ -186,6 +203,7 @@ class VAEDetector(Detector):
             "neighbours": self.neighbours,
             "seed": self.seed,
             "importance_samples": self.importance_samples,
+            "regret_steps": self.regret_steps,
         }
 
     @classmethod

@@ -30,7 +30,7 @@ def test_anomalies_are_told_from_the_test_images_with_every_measure(trained, wor
     _, run = trained
     out = tmp_path / "scores.csv"
     options = ("--against", f"folder:{noise}", "--threshold-false-alarms", 0.1, "--json", "--out", out)
-    options += ("--importance-samples", 2)
+    options += ("--importance-samples", 2, "--regret-steps", 1)
     pictures = ("--gallery", tmp_path / "gallery.html", "--top", 5, "--heatmaps", tmp_path / "heat")
 
     done = run_here("score", run, *options, *pictures, cwd=workplace)
@@ -41,7 +41,7 @@ def test_anomalies_are_told_from_the_test_images_with_every_measure(trained, wor
     assert figures["average_precision"] > 0.95
     assert set(figures["measures"]) == {
         *("mse", "lpips", "local", "nll", "kl", "elbo", "neighbours", "mahalanobis", "density"),
-        "log_likelihood",
+        *("log_likelihood", "likelihood_regret"),
         *("padim", "patchcore"),
     }
     assert len(rows) == figures["images"] == figures["normal"]["held_out"] + 12
@@ -50,7 +50,7 @@ def test_anomalies_are_told_from_the_test_images_with_every_measure(trained, wor
     assert all(row["image"].startswith(str(noise / "test")) and row["unusual"] == "1" for row in anomalies)
     assert np.mean([row["unusual"] == "1" for row in usual]) < 0.25
     for row in rows:
-        assert np.isfinite(float(row["log_likelihood"]))
+        assert np.isfinite([float(row["log_likelihood"]), float(row["likelihood_regret"])]).all()
         assert float(row["elbo"]) == pytest.approx(-float(row["nll"]) - float(row["kl"]), abs=0.01)
     assert Image.open(tmp_path / "scores_roc.png").size == (720, 720)
     assert len(list((tmp_path / "heat").iterdir())) == 5

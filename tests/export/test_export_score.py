@@ -79,3 +79,15 @@ def test_a_scorer_of_another_model_is_refused_before_anything_is_written(scorer,
         export_saved_model(make_vae(latent_dim=3), tmp_path / "noise", images=pixels, scorer=scorer)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scorer_that_trains_is_refused_before_anything_is_written(exported_vae, images, tmp_path):
+    pixels = np.rint(255 * images).astype(np.uint8)
+    scorer = Scorer(exported_vae, "vae", regret_steps=1)
+    scorer.run_eagerly = True
+    scorer.fit(make_images(8), held_out=make_images(20, seed=1))
+
+    with pytest.raises(InputError, match="an exported model cannot measure a likelihood regret"):
+        export_saved_model(exported_vae, tmp_path / "noise", images=pixels, scorer=scorer)
+
+    assert list(tmp_path.iterdir()) == []

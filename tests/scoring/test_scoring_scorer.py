@@ -95,7 +95,9 @@ def test_a_plain_autoencoder_has_no_terms_of_the_elbo(squares):
 def test_what_cannot_be_scored_is_refused_in_one_line(vae, squares):
     with pytest.raises(InputError, match="method must be one of auto, vae, padim, patchcore, got 'ssim'"):
         Scorer(vae, "ssim")
-    with pytest.raises(InputError, match="draws of the VAE, which the method padim does not use"):
+    with pytest.raises(
+        InputError, match="importance samples are taken with the VAE, which the method padim does not use"
+    ):
         Scorer(vae, "padim", importance_samples=3)
     with pytest.raises(InputError, match="at least 4 normal images and 2 held out, got 1 and 1"):
         Scorer(vae).fit(squares(2, 0))
