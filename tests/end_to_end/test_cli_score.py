@@ -120,7 +120,9 @@ def test_masks_of_defects_give_the_auroc_of_pixels_and_must_fit_their_images(
 
 
 @pytest.mark.slow
-def test_a_scorer_goes_with_the_exported_model(trained, workplace, run_here, tmp_path):
+def test_a_scorer_goes_with_the_exported_model(trained, workplace, run_here, tmp_path, monkeypatch):
+    # The files of the parts take most of the time, and test_cli_export.py has them.
+    monkeypatch.setattr("keras_vae.export.export.write_tflite", lambda *arguments, **options: [])
     _, run = trained
     scorer = ("--scorer", tmp_path / "scorer.keras")
     options = ("--method", "padim", "--threshold-false-alarms", 0.1, "--out", tmp_path / "scores.csv")
