@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from keras_vae.errors import InputError
 
 from .grouped_help import GroupedCommand, grouped_option
+from .options import given_options
 from .published import published_name
 from .runtime import exported_version, say, start_tensorflow, stderr_held_back
 from .values import Choice
@@ -59,7 +59,7 @@ def check_plain(context: click.Context, others: Iterable[str] = ()) -> None:
     Raises:
         InputError: if one was given; the message names it.
     """
-    for option in _given(context, ("runner", *others)):
+    for option in given_options(context, ("runner", *others)):
         raise InputError(f"{option} needs --beam")
 
 
@@ -69,7 +69,7 @@ def check_batch(context: click.Context, others: Iterable[str]) -> None:
     Raises:
         InputError: if Beam is missing or an option was given; the message names it.
     """
-    for option in _given(context, others):
+    for option in given_options(context, others):
         raise InputError(f"{option} does not go with --beam")
     if any(importlib.util.find_spec(name) is None for name in ("apache_beam", "pyarrow")):
         raise InputError("--beam needs Apache Beam, which is not installed; pip install 'keras-vae[beam]'")
@@ -105,9 +105,3 @@ def job_output(options: JobOptions) -> Iterator[Callable[[str], None]]:
             yield say_beside
     else:
         yield say
-
-
-def _given(context: click.Context, names: Iterable[str]) -> list[str]:
-    """Those of these parameters' options that are on the command line."""
-    options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
-    return [options[name] for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]

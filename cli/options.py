@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import click
@@ -132,6 +132,12 @@ def start_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def was_given(parameter: str) -> bool:
     """Whether the command line gave the current command's ``parameter``, rather than its default."""
     return click.get_current_context().get_parameter_source(parameter) is not ParameterSource.DEFAULT
+
+
+def given_options(context: click.Context, names: Iterable[str]) -> list[str]:
+    """Those of these parameters' options that are on the command line."""
+    options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    return [options[name] for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
 
 
 run_argument = click.argument("run", type=FilePath())

@@ -14,6 +14,7 @@ from keras_vae.errors import InputError
 from .options import json_option, run_argument, seed_option, with_data_options
 from .outputs import check_output, check_output_folder, writing
 from .runtime import class_of_images, exported_version, find_label, open_dataset, open_model, say
+from .scorers import check_nothing_is_fitted, fitted_scorer, kept_scorer
 from .values import Choice, FilePath
 
 if TYPE_CHECKING:
@@ -66,11 +67,16 @@ if TYPE_CHECKING:
 @click.option(
     "--scorer", "scorer_file", type=FilePath(), metavar="FILE", help="Also keep the fitted scorer, for export --scorer."
 )
+@click.option(
+    "--use-scorer", type=FilePath(), metavar="FILE", help="Score with this scorer, which --scorer kept; none is fitted."
+)
 @click.option("--out", type=FilePath(), default=Path("scores.csv"), show_default=True, help="CSV file to write.")
 @click.option("--overwrite", is_flag=True, help="Replace what is at --out, --gallery, --scorer and in --heatmaps.")
 @seed_option
 @json_option
+@click.pass_context
 def command(
+    context: click.Context,
     run: Path,
     images: tuple[Path, ...],
     dataset: str | None,
@@ -85,6 +91,7 @@ def command(
     gallery: Path | None,
     top: int,
     scorer_file: Path | None,
+    use_scorer: Path | None,
     out: Path,
     overwrite: bool,
     seed: int,
@@ -96,13 +103,15 @@ def command(
     of --dataset. Their training images show what is normal. Their test images, which the model has not seen, calibrate:
     a score of 0.99 means more unusual than 99% of them. Test images of classes that training does not have are
     anomalies, as in MVTec AD's folders, whose masks in ground_truth give the AUROC of pixels. When test images of the
-    same data are scored, each half is compared with the other.
+    same data are scored, each half is compared with the other. A scorer that was kept knows what is normal, so that
+    scoring IMAGES with it takes no data set.
 
     \b
     Examples:
       keras-vae score runs/mnist-latent2 --top 20 --gallery unusual.html
       keras-vae score runs/parts new/*.png --threshold-false-alarms 0.01 --heatmaps heatmaps
       keras-vae score runs/parts --threshold-false-alarms 0.01 --scorer scorer.keras
+      keras-vae score runs/parts new/*.png --use-scorer scorer.keras
       keras-vae score runs/mnist-latent16 --against fashion_mnist --json
     """
     roc = out.with_name(f"{out.stem}_roc.png")
@@ -118,10 +127,13 @@ def command(
     if images and dataset is not None and against is not None:
         raise InputError("score either IMAGES or a --dataset beside --against; leave one of them out")
     is_exported = exported_version(run) is not None
-    if scorer_file is not None and is_exported:
-        raise InputError(f"{run}: is exported already; give --scorer with the run directory or the .keras file")
+    if is_exported and (scorer_file is not None or use_scorer is not None):
+        option = "--use-scorer" if scorer_file is None else "--scorer"
+        raise InputError(f"{run}: is exported already; give {option} with the run directory or the .keras file")
     if scorer_file is not None and regret_steps:
         raise InputError("a scorer is kept for export, whose models cannot take --regret-steps; leave one of them out")
+    if use_scorer is not None:
+        check_nothing_is_fitted(context)
     vae, config = open_model(run)
     if not is_exported:
         from keras_vae.export.float32 import in_float32  # deferred: it imports Keras
@@ -137,39 +149,50 @@ def command(
     from .score_tables import known, lines_of, scores_of, summary, write_csv
     from .scored_images import files, normal_images, of_anomalies, test_images
 
+    kept = None if use_scorer is None else kept_scorer(use_scorer, vae)
+    if kept is not None and false_alarms is None:
+        false_alarms = kept.false_alarms
     given = open_dataset(run, config, dataset, data_dir, vae) if dataset else None
-    normal = given if config is None and given else _own_images(run, config, data_dir, vae, instead=given)
-    fitted, held_out = normal_images(normal)
     sets: list[ScoredImages] = []
     if images:
         sets.append(files(images, vae, config, number))
-    else:
-        sets.append(test_images(given or normal, normal))
+    if kept is None or not images:  # files beside a scorer that was kept take no data set
+        normal = given if config is None and given else _own_images(run, config, data_dir, vae, instead=given)
+        if not images:
+            sets.append(test_images(given or normal, normal))
     masks = read_masks(sets[0], vae.image_shape, config)
     if against is not None:
         sets.append(of_anomalies(open_dataset(run, config, against, data_dir, vae)))
+    if kept is None:
+        fitted, held_out = normal_images(normal)
+        calibrating = len(held_out[0])
+        compared_with = {"name": normal.name, "fitted": len(fitted[0]), "held_out": calibrating}
+    else:
+        calibrating = len(kept.calibration.normal)
+        compared_with = {"name": str(use_scorer), "held_out": calibrating}
     if false_alarms is not None:
         # Before minutes of work. Of images that are compared with each other, half calibrates.
-        compared = [len(held_out[0]), *(one.own_halves[1].size for one in sets if one.calibrates)]
+        compared = [calibrating, *(one.own_halves[1].size for one in sets if one.calibrates)]
         false_alarm_threshold(np.zeros(min(compared)), false_alarms)
     if any(one.is_normal is not None and not one.is_normal.all() for one in sets):
         check_output(roc, overwrite=overwrite)
-    from keras_vae.scoring.scorer import FALSE_ALARMS, Scorer
-
-    say(f"learning what is normal from {len(fitted[0]):,} images, and comparing with {len(held_out[0]):,} others")
-    labels = (fitted[1], held_out[1]) if vae.num_classes is not None else (None, None)
-    scorer = Scorer(vae, method, seed, false_alarms or FALSE_ALARMS, importance_samples, regret_steps)
-    scorer.fit(fitted[0], labels[0], held_out=held_out[0], held_out_labels=labels[1])
-    if scorer_file is not None:
-        with writing(scorer_file) as beside:
-            scorer.save(beside)
-        say(f"wrote {scorer_file}")
+    scorer = kept or fitted_scorer(
+        vae,
+        fitted,
+        held_out,
+        false_alarms,
+        scorer_file,
+        method=method,
+        seed=seed,
+        importance_samples=importance_samples,
+        regret_steps=regret_steps,
+    )
     tables = [scores_of(scorer, one, false_alarms) for one in sets]
     write_csv(out, sets, tables)
     report = {
         "model": str(run),
-        "method": method,
-        "normal": {"name": normal.name, "fitted": len(fitted[0]), "held_out": len(held_out[0])},
+        "method": scorer.method,
+        "normal": compared_with,
         **summary(sets, tables, scorer, false_alarms),
         "out": str(out),
     }
@@ -185,7 +208,7 @@ def command(
     if heatmaps is not None or gallery is not None:
         from .score_pictures import write_pictures
 
-        write_pictures(scorer, sets, tables, top, heatmaps, gallery, title=f"{run.name} · {method}")
+        write_pictures(scorer, sets, tables, top, heatmaps, gallery, title=f"{run.name} · {scorer.method}")
     click.echo(json.dumps(report, indent=2) if as_json else "\n".join(lines_of(report)))
 
 

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_vae import VAE
+
 
 @pytest.fixture(scope="module")
 def noise(workplace):
@@ -60,19 +62,40 @@ def test_anomalies_are_told_from_the_test_images_with_every_measure(trained, wor
 
 
 @pytest.mark.slow
-def test_files_are_scored_beside_the_images_of_the_run(trained, workplace, noise, run_here, tmp_path):
+def test_files_are_scored_beside_the_images_of_the_run_and_with_a_scorer_that_was_kept(
+    trained, workplace, noise, run_here, tmp_path
+):
     _, run = trained
     files = sorted((noise / "test").iterdir())[:3]
 
-    done = run_here("score", run, *files, "--method", "padim", "--out", tmp_path / "scores.csv", cwd=workplace)
+    options = ("--method", "padim", "--threshold-false-alarms", 0.1, "--scorer", tmp_path / "scorer.keras")
+    done = run_here("score", run, *files, *options, "--out", tmp_path / "scores.csv", cwd=workplace)
 
     assert done.returncode == 0, done.stderr
     rows = rows_of(tmp_path / "scores.csv")
     assert [row["image"] for row in rows] == [str(file) for file in files]
-    assert "unusual" not in rows[0]
     assert "anomaly" not in rows[0]
     assert min(float(row["score"]) for row in rows) > 0.9
     assert "the scores of 3 images" in done.stdout
+
+    # The same with the scorer that was kept: no data set is read, and the threshold is the scorer's.
+    options = ("--use-scorer", tmp_path / "scorer.keras", "--data-dir", tmp_path / "none", "--json")
+    again = run_here("score", run, *files, *options, "--out", tmp_path / "again.csv", cwd=workplace)
+
+    assert again.returncode == 0, again.stderr
+    assert "learning" not in again.stderr
+    for row, one in zip(rows, rows_of(tmp_path / "again.csv"), strict=True):
+        assert float(one["score"]) == pytest.approx(float(row["score"]), abs=1e-6)
+        assert one["unusual"] == row["unusual"] == "1"
+    figures = json.loads(again.stdout)
+    assert (figures["method"], figures["false_alarms"]) == ("padim", 0.1)
+    assert figures["normal"]["name"] == str(tmp_path / "scorer.keras")
+
+    vae = VAE((28, 28, 1), 3, widths=(8, 8), groups=4, attention_resolution=0, generative_skips=False)
+    vae.save(tmp_path / "other.keras")
+    other = run_here("score", tmp_path / "other.keras", *files, *options[:2], "--out", "new.csv", cwd=workplace)
+    assert other.returncode == 2
+    assert "scorer.keras: the scorer was fitted with another model" in other.stderr.strip().splitlines()[-1]
 
 
 @pytest.fixture
@@ -154,6 +177,8 @@ def test_a_scorer_goes_with_the_exported_model(trained, workplace, run_here, tmp
         (("--gallery", "gallery"), "gallery: the name must end in .html"),
         (("--method", "ssim"), "'ssim' is not one of"),
         (("missing.png",), "missing.png"),
+        (("--use-scorer", "scorer.keras", "--method", "vae"), "and --method says how to fit one; leave one out"),
+        (("--use-scorer", "runs/small/model.keras"), "model.keras: holds a VAE, not a scorer"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_and_leaves_nothing(trained, workplace, run_here, options, message):
