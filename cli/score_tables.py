@@ -102,8 +102,8 @@ def lines_of(report: dict[str, Any]) -> Iterator[str]:
     yield f"  are in {report['out']}"
     if "unusual" in report:
         yield (
-            f"  {report['unusual']:,} are unusual: their score is above {report['threshold']:.4f}, which a share of "
-            f"{report['false_alarms']:g} of normal images is too"
+            f"  unusual: {report['unusual']:,}, with a score above {report['threshold']:.4f}, which a share of "
+            f"{report['false_alarms']:g} of normal images has too"
         )
     if "auroc" in report:
         yield f"  AUROC {report['auroc']:.4f}, average precision {report['average_precision']:.4f}; by measure:"

@@ -38,8 +38,8 @@ def as_a_shell_splits(line):
 
 
 def reduced(words):
-    """A command's words with options that make it smaller; batch jobs stay as they are."""
-    if "--beam" in words:
+    """A command's words with options that make it smaller; batch jobs and what is kept stay as they are."""
+    if "--beam" in words or "--use-scorer" in words:
         return words
     if "--resume" in words:
         return [*words, "--epochs", "2"] if "--epochs" in words else words
