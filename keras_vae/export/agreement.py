@@ -46,13 +46,15 @@ class Agreement(NamedTuple):
         return self.difference <= self.bound
 
 
-def agreement(vae: VAE, found: Mapping[str, Any], expected: Mapping[str, Any], bound: float) -> Agreement:
-    """The `largest_difference`, and ``bound``, for spatial latents times the largest output if that is above 1.
+def agreement(
+    vae: VAE, found: Mapping[str, Any], expected: Mapping[str, Any], bound: float, *, is_relative: bool = False
+) -> Agreement:
+    """The `largest_difference`, and ``bound``, times the largest output if that is above 1 for spatial latents.
 
     Autoencoders of latent diffusion are trained with a small weight of the KL, so that nothing keeps their latents near
-    N(0, I), and float32 rounds large numbers more coarsely.
+    N(0, I), and float32 rounds large numbers more coarsely. With ``is_relative`` the same holds for all latents.
     """
-    if vae.encoder.is_spatial:
+    if is_relative or vae.encoder.is_spatial:
         bound *= max(1.0, *(float(np.abs(_array(value)).max()) for value in expected.values()))
     return Agreement(largest_difference(found, expected), bound)
 
