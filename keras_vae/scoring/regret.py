@@ -86,7 +86,7 @@ class _Posteriors(keras.Model):
     def restart(self) -> None:
         """Go back to the encoder's posteriors, and to the first step."""
         for variable in [self.shift, self.growth, *self.optimizer.variables]:
-            variable.assign(ops.zeros_like(variable))
+            variable.assign(ops.zeros(variable.shape, variable.dtype))
 
     def step(self, inputs: list[Any], noise: Array) -> None:
         self.train_on_batch(self._with_noise(inputs, noise), np.zeros(self.count, np.float32))
