@@ -150,10 +150,11 @@ def test_reconstruct_draws_files_under_their_originals(trained, workplace, run_h
         assert picture.mode == "RGB"
 
 
-def test_sample_gives_the_same_picture_for_the_same_seed(trained, workplace, run_here):
+def test_sample_gives_the_same_picture_for_the_same_seed(trained, workplace):
     _, run = trained
-    for out, run_once in (("first.png", run_command), ("second.png", run_here)):
-        done = run_once("sample", run, "--count", 9, "--seed", 1, "--out", out, cwd=workplace)
+    # In processes of their own: in that of the tests, rounding depends on how many there are of it.
+    for out in ("first.png", "second.png"):
+        done = run_command("sample", run, "--count", 9, "--seed", 1, "--out", out, cwd=workplace)
         assert done.returncode == 0, done.stderr
     assert (workplace / "first.png").read_bytes() == (workplace / "second.png").read_bytes()
 
