@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--model", default="mnist-latent16", help="published model of defects, and preset of one-class")
     parser.add_argument("--epochs", type=int, default=10, help="of one-class")
     parser.add_argument("--digits", type=int, nargs="+", default=list(range(10)), help="classes of one-class")
-    parser.add_argument("--results", type=Path, help="folder of one-class, by default a new one")
+    parser.add_argument("--results", type=Path, help="folder that keeps the areas of one-class; by default none")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     small.add_smoke_option(parser)
     arguments = parser.parse_args()
@@ -247,18 +247,19 @@ def with_defect(square: UInt8, foreign: UInt8, rng: np.random.Generator) -> tupl
 def one_class(arguments: argparse.Namespace) -> None:
     """A model for each digit, which scores the test digits of all."""
     name, train, test, _ = of_digits(arguments.dataset, is_small=arguments.smoke)
-    results = arguments.results or Path(tempfile.mkdtemp())
-    results.mkdir(parents=True, exist_ok=True)
     areas: Areas = {}
-    for seed in arguments.seeds:
-        for digit in arguments.digits:
-            kept = results / f"{name}-{arguments.model}-{arguments.epochs}-{digit}-{seed}.json"
-            if not kept.exists():
-                kept.write_text(json.dumps(areas_of_digit(train, test, digit, seed, arguments)))
-            found = json.loads(kept.read_text())
-            print(f"digit {digit}, seed {seed}: {found['score']:.4f}", flush=True)
-            for row, area in found.items():
-                areas.setdefault(row, {}).setdefault("mean of the digits", []).append(area)
+    with tempfile.TemporaryDirectory() as temporary:
+        results = arguments.results or Path(temporary)
+        results.mkdir(parents=True, exist_ok=True)
+        for seed in arguments.seeds:
+            for digit in arguments.digits:
+                kept = results / f"{name}-{arguments.model}-{arguments.epochs}-{digit}-{seed}.json"
+                if not kept.exists():
+                    kept.write_text(json.dumps(areas_of_digit(train, test, digit, seed, arguments)))
+                found = json.loads(kept.read_text())
+                print(f"digit {digit}, seed {seed}: {found['score']:.4f}", flush=True)
+                for row, area in found.items():
+                    areas.setdefault(row, {}).setdefault("mean of the digits", []).append(area)
     print_areas(f"one class, {name}, {arguments.epochs} epochs", areas)
 
 

@@ -132,6 +132,7 @@ def test_masks_of_defects_give_the_auroc_of_pixels_and_must_fit_their_images(
     done = run_here("score", *options, "--out", tmp_path / "scores.csv", cwd=workplace)
 
     assert done.returncode == 0, done.stderr
+    assert "unusual" not in rows_of(tmp_path / "scores.csv")[0]
     figures = json.loads(done.stdout)
     assert figures["auroc"] == 1
     assert 0.9 < figures["pixel_auroc"] <= 1
